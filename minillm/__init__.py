@@ -1,0 +1,26 @@
+"""Understand language models by building one: every part once, as equation, code and behaviour."""
+from __future__ import annotations
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_EXPORTS = {  # name -> module that defines it; nothing is imported until it is asked for
+    "ModelConfig": "config", "RopeScaling": "config", "PRESETS": "config", "scaled": "config",
+    "KVCache": "cache",
+}
+
+
+def __getattr__(name: str):
+    if name in _EXPORTS:
+        return getattr(import_module(f"minillm.{_EXPORTS[name]}"), name)
+    try:
+        return import_module(f"minillm.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"minillm.{name}":
+            raise
+    raise AttributeError(f"minillm has no {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_EXPORTS])

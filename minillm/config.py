@@ -1,0 +1,226 @@
+"""Say what a model is made of: one field per choice, one row per published architecture."""
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+CHOICES = {
+    "norm": ("rmsnorm", "layernorm"),
+    "norm_order": ("pre", "post", "output", "sandwich", "parallel", "parallel-shared"),
+    "position": ("rope", "learned", "sinusoidal", "alibi", "none"),
+    "rope_pairs": ("halves", "neighbours"),
+    "qk_norm": (None, "head", "full"),
+    "mlp": ("swiglu", "geglu", "gelu", "gelu-exact", "relu2", "relu"),
+    "bias": ("none", "qkv", "all"),
+}
+GATED = ("swiglu", "geglu")
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """Stretch RoPE's wavelengths so that a model reads further than it was trained to.
+
+    ``linear`` divides every angle by `factor` (Chen et al. 2023, arXiv:2306.15595).  ``llama3`` does so only for
+    wavelengths longer than original_context / low_freq, leaves those shorter than original_context / high_freq
+    alone, and blends between (Llama Team 2024, arXiv:2407.21783).
+    """
+    kind: str = "linear"
+    factor: float = 1.0
+    low_freq: float = 1.0
+    high_freq: float = 4.0
+    original_context: int = 8192
+
+    def __post_init__(self):
+        if self.kind not in ("linear", "llama3"):
+            raise ValueError(f"RopeScaling kind={self.kind!r} is not one of: linear, llama3")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Every architectural choice of a decoder-only transformer.
+
+    Change one with ``dataclasses.replace(config, norm="layernorm")``.  ``None`` means "the usual value"; it stays
+    None until `resolve` is asked, so a replaced config never keeps a size that belonged to the old one.
+    Raises ValueError for choices that cannot live together, naming both values and the way out.
+    """
+    vocab_size: int = 256
+    d_model: int = 128
+    n_layers: int = 4
+    n_heads: int = 4
+    n_kv_heads: int | None = None          # None: one per head (MHA); 1: MQA; between: GQA
+    d_head: int | None = None              # None: d_model / n_heads
+    d_ff: int | None = None                # None: 4 d_model, or 8/3 d_model where a gate adds a third matrix
+    context_length: int = 256
+
+    norm: str = "rmsnorm"
+    norm_order: str = "pre"                # pre | post (2017) | output (OLMo 2) | sandwich (Gemma 2) | parallel (NeoX)
+    norm_eps: float = 1e-5
+    norm_weight: bool = True               # False: no learned gain (OLMo 1)
+
+    position: str = "rope"
+    rope_theta: float = 10_000.0
+    rope_theta_local: float | None = None  # windowed layers; None: rope_theta (Gemma 3 has another)
+    rope_scaling: RopeScaling | None = None
+    rope_fraction: float = 1.0             # share of d_head that is rotated (GPT-NeoX: 0.25)
+    rope_pairs: str = "halves"             # component i turns with i + d/2, or with its neighbour
+
+    qk_norm: str | None = None             # "head": per head (Qwen 3); "full": over all heads at once (OLMo 2)
+    window: int | None = None              # a query sees the last `window` positions, itself included
+    global_every: int | None = None        # of windowed layers, every n-th sees everything (Gemma 2: 2)
+    attention_scale: float | None = None   # None: 1 / sqrt(d_head)
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+
+    mlp: str = "swiglu"
+    n_experts: int = 0                     # 0: dense
+    experts_per_token: int = 2
+    n_shared_experts: int = 0              # experts that every token visits (DeepSeek-MoE)
+    d_expert: int | None = None            # None: d_ff
+    n_dense_layers: int = 0                # the first layers of a mixture that stay dense (DeepSeek-MoE: 1)
+    normalize_experts: bool = True         # the chosen experts' weights sum to one (Mixtral)
+
+    bias: str = "none"
+    unembed_bias: bool = False
+    tie_embeddings: bool = True
+    embed_scale: bool = False              # multiply embeddings by sqrt(d_model) (Gemma)
+    embed_norm: bool = False               # normalise embeddings (BLOOM)
+    dropout: float = 0.0
+
+    def __post_init__(self):
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}={getattr(self, name)!r} is not one of: {', '.join(map(str, choices))}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in ("n_dense_layers", "n_experts", "n_shared_experts"):
+                _require(value >= 0, f"{field.name}={value} is negative; use 0 for none")
+            elif field.type in ("int", "int | None") and value is not None:
+                _require(value >= 1, f"{field.name}={value} must be at least 1")
+        _require(self.d_head is not None or self.d_model % self.n_heads == 0,
+                 f"d_model={self.d_model} does not split into n_heads={self.n_heads} equal heads; "
+                 f"choose a multiple of {self.n_heads}, or set d_head")
+        kv = self.n_kv_heads or self.n_heads
+        _require(self.n_heads % kv == 0,
+                 f"n_heads={self.n_heads} cannot share n_kv_heads={kv} evenly; choose a divisor of {self.n_heads}")
+        _require(0.0 <= self.dropout < 1.0, f"dropout={self.dropout} must be at least 0 and below 1")
+        _require(self.norm_eps > 0, f"norm_eps={self.norm_eps} must be positive")
+        self._check_positions()
+        self._check_experts()
+
+    def _check_positions(self) -> None:
+        _require(0.0 < self.rope_fraction <= 1.0, f"rope_fraction={self.rope_fraction} must be in (0, 1]")
+        if self.position == "rope":
+            d_head = self.d_head or self.d_model // self.n_heads
+            turned = int(d_head * self.rope_fraction)
+            _require(turned >= 2 and turned % 2 == 0,
+                     f"RoPE turns pairs, but rope_fraction={self.rope_fraction} of d_head={d_head} is {turned} "
+                     f"components; make that an even number of at least 2, or choose another position")
+        if self.position == "sinusoidal":
+            _require(self.d_model % 2 == 0,
+                     f"sinusoidal positions come in pairs, but d_model={self.d_model} is odd; make it even")
+        _require(self.global_every is None or self.window is not None,
+                 f"global_every={self.global_every} needs a window; set window, or leave global_every None")
+
+    def _check_experts(self) -> None:
+        if self.n_experts:
+            _require(1 <= self.experts_per_token <= self.n_experts,
+                     f"experts_per_token={self.experts_per_token} must lie between 1 and n_experts={self.n_experts}")
+            _require(self.n_dense_layers <= self.n_layers,
+                     f"n_dense_layers={self.n_dense_layers} exceeds n_layers={self.n_layers}; lower it")
+        else:
+            _require(self.n_shared_experts == 0,
+                     f"n_shared_experts={self.n_shared_experts} needs a mixture; set n_experts too")
+
+    def resolve(self) -> ModelConfig:
+        """The same model with every None replaced by its usual value; idempotent.
+
+        An MLP with a gate gets 8/3 d_model instead of 4 d_model (to the nearest multiple of 8), so that its three
+        matrices hold as many parameters as the other's two and a comparison is fair (Shazeer 2020).
+        """
+        d_ff = self.d_ff or (max(8, round(self.d_model / 3) * 8) if self.mlp in GATED else 4 * self.d_model)
+        d_head = self.d_head or self.d_model // self.n_heads
+        return replace(
+            self, d_head=d_head, d_ff=d_ff, n_kv_heads=self.n_kv_heads or self.n_heads,
+            d_expert=self.d_expert or d_ff, attention_scale=self.attention_scale or d_head ** -0.5,
+            rope_theta_local=self.rope_theta_local or self.rope_theta)
+
+    def is_windowed(self, layer: int) -> bool:
+        """Does this layer see only its window?  Layers count from 0; of `global_every`, the last is global."""
+        return self.window is not None and not (self.global_every and (layer + 1) % self.global_every == 0)
+
+    def is_mixture(self, layer: int) -> bool:
+        """Does this layer route its tokens to experts?"""
+        return self.n_experts > 0 and layer >= self.n_dense_layers
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, only those that differ from the defaults."""
+        out = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
+        if self.rope_scaling:
+            out["rope_scaling"] = vars(self.rope_scaling).copy()
+        return out
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """The inverse of `to_dict`.  Refuses names it does not know, with the nearest one that it does."""
+        known = {f.name for f in fields(cls)}
+        for name in values:
+            if name not in known:
+                from difflib import get_close_matches
+                near = get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]}?" if near else "; was it written by a newer minillm?"
+                raise ValueError(f"ModelConfig has no field {name!r}{hint}")
+        values = dict(values)
+        if isinstance(values.get("rope_scaling"), dict):
+            values["rope_scaling"] = RopeScaling(**values["rope_scaling"])
+        return cls(**values)
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise ValueError(message)
+
+
+GPT2 = ModelConfig(vocab_size=50257, d_model=768, n_layers=12, n_heads=12, context_length=1024, norm="layernorm",
+                   position="learned", mlp="gelu", bias="all", tie_embeddings=True)
+LLAMA = ModelConfig(vocab_size=32000, d_model=4096, n_layers=32, n_heads=32, d_ff=11008, context_length=2048,
+                    norm_eps=1e-6, tie_embeddings=False)
+
+PRESETS = {
+    # Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"
+    "gpt2": GPT2,
+    "gpt2-medium": replace(GPT2, d_model=1024, n_layers=24, n_heads=16),
+    "gpt2-large": replace(GPT2, d_model=1280, n_layers=36, n_heads=20),
+    "gpt2-xl": replace(GPT2, d_model=1600, n_layers=48, n_heads=25),
+    # Touvron et al. 2023, arXiv:2302.13971 and arXiv:2307.09288; Llama Team 2024, arXiv:2407.21783
+    "llama-7b": LLAMA,
+    "llama-2-7b": replace(LLAMA, context_length=4096, norm_eps=1e-5),
+    "llama-3-8b": replace(LLAMA, vocab_size=128256, n_kv_heads=8, d_ff=14336, context_length=8192, norm_eps=1e-5,
+                          rope_theta=500_000.0),
+}
+
+SIZES = {  # for a laptop: the architecture stays, the sizes shrink
+    "nano": dict(d_model=64, n_layers=2, n_heads=4, context_length=128),
+    "small": dict(d_model=128, n_layers=4, n_heads=4, context_length=256),
+}
+
+
+def scaled(config: ModelConfig, size: str, *, vocab_size: int) -> ModelConfig:
+    """A preset's architecture at a laptop's size ("nano" or "small"): every choice kept, every width shrunk.
+
+    Heads keep the preset's sharing (a group of g query heads per key head, as far as four heads allow), a window
+    becomes a quarter of the context, and experts their count, at most 8.
+    """
+    if size not in SIZES:
+        raise ValueError(f"size={size!r} is not one of: {', '.join(SIZES)}")
+    shape = SIZES[size]
+    group = min(config.n_heads // (config.n_kv_heads or config.n_heads), shape["n_heads"])
+    while shape["n_heads"] % group:
+        group -= 1
+    return replace(
+        config, **shape, vocab_size=vocab_size, d_head=None, d_ff=None, d_expert=None, attention_scale=None,
+        n_kv_heads=None if group == 1 else shape["n_heads"] // group,
+        window=config.window and shape["context_length"] // 4,
+        global_every=config.global_every and min(config.global_every, shape["n_layers"]),
+        n_experts=min(config.n_experts, 8), experts_per_token=min(config.experts_per_token, 2),
+        n_shared_experts=min(config.n_shared_experts, 1), n_dense_layers=min(config.n_dense_layers, 1),
+        rope_scaling=None)
