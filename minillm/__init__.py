@@ -7,7 +7,12 @@ __version__ = "0.1.0"
 
 _EXPORTS = {  # name -> module that defines it; nothing is imported until it is asked for
     "ModelConfig": "config", "RopeScaling": "config", "PRESETS": "config", "scaled": "config",
-    "KVCache": "cache",
+    "KVCache": "cache", "Transformer": "model",
+    "RMSNorm": "layers", "LayerNorm": "layers", "Learned": "layers", "Sinusoidal": "layers", "RoPE": "layers",
+    "ALiBi": "layers", "Attention": "layers", "Mixture": "layers", "ReLU": "layers", "ReLU2": "layers",
+    "GELU": "layers", "SwiGLU": "layers", "GeGLU": "layers",
+    "capture": "inspection", "intervene": "inspection", "logit_lens": "inspection", "token_losses": "inspection",
+    "add_lora": "lora", "merge_lora": "lora",
 }
 
 

@@ -141,8 +141,7 @@ class ModelConfig:
         d_head = self.d_head or self.d_model // self.n_heads
         return replace(
             self, d_head=d_head, d_ff=d_ff, n_kv_heads=self.n_kv_heads or self.n_heads,
-            d_expert=self.d_expert or d_ff, attention_scale=self.attention_scale or d_head ** -0.5,
-            rope_theta_local=self.rope_theta_local or self.rope_theta)
+            d_expert=self.d_expert or d_ff, attention_scale=self.attention_scale or d_head ** -0.5)
 
     def is_windowed(self, layer: int) -> bool:
         """Does this layer see only its window?  Layers count from 0; of `global_every`, the last is global."""

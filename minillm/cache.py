@@ -1,0 +1,76 @@
+"""Keep the keys and values already paid for, so that each new token costs one token's work."""
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from minillm.config import ModelConfig
+
+
+class LayerCache:
+    """One layer's keys and values, in room for `capacity` positions that is taken once.
+
+    Position p lives in slot p modulo capacity, so a layer with a window keeps only its window (a ring).
+    """
+
+    def __init__(self, capacity: int, *, ring: bool):
+        self.capacity, self.ring, self.length = capacity, ring, 0
+        self.keys = self.values = self.positions = None
+
+    def extend(self, k: Float[Tensor, "batch kv_head seq d_head"], v: Float[Tensor, "batch kv_head seq d_head"]
+               ) -> tuple[Float[Tensor, "batch kv_head key d_head"], Float[Tensor, "batch kv_head key d_head"],
+                          Int[Tensor, "key"]]:
+        """Append; return all keys, values and the positions at which they stand."""
+        new = torch.arange(self.length, self.length + k.shape[2], device=k.device)
+        if not self.ring and self.length + len(new) > self.capacity:
+            raise ValueError(f"{self.length} cached + {len(new)} new positions exceed the cache's room for "
+                             f"{self.capacity}; start a new KVCache from the part you want to keep")
+        if self.keys is None:
+            self.keys, self.values = (x.new_empty(*x.shape[:2], self.capacity, x.shape[3]) for x in (k, v))
+            self.positions = new.new_empty(self.capacity)
+        if self.ring and len(new) > 1:  # the first of the new queries still see what the last of them overwrite
+            seen = min(self.length, self.capacity)
+            out = (torch.cat([self.keys[:, :, :seen], k], 2), torch.cat([self.values[:, :, :seen], v], 2),
+                   torch.cat([self.positions[:seen], new]))
+            self._write(k, v, new)
+            return out
+        self._write(k, v, new)
+        seen = min(self.length, self.capacity)
+        return self.keys[:, :, :seen], self.values[:, :, :seen], self.positions[:seen]
+
+    def _write(self, k: Tensor, v: Tensor, new: Tensor) -> None:
+        kept = new[-self.capacity:]
+        slots = kept % self.capacity
+        self.keys[:, :, slots] = k[:, :, -len(kept):]
+        self.values[:, :, slots] = v[:, :, -len(kept):]
+        self.positions[slots] = kept
+        self.length += len(new)
+
+
+class KVCache:
+    """All layers' keys and values: ``model(tokens, cache=cache)`` appends to them.
+
+    Takes 2 x layers x kv_heads x d_head x context_length numbers per sequence (less where there is a window), at
+    the first call, on the device and in the precision of the keys.  For inference only: no gradient flows back
+    through what is cached.
+    """
+
+    def __init__(self, config: ModelConfig):
+        self.layers = [
+            LayerCache(min(config.window, config.context_length) if config.is_windowed(i) else config.context_length,
+                       ring=config.is_windowed(i))
+            for i in range(config.n_layers)]
+
+    def __getitem__(self, layer: int) -> LayerCache:
+        return self.layers[layer]
+
+    @property
+    def length(self) -> int:
+        """Positions seen so far."""
+        return self.layers[0].length
+
+    @property
+    def bytes(self) -> int:
+        """Memory taken, in bytes."""
+        return sum(x.keys.nbytes + x.values.nbytes for x in self.layers if x.keys is not None)

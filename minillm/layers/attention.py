@@ -1,0 +1,138 @@
+"""Let tokens look back at each other."""
+from __future__ import annotations
+
+import sys
+
+import torch
+import torch.nn.functional as F
+from einops import einsum, rearrange, repeat
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from minillm.cache import LayerCache
+from minillm.config import ModelConfig
+from minillm.layers.norm import HeadNorm, RMSNorm
+from minillm.layers.position import BIASED, ROTATED, RoPE
+
+
+class Attention(nn.Module):
+    r"""Every position gathers values from the positions before it.  Vaswani et al. 2017, arXiv:1706.03762;
+    shared keys: Shazeer 2019, arXiv:1911.02150 (MQA); Ainslie et al. 2023, arXiv:2305.13245 (GQA).
+
+    $$ S_{hqk} = \frac{1}{\sqrt{E}} \sum_{e=1}^{E} Q_{hqe} \, K_{\lfloor h/g \rfloor ke}, \qquad
+       A_{hqk} = \frac{e^{S_{hqk}}}{\sum_{k' \le q} e^{S_{hqk'}}}, \qquad
+       z_{hqe} = \sum_{k \le q} A_{hqk} \, V_{\lfloor h/g \rfloor ke} $$
+
+    Q, K, V are linear in x, cut into heads of width E; g query heads share a key head (g = 1: MHA).  RoPE turns Q
+    and K, ALiBi adds to S, a window takes away all k <= q - window.  The pattern A passes through the submodule
+    `pattern`, where a hook can see it or change it.  `fused` lets PyTorch do the three lines in one.
+    """
+
+    def __init__(self, config: ModelConfig, layer: int = 0, *, rope: RoPE | None = None):
+        super().__init__()
+        c = config.resolve()
+        self.n_kv_heads, self.group, self.d_head = c.n_kv_heads, c.n_heads // c.n_kv_heads, c.d_head
+        self.scale = c.attention_scale
+        self.window = c.window if c.is_windowed(layer) else sys.maxsize
+        self.fused = False
+        n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
+        self.q_proj = nn.Linear(c.d_model, n_q, bias=c.bias != "none")
+        self.k_proj = nn.Linear(c.d_model, n_kv, bias=c.bias != "none")
+        self.v_proj = nn.Linear(c.d_model, n_kv, bias=c.bias != "none")
+        self.o_proj = nn.Linear(n_q, c.d_model, bias=c.bias == "all")
+        self.q_norm, self.k_norm = QK_NORMS[c.qk_norm](n_q, c), QK_NORMS[c.qk_norm](n_kv, c)
+        self.rotate = rope or (rope_of(c, layer) if c.position in ROTATED else Unrotated())
+        self.bias = BIASED[c.position](c.n_heads) if c.position in BIASED else Unbiased()
+        self.softcap = Softcap(c.attention_softcap) if c.attention_softcap else nn.Identity()
+        self.pattern = nn.Identity()
+        self.dropout = nn.Dropout(c.dropout)
+
+    def forward(self, x: Float[Tensor, "batch seq d_model"], cache: LayerCache | None = None
+                ) -> Float[Tensor, "batch seq d_model"]:
+        start = 0 if cache is None else cache.length
+        query = key = torch.arange(start, start + x.shape[1], device=x.device)
+        q = self.rotate(self.split(self.q_norm(self.q_proj(x))), query)
+        k = self.rotate(self.split(self.k_norm(self.k_proj(x))), key)
+        v = self.split(self.v_proj(x))
+        if cache is not None:
+            k, v, key = cache.extend(k, v)
+        attend = self.attend_fused if self.fused else self.attend
+        z = attend(q, self.share(k), self.share(v), query, key)
+        return self.o_proj(rearrange(z, "batch head query d_head -> batch query (head d_head)"))
+
+    def attend(self, q: Float[Tensor, "batch head query d_head"], k: Float[Tensor, "batch head key d_head"],
+               v: Float[Tensor, "batch head key d_head"], query: Int[Tensor, "query"], key: Int[Tensor, "key"]
+               ) -> Float[Tensor, "batch head query d_head"]:
+        """Scores, softmax, mixture: the three lines of the equation."""
+        scores = einsum(q, k, "batch head query d_head, batch head key d_head -> batch head query key")
+        scores = self.softcap(scores * self.scale) + self.bias(query, key)
+        scores = scores.masked_fill(~visible(query, key, self.window), -torch.inf)
+        pattern = self.pattern(self.dropout(scores.softmax(dim=-1)))
+        return einsum(pattern, v, "batch head query key, batch head key d_head -> batch head query d_head")
+
+    def attend_fused(self, q: Tensor, k: Tensor, v: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        """The same in one kernel, which keeps no pattern (and knows no soft cap)."""
+        if not isinstance(self.softcap, nn.Identity):
+            return self.attend(q, k, v, query, key)
+        mask = torch.zeros(len(query), len(key), dtype=q.dtype, device=q.device)
+        mask = mask.masked_fill(~visible(query, key, self.window), -torch.inf) + self.bias(query, key)
+        dropout = self.dropout.p if self.training else 0.0
+        return F.scaled_dot_product_attention(q, k, v, mask.to(q.dtype), dropout_p=dropout, scale=self.scale)
+
+    def split(self, x: Float[Tensor, "batch seq heads"]) -> Float[Tensor, "batch head seq d_head"]:
+        """Cut the last axis into heads."""
+        return rearrange(x, "batch seq (head d_head) -> batch head seq d_head", d_head=self.d_head)
+
+    def share(self, x: Float[Tensor, "batch kv_head key d_head"]) -> Float[Tensor, "batch head key d_head"]:
+        """Hand each key head to its group of query heads."""
+        return repeat(x, "batch kv_head key d_head -> batch (kv_head group) key d_head", group=self.group)
+
+
+def visible(query: Int[Tensor, "query"], key: Int[Tensor, "key"], window: int = sys.maxsize
+            ) -> Bool[Tensor, "query key"]:
+    """Which positions a query may look at: itself and those before it, the last `window` in all."""
+    distance = query[:, None] - key[None, :]
+    return (distance >= 0) & (distance < window)
+
+
+class Softcap(nn.Module):
+    r"""Keep scores inside (-cap, cap).  Gemma Team 2024, arXiv:2408.00118, section 2.
+
+    $$ y = c \tanh(x / c) $$
+    """
+
+    def __init__(self, cap: float):
+        super().__init__()
+        self.cap = cap
+
+    def forward(self, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        return self.cap * torch.tanh(x / self.cap)
+
+
+class Unrotated(nn.Module):
+    """Leave queries and keys as they are: the position is told elsewhere, or not at all."""
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+        return x
+
+
+class Unbiased(nn.Module):
+    """Add nothing to the scores."""
+
+    def forward(self, query: Tensor, key: Tensor) -> float:
+        return 0.0
+
+
+def rope_of(config: ModelConfig, layer: int) -> RoPE:
+    """The rotation that a layer uses: windowed layers may have their own theta, and are never stretched."""
+    c, local = config.resolve(), config.is_windowed(layer) and config.rope_theta_local is not None
+    return ROTATED[c.position](
+        c.d_head, theta=c.rope_theta_local if local else c.rope_theta, context_length=c.context_length,
+        fraction=c.rope_fraction, pairs=c.rope_pairs, scaling=None if local else c.rope_scaling)
+
+
+QK_NORMS = {
+    None: lambda width, c: nn.Identity(),
+    "head": lambda width, c: HeadNorm(c.d_head, eps=c.norm_eps),
+    "full": lambda width, c: RMSNorm(width, eps=c.norm_eps),
+}

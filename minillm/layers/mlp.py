@@ -1,0 +1,82 @@
+"""Let each position think for itself: widen, bend, narrow."""
+from __future__ import annotations
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class ReLU(nn.Module):
+    r"""The plain two-matrix MLP.  Vaswani et al. 2017, arXiv:1706.03762, section 3.3.
+
+    $$ y = W_{down} \max(0, W_{up} \, x) $$
+    """
+
+    def __init__(self, d_model: int, d_ff: int, *, bias: bool = False):
+        super().__init__()
+        self.up_proj = nn.Linear(d_model, d_ff, bias=bias)
+        self.down_proj = nn.Linear(d_ff, d_model, bias=bias)
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        return self.down_proj(F.relu(self.up_proj(x)))
+
+
+class ReLU2(ReLU):
+    r"""ReLU, squared.  So et al. 2021, arXiv:2109.08668.
+
+    $$ y = W_{down} \max(0, W_{up} \, x)^2 $$
+    """
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        return self.down_proj(F.relu(self.up_proj(x)).square())
+
+
+class GELU(ReLU):
+    r"""A smooth ReLU, in the tanh form that GPT-2 uses.  Hendrycks and Gimpel 2016, arXiv:1606.08415.
+
+    $$ y = W_{down} \, g(W_{up} \, x), \qquad
+       g(u) = \tfrac{1}{2} u \left(1 + \tanh\left(\sqrt{2/\pi} \, (u + 0.044715 \, u^3)\right)\right) $$
+    """
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        return self.down_proj(F.gelu(self.up_proj(x), approximate="tanh"))
+
+
+class ExactGELU(ReLU):
+    r"""GELU by the normal distribution's own Φ (GPT-NeoX).  Hendrycks and Gimpel 2016, arXiv:1606.08415.
+
+    $$ y = W_{down} \, g(W_{up} \, x), \qquad g(u) = u \, \Phi(u) $$
+    """
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        return self.down_proj(F.gelu(self.up_proj(x)))
+
+
+class SwiGLU(nn.Module):
+    r"""A gate decides how much of each hidden unit passes.  Shazeer 2020, arXiv:2002.05202.
+
+    $$ y = W_{down} \left( s(W_{gate} \, x) \odot W_{up} \, x \right), \qquad s(u) = \frac{u}{1 + e^{-u}} $$
+    """
+
+    def __init__(self, d_model: int, d_ff: int, *, bias: bool = False):
+        super().__init__()
+        self.gate_proj = nn.Linear(d_model, d_ff, bias=bias)
+        self.up_proj = nn.Linear(d_model, d_ff, bias=bias)
+        self.down_proj = nn.Linear(d_ff, d_model, bias=bias)
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class GeGLU(SwiGLU):
+    r"""The same gate with GELU's tanh form (Gemma).  Shazeer 2020, arXiv:2002.05202.
+
+    $$ y = W_{down} \left( g(W_{gate} \, x) \odot W_{up} \, x \right), \qquad
+       g(u) = \tfrac{1}{2} u \left(1 + \tanh\left(\sqrt{2/\pi} \, (u + 0.044715 \, u^3)\right)\right) $$
+    """
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        return self.down_proj(F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))
+
+
+MLPS = {"swiglu": SwiGLU, "geglu": GeGLU, "gelu": GELU, "gelu-exact": ExactGELU, "relu2": ReLU2, "relu": ReLU}

@@ -1,0 +1,62 @@
+"""Keep the size of activations in hand, whatever the layers before have done."""
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class RMSNorm(nn.Module):
+    r"""Divide each vector by its root mean square.  Zhang and Sennrich 2019, arXiv:1910.07467.
+
+    $$ y_d = w_d \, \frac{x_d}{\sqrt{\frac{1}{D} \sum_{i=1}^{D} x_i^2 + \varepsilon}} $$
+
+    Scaling x changes nothing (but for ε).  `weight=False` leaves the gain w out.
+    """
+
+    def __init__(self, d_model: int, *, eps: float = 1e-5, weight: bool = True):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d_model)) if weight else None
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        x = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        return x if self.weight is None else self.weight * x
+
+
+class LayerNorm(nn.Module):
+    r"""Centre each vector, then divide by its standard deviation.  Ba et al. 2016, arXiv:1607.06450.
+
+    $$ y_d = w_d \, \frac{x_d - \mu}{\sqrt{\sigma^2 + \varepsilon}} + b_d, \qquad
+       \mu = \frac{1}{D} \sum_{i=1}^{D} x_i, \qquad \sigma^2 = \frac{1}{D} \sum_{i=1}^{D} (x_i - \mu)^2 $$
+
+    Neither scaling nor shifting x changes anything (but for ε).  `weight=False` leaves both w and b out.
+    """
+
+    def __init__(self, d_model: int, *, eps: float = 1e-5, weight: bool = True):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d_model)) if weight else None
+        self.bias = nn.Parameter(torch.zeros(d_model)) if weight else None
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        x = x - x.mean(-1, keepdim=True)
+        x = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
+        return x if self.weight is None else self.weight * x + self.bias
+
+
+class HeadNorm(RMSNorm):
+    r"""RMSNorm of every head by itself, with one gain for all of them.  Qwen Team 2025, arXiv:2505.09388.
+
+    $$ y_{he} = w_e \, \frac{x_{he}}{\sqrt{\frac{1}{E} \sum_{i=1}^{E} x_{hi}^2 + \varepsilon}} $$
+
+    E is the width of a head; the heads stand side by side in the last axis of x.
+    """
+
+    def forward(self, x: Float[Tensor, "*axes heads"]) -> Float[Tensor, "*axes heads"]:
+        heads = rearrange(x, "... (head d_head) -> ... head d_head", d_head=len(self.weight))
+        return rearrange(super().forward(heads), "... head d_head -> ... (head d_head)")
+
+
+NORMS = {"rmsnorm": RMSNorm, "layernorm": LayerNorm}

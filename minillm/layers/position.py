@@ -1,0 +1,127 @@
+"""Tell the model where each token stands: attention by itself cannot see order."""
+from __future__ import annotations
+
+import math
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from minillm.config import RopeScaling
+
+
+class Learned(nn.Module):
+    r"""Add a learned vector per position.  Radford et al. 2019 (GPT-2).
+
+    $$ y_{td} = x_{td} + P_{td} $$
+    """
+
+    def __init__(self, d_model: int, context_length: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(context_length, d_model))
+
+    def forward(self, x: Float[Tensor, "*batch seq d_model"], positions: Int[Tensor, "seq"]
+                ) -> Float[Tensor, "*batch seq d_model"]:
+        return x + self.weight[positions]
+
+
+class Sinusoidal(nn.Module):
+    r"""Add sines and cosines of slower and slower waves.  Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
+
+    $$ y_{t,2i} = x_{t,2i} + \sin(t \, \theta^{-2i/D}), \qquad
+       y_{t,2i+1} = x_{t,2i+1} + \cos(t \, \theta^{-2i/D}) $$
+    """
+
+    def __init__(self, d_model: int, context_length: int, theta: float = 10_000.0):
+        super().__init__()
+        angles = torch.outer(torch.arange(context_length).float(), frequencies(d_model, theta))
+        waves = rearrange([angles.sin(), angles.cos()], "wave seq pair -> seq (pair wave)")
+        self.register_buffer("waves", waves, persistent=False)
+
+    def forward(self, x: Float[Tensor, "*batch seq d_model"], positions: Int[Tensor, "seq"]
+                ) -> Float[Tensor, "*batch seq d_model"]:
+        return x + self.waves[positions]
+
+
+class RoPE(nn.Module):
+    r"""Turn pairs of components by an angle that grows with the position.  Su et al. 2021, arXiv:2104.09864.
+
+    $$ \begin{pmatrix} y_i \\ y_{i'} \end{pmatrix} =
+       \begin{pmatrix} \cos t\omega_i & -\sin t\omega_i \\ \sin t\omega_i & \cos t\omega_i \end{pmatrix}
+       \begin{pmatrix} x_i \\ x_{i'} \end{pmatrix}, \qquad \omega_i = \theta^{-2i/E} $$
+
+    A query at position t and a key at s then meet at the angle (t - s) ω: their score depends on distance alone.
+    The partner i' of i is i + E/2 ("halves", as in LLaMA's published weights) or its neighbour ("neighbours", as in
+    the paper).  Only the first `fraction` of the E components turns; angles are kept in fp32.
+    """
+
+    def __init__(self, d_head: int, *, theta: float = 10_000.0, context_length: int = 2048, fraction: float = 1.0,
+                 pairs: str = "halves", scaling: RopeScaling | None = None):
+        super().__init__()
+        self.d_turned = int(d_head * fraction)
+        self.layout = {"halves": "(half pair)", "neighbours": "(pair half)"}[pairs]
+        omega = stretch(frequencies(self.d_turned, theta), scaling)
+        angles = torch.outer(torch.arange(context_length).float(), omega)
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
+
+    def forward(self, x: Float[Tensor, "*axes seq d_head"], positions: Int[Tensor, "seq"]
+                ) -> Float[Tensor, "*axes seq d_head"]:
+        cos, sin = self.cos[positions].to(x.dtype), self.sin[positions].to(x.dtype)
+        turned, still = x[..., :self.d_turned], x[..., self.d_turned:]
+        a, b = rearrange(turned, f"... {self.layout} -> half ... pair", half=2)
+        turned = rearrange([a * cos - b * sin, a * sin + b * cos], f"half ... pair -> ... {self.layout}")
+        return torch.cat([turned, still], dim=-1) if still.shape[-1] else turned
+
+    def _apply(self, fn, recurse=True):
+        cos, sin = self.cos, self.sin
+        super()._apply(fn, recurse)  # a model cast to bf16 must not round its angles
+        self.cos, self.sin = cos.to(self.cos.device), sin.to(self.sin.device)
+        return self
+
+
+class ALiBi(nn.Module):
+    r"""Lower a score in proportion to the distance.  Press et al. 2021, arXiv:2108.12409.
+
+    $$ b_{hqk} = -m_h \, (q - k), \qquad m_h = 2^{-8h/H}, \quad h = 1 \ldots H $$
+
+    Where H is no power of two, the missing slopes are those of 2H' (H' the power below), every other one.
+    """
+
+    def __init__(self, n_heads: int):
+        super().__init__()
+        self.register_buffer("slopes", slopes(n_heads), persistent=False)
+
+    def forward(self, query: Int[Tensor, "query"], key: Int[Tensor, "key"]) -> Float[Tensor, "head query key"]:
+        return -self.slopes[:, None, None] * (query[:, None] - key[None, :])
+
+
+def frequencies(d: int, theta: float) -> Float[Tensor, "pair"]:
+    """omega_i = theta ** (-2 i / d), in radians per position, for the d / 2 pairs."""
+    return theta ** -(torch.arange(0, d, 2).float() / d)
+
+
+def stretch(omega: Float[Tensor, "pair"], scaling: RopeScaling | None) -> Float[Tensor, "pair"]:
+    """Slow the rotations down as `RopeScaling` says."""
+    if scaling is None:
+        return omega
+    if scaling.kind == "linear":
+        return omega / scaling.factor
+    turns = scaling.original_context * omega / (2 * math.pi)  # full turns within the original context
+    keep = ((turns - scaling.low_freq) / (scaling.high_freq - scaling.low_freq)).clamp(0, 1)
+    return keep * omega + (1 - keep) * omega / scaling.factor
+
+
+def slopes(n_heads: int) -> Float[Tensor, "head"]:
+    """One slope per head: geometric from 2 ** (-8 / n) down to 2 ** -8."""
+    below = 2 ** math.floor(math.log2(n_heads))
+    first = [2 ** (-8 * h / below) for h in range(1, below + 1)]
+    between = [2 ** (-4 * h / below) for h in range(1, 2 * below + 1, 2)]
+    return torch.tensor(first + between[:n_heads - below])
+
+
+# A scheme acts in one of three places: on the embeddings, on queries and keys, or on the scores.
+ADDED = {"learned": Learned, "sinusoidal": Sinusoidal}
+ROTATED = {"rope": RoPE}
+BIASED = {"alibi": ALiBi}

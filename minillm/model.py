@@ -1,0 +1,184 @@
+"""Stack the parts into a model: tokens in, a score for every possible next token out."""
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from minillm.cache import KVCache, LayerCache
+from minillm.config import ModelConfig
+from minillm.layers.attention import Attention, Softcap, rope_of
+from minillm.layers.mlp import MLPS
+from minillm.layers.moe import Mixture
+from minillm.layers.norm import NORMS
+from minillm.layers.position import ADDED, ROTATED, RoPE
+
+
+class PreBlock(nn.Module):
+    r"""Normalise what goes into each part; the residual stream itself stays untouched.  Radford et al. 2019.
+
+    $$ x \leftarrow x + \mathrm{attention}(\mathrm{norm}_1(x)), \qquad
+       x \leftarrow x + \mathrm{mlp}(\mathrm{norm}_2(x)) $$
+    """
+    norms = ("attention_norm", "mlp_norm")
+
+    def __init__(self, config: ModelConfig, layer: int = 0, *, rope: RoPE | None = None):
+        super().__init__()
+        c = config.resolve()
+        self.attention = Attention(c, layer, rope=rope)
+        self.mlp = Mixture(c) if c.is_mixture(layer) else MLPS[c.mlp](c.d_model, c.d_ff, bias=c.bias == "all")
+        self.dropout = nn.Dropout(c.dropout)
+        for name in self.norms:
+            self.add_module(name, NORMS[c.norm](c.d_model, eps=c.norm_eps, weight=c.norm_weight))
+
+    def forward(self, x: Float[Tensor, "batch seq d_model"], cache: LayerCache | None = None
+                ) -> Float[Tensor, "batch seq d_model"]:
+        x = x + self.dropout(self.attention(self.attention_norm(x), cache))
+        return x + self.dropout(self.mlp(self.mlp_norm(x)))
+
+
+class PostBlock(PreBlock):
+    r"""Normalise the sum, as the first transformer did.  Vaswani et al. 2017, arXiv:1706.03762.
+
+    $$ x \leftarrow \mathrm{norm}_1(x + \mathrm{attention}(x)), \qquad
+       x \leftarrow \mathrm{norm}_2(x + \mathrm{mlp}(x)) $$
+    """
+    norms = ("attention_out_norm", "mlp_out_norm")
+
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        x = self.attention_out_norm(x + self.dropout(self.attention(x, cache)))
+        return self.mlp_out_norm(x + self.dropout(self.mlp(x)))
+
+
+class OutputBlock(PreBlock):
+    r"""Normalise what comes out of each part.  OLMo 2, Team OLMo 2025, arXiv:2501.00656.
+
+    $$ x \leftarrow x + \mathrm{norm}_1(\mathrm{attention}(x)), \qquad
+       x \leftarrow x + \mathrm{norm}_2(\mathrm{mlp}(x)) $$
+    """
+    norms = ("attention_out_norm", "mlp_out_norm")
+
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        x = x + self.dropout(self.attention_out_norm(self.attention(x, cache)))
+        return x + self.dropout(self.mlp_out_norm(self.mlp(x)))
+
+
+class SandwichBlock(PreBlock):
+    r"""Normalise what goes in and what comes out.  Gemma 2, Gemma Team 2024, arXiv:2408.00118.
+
+    $$ x \leftarrow x + \mathrm{norm}_2(\mathrm{attention}(\mathrm{norm}_1(x))), \qquad
+       x \leftarrow x + \mathrm{norm}_4(\mathrm{mlp}(\mathrm{norm}_3(x))) $$
+    """
+    norms = ("attention_norm", "attention_out_norm", "mlp_norm", "mlp_out_norm")
+
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        x = x + self.dropout(self.attention_out_norm(self.attention(self.attention_norm(x), cache)))
+        return x + self.dropout(self.mlp_out_norm(self.mlp(self.mlp_norm(x))))
+
+
+class ParallelBlock(PreBlock):
+    r"""Attention and MLP read the same stream, side by side.  GPT-NeoX, Black et al. 2022, arXiv:2204.06745.
+
+    $$ x \leftarrow x + \mathrm{attention}(\mathrm{norm}_1(x)) + \mathrm{mlp}(\mathrm{norm}_2(x)) $$
+    """
+
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        attended = self.dropout(self.attention(self.attention_norm(x), cache))
+        return x + attended + self.dropout(self.mlp(self.mlp_norm(x)))
+
+
+class SharedParallelBlock(PreBlock):
+    r"""Side by side, from one norm (GPT-J, Phi).  Wang and Komatsuzaki 2021, "GPT-J-6B".
+
+    $$ x \leftarrow x + \mathrm{attention}(\mathrm{norm}(x)) + \mathrm{mlp}(\mathrm{norm}(x)) $$
+    """
+    norms = ("attention_norm",)
+
+    def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
+        normed = self.attention_norm(x)
+        return x + self.dropout(self.attention(normed, cache)) + self.dropout(self.mlp(normed))
+
+
+class Transformer(nn.Module):
+    r"""A decoder-only language model.  `Transformer(config)(tokens)` gives logits of shape (batch, seq, vocab).
+
+    $$ x_{td} = E_{w_t d}, \qquad x \leftarrow \mathrm{block}_l(x) \;\; (l = 1 \ldots L), \qquad
+       \ell_{tv} = \sum_d U_{vd} \, \mathrm{norm}(x_t)_d $$
+
+    The probability of the next token is softmax_v(ℓ_tv).  With a `cache` (a `KVCache`) the tokens continue those
+    already in it.  Raises ValueError where they would exceed the context, or an id is outside the vocabulary.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        c = config.resolve()
+        self.embed = nn.Embedding(c.vocab_size, c.d_model)
+        self.embed_factor = math.sqrt(c.d_model) if c.embed_scale else 1.0
+        self.position = ADDED[c.position](c.d_model, c.context_length) if c.position in ADDED else Unplaced()
+        norm = dict(eps=c.norm_eps, weight=c.norm_weight)
+        self.embed_norm = NORMS[c.norm](c.d_model, **norm) if c.embed_norm else nn.Identity()
+        self.dropout = nn.Dropout(c.dropout)
+        ropes = {}  # layers with the same angles share one table
+        for i in range(c.n_layers if c.position in ROTATED else 0):
+            ropes.setdefault(c.is_windowed(i), rope_of(config, i))
+        self.blocks = nn.ModuleList(
+            BLOCKS[c.norm_order](config, i, rope=ropes.get(c.is_windowed(i))) for i in range(c.n_layers))
+        self.norm = nn.Identity() if c.norm_order == "post" else NORMS[c.norm](c.d_model, **norm)
+        self.unembed = nn.Linear(c.d_model, c.vocab_size, bias=c.unembed_bias)
+        self.softcap = Softcap(c.logit_softcap) if c.logit_softcap else nn.Identity()
+        if c.tie_embeddings:
+            self.unembed.weight = self.embed.weight
+        initialize(self)
+
+    def forward(self, tokens: Int[Tensor, "batch seq"], cache: KVCache | None = None
+                ) -> Float[Tensor, "batch seq vocab"]:
+        start = 0 if cache is None else cache.length
+        if start + tokens.shape[1] > self.config.context_length:
+            raise ValueError(f"seq={start + tokens.shape[1]} exceeds context_length={self.config.context_length}; "
+                             f"crop the tokens, or raise context_length")
+        positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
+        x = self.embed_norm(self.position(self.embed(tokens) * self.embed_factor, positions))
+        x = self.dropout(x)
+        for i, block in enumerate(self.blocks):
+            x = block(x, None if cache is None else cache[i])
+        return self.softcap(self.unembed(self.norm(x)))
+
+    def fuse(self, fused: bool = True) -> Transformer:
+        """Switch every attention between PyTorch's fused kernel and the three readable lines."""
+        for block in self.blocks:
+            block.attention.fused = fused
+        return self
+
+
+class Unplaced(nn.Module):
+    """Add nothing to the embeddings: the position is told elsewhere, or not at all."""
+
+    def forward(self, x: Tensor, positions: Tensor) -> Tensor:
+        return x
+
+
+@torch.no_grad()
+def initialize(model: Transformer) -> None:
+    """Draw weights from N(0, 0.02²), those that write to the residual stream smaller by sqrt(2 n_layers).
+
+    Radford et al. 2019, section 2.3.  The unembedding is kept small enough that every token starts out about as
+    likely as any other: the loss before training is ln(vocab_size), whatever the choices.
+    """
+    c = model.config
+    for name, weight in model.named_parameters():
+        if name.endswith("proj.weight") or name.endswith("router.weight"):
+            writes = name.endswith(("o_proj.weight", "down_proj.weight"))
+            nn.init.normal_(weight, std=0.02 / math.sqrt(2 * c.n_layers) if writes else 0.02)
+        elif name.endswith("proj.bias") or name == "unembed.bias":
+            nn.init.zeros_(weight)
+        elif name in ("embed.weight", "position.weight"):
+            nn.init.normal_(weight, std=0.02)
+    rescaled = c.embed_scale or c.embed_norm or c.norm_order == "post"  # a token then resembles itself by std x d_model
+    nn.init.normal_(model.unembed.weight, std=min(0.02, 1 / c.d_model if rescaled else 0.5 / math.sqrt(c.d_model)))
+
+
+BLOCKS = {"pre": PreBlock, "post": PostBlock, "output": OutputBlock, "sandwich": SandwichBlock,
+          "parallel": ParallelBlock, "parallel-shared": SharedParallelBlock}
