@@ -1,0 +1,202 @@
+"""Say what every tokenizer promises: text to ids, ids to exactly the same text, at once or as it streams."""
+from __future__ import annotations
+
+import codecs
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import regex
+
+END_OF_TEXT = "<|endoftext|>"
+SETTINGS_FILE = "minillm_tokenizer.json"
+BLOCK = 1 << 16  # characters that a stream holds at a time
+
+
+class Tokenizer(ABC):
+    """Text <-> ids, without loss: ``decode(encode(text)) == text`` for every text that `encode` accepts.
+
+    A tokenizer fills in three things: `_encode` (plain text to ids), `_cut` (where a stream may be cut) and
+    `token_bytes`, the UTF-8 bytes that an id stands for.  Everything else follows from them.
+    """
+    kind: str
+    vocab_size: int
+    special: dict[str, int]
+
+    @property
+    def end_of_text(self) -> int | None:
+        """The id that closes a document; None where the vocabulary has no such token."""
+        return self.special.get(END_OF_TEXT)
+
+    @abstractmethod
+    def _encode(self, text: str) -> list[int]:
+        """Ids of plain, checked text."""
+
+    @abstractmethod
+    def _cut(self, text: str) -> int:
+        """The last c where ids(text + more) = ids(text[:c]) + ids(text[c:] + more), whatever `more` is."""
+
+    @abstractmethod
+    def token_bytes(self, token: int) -> bytes:
+        """The bytes that one id stands for: some characters, or (⟨E2 82⟩) a part of one."""
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        """Ids of a text.  A special token's name inside it is plain text, unless ``special=True``.
+
+        Refuses half of a surrogate pair, which is no character and has no UTF-8 form, with its position.
+        """
+        check_text(text)
+        if not (special and self.special):
+            return self._encode(text)
+        ids, start = [], 0
+        for match in self._special_pattern().finditer(text):
+            ids += [*self._encode(text[start:match.start()]), self.special[match[0]]]
+            start = match.end()
+        return ids + self._encode(text[start:])
+
+    def encode_stream(self, texts: Iterable[str], *, special: bool = False) -> Iterator[int]:
+        """The ids of ``"".join(texts)``, one by one, holding only a block of the text at a time."""
+        names = self._special_pattern() if special and self.special else None
+        longest = max(map(len, self.special)) if names else 1
+        held, wanted = "", 0
+        for text in _blocks(texts):
+            held += text
+            if len(held) < wanted:
+                continue
+            sure = max(0, len(held) - longest + 1)  # a special token's name may go on in the next block
+            start = 0
+            for match in names.finditer(held) if names else ():
+                if match.start() >= sure:
+                    break
+                yield from self._encode(held[start:match.start()])
+                yield self.special[match[0]]
+                start = match.end()
+            cut = start + self._cut(held[start:max(start, sure)])
+            yield from self._encode(held[start:cut])
+            held = held[cut:]
+            wanted = 2 * len(held)  # where nothing can be cut, do not look again at every block
+        yield from self.encode(held, special=special)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids.  Bytes that form no character (a model may write them) become U+FFFD."""
+        return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")
+
+    def decoder(self) -> StreamDecoder:
+        """Decode as ids arrive: ``push(id)`` gives the text that is certain by now, ``finish()`` the rest."""
+        return StreamDecoder(self)
+
+    def pieces(self, ids: Iterable[int]) -> list[str]:
+        """Each token for display; bytes that are only a part of a character are written out: ⟨E2 82⟩."""
+        return [show_bytes(self.token_bytes(token)) for token in ids]
+
+    @abstractmethod
+    def settings(self) -> dict:
+        """What `load` needs beside the tokenizer's own files."""
+
+    @classmethod
+    @abstractmethod
+    def from_settings(cls, settings: dict, folder: Path) -> Tokenizer:
+        """The reverse of `settings`."""
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Write the tokenizer into a folder, made if need be; `load_tokenizer` reads it back."""
+        write_text(Path(folder) / SETTINGS_FILE,
+                   json.dumps({"kind": self.kind, **self.settings()}, ensure_ascii=False, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike) -> Tokenizer:
+        """Read what `save` wrote."""
+        settings = read_settings(folder)
+        if settings["kind"] != cls.kind:
+            raise ValueError(f"{folder} holds a tokenizer of kind {settings['kind']!r}, not {cls.kind!r}; "
+                             "load_tokenizer(folder) picks the right class")
+        return cls.from_settings(settings, Path(folder))
+
+    def _special_pattern(self) -> regex.Pattern:
+        return regex.compile("|".join(map(regex.escape, sorted(self.special, key=len, reverse=True))))
+
+    def _refuse(self, token: int) -> None:
+        raise ValueError(f"id {token} is outside the vocabulary of {self.vocab_size} tokens (0 to "
+                         f"{self.vocab_size - 1}); were these ids made by another tokenizer?")
+
+
+class StreamDecoder:
+    """Turn ids into text one at a time and never show half a character."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self._token_bytes = tokenizer.token_bytes
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, token: int) -> str:
+        """The characters that this id completes; an empty string while one is still open."""
+        return self._utf8.decode(self._token_bytes(token))
+
+    def finish(self) -> str:
+        """What is left at the end: nothing, or U+FFFD for a character that never came to its end."""
+        return self._utf8.decode(b"", final=True)
+
+
+def check_text(text: str, position: int = 0) -> None:
+    """Refuse what has no UTF-8 form; `position` is that of the text's first character."""
+    if not isinstance(text, str):
+        raise TypeError(f"a tokenizer reads str, not {type(text).__name__}; decode bytes first: "
+                        "data.decode('utf-8')")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"character {position + error.start} is U+{ord(text[error.start]):04X}, half of a "
+                         "surrogate pair and no character; read the source as UTF-8, or remove it") from None
+
+
+def show_bytes(data: bytes) -> str:
+    """UTF-8 as text, where bytes that form no character stand between ⟨ and ⟩ in hexadecimal."""
+    shown, loose = [], b""
+    while data:
+        try:
+            good, bad, rest = data.decode("utf-8"), b"", b""
+        except UnicodeDecodeError as error:
+            good = data[:error.start].decode("utf-8")
+            bad, rest = data[error.start:error.end], data[error.end:]
+        if good and loose:
+            shown.append(f"⟨{loose.hex(' ').upper()}⟩")
+            loose = b""
+        shown.append(good)
+        loose, data = loose + bad, rest
+    return "".join(shown) + (f"⟨{loose.hex(' ').upper()}⟩" if loose else "")
+
+
+def read_settings(folder: str | os.PathLike) -> dict:
+    path = Path(folder) / SETTINGS_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no {SETTINGS_FILE}; tokenizer.save(folder) writes one")
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings["kind"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}); save the tokenizer again") from None
+    return settings
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write all of a file or nothing: under another name first, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(text, encoding="utf-8", newline="\n")
+    unfinished.replace(path)
+
+
+def _blocks(texts: Iterable[str]) -> Iterator[str]:
+    """The same characters in pieces of about BLOCK, checked."""
+    parts, size, position = [], 0, 0
+    for text in [texts] if isinstance(texts, str) else texts:
+        check_text(text, position)
+        position += len(text)
+        for start in range(0, len(text), BLOCK):
+            parts.append(text[start:start + BLOCK])
+            size += len(parts[-1])
+            if size >= BLOCK:
+                yield "".join(parts)
+                parts, size = [], 0
+    yield "".join(parts)
