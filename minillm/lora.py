@@ -1,0 +1,84 @@
+"""Fine-tune a model by learning a small correction to some of its matrices."""
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class LoRALinear(nn.Module):
+    r"""A frozen linear layer and a low-rank correction beside it.  Hu et al. 2021, arXiv:2106.09685.
+
+    $$ y = W x + \frac{\alpha}{r} B A x, \qquad A \in \mathbb{R}^{r \times D_{in}}, \;
+       B \in \mathbb{R}^{D_{out} \times r} $$
+
+    B starts at zero, so that nothing changes until something is learned.
+    """
+
+    def __init__(self, base: nn.Linear, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0,
+                 generator: torch.Generator | None = None):
+        super().__init__()
+        if not 1 <= rank <= min(base.in_features, base.out_features):
+            raise ValueError(f"rank={rank} must lie between 1 and the smaller side of the matrix, "
+                             f"{min(base.in_features, base.out_features)}")
+        self.base, self.rank, self.alpha = base.requires_grad_(False), rank, alpha
+        like = {"device": base.weight.device, "dtype": base.weight.dtype}
+        self.lora_A = nn.Linear(base.in_features, rank, bias=False, **like)
+        self.lora_B = nn.Linear(rank, base.out_features, bias=False, **like)
+        self.dropout = nn.Dropout(dropout)
+        bound = 1 / math.sqrt(base.in_features)
+        with torch.no_grad():
+            drawn = torch.empty(rank, base.in_features).uniform_(-bound, bound, generator=generator)
+            self.lora_A.weight.copy_(drawn)
+            self.lora_B.weight.zero_()
+
+    def forward(self, x: Float[Tensor, "*axes d_in"]) -> Float[Tensor, "*axes d_out"]:
+        return self.base(x) + self.alpha / self.rank * self.lora_B(self.lora_A(self.dropout(x)))
+
+    def correction(self) -> Float[Tensor, "d_out d_in"]:
+        """The matrix that is added to W: (alpha / rank) B A."""
+        return self.alpha / self.rank * self.lora_B.weight @ self.lora_A.weight
+
+
+def add_lora(model: nn.Module, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0,
+             targets: tuple[str, ...] = ("q_proj", "v_proj"), seed: int = 0) -> nn.Module:
+    """Freeze the model and put a `LoRALinear` in place of every linear layer whose last name is a target.
+
+    Changes the model where it stands and returns it; only the corrections can be trained then.  Refuses a model
+    that has corrections already (a second call would throw away what the first ones learned) and targets that name
+    no linear layer.
+    """
+    if any(isinstance(m, LoRALinear) for m in model.modules()):
+        raise ValueError("this model has LoRA layers already; merge_lora(model) first, or go on training these")
+    generator = torch.Generator().manual_seed(seed)
+    places = [(parent, name, child) for parent in model.modules() for name, child in parent.named_children()
+              if name in targets and isinstance(child, nn.Linear)]
+    for target in targets:
+        if target not in {name for _, name, _ in places}:
+            linear = sorted({n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, nn.Linear)})
+            raise ValueError(f"target {target!r} names no linear layer; this model has: {', '.join(linear)}")
+    uses = [p for m in model.modules() for p in m.parameters(recurse=False)]
+    for _, name, linear in places:
+        if sum(p is linear.weight for p in uses) > 1:
+            raise ValueError(f"{name}'s matrix is also used elsewhere (tied embeddings): a correction would change "
+                             f"both; leave {name} out of targets, or build the model with tie_embeddings=False")
+    model.requires_grad_(False)
+    for parent, name, linear in places:
+        setattr(parent, name, LoRALinear(linear, rank=rank, alpha=alpha, dropout=dropout, generator=generator))
+    return model
+
+
+@torch.no_grad()
+def merge_lora(model: nn.Module) -> nn.Module:
+    """Add every correction to its matrix and take the LoRA layers away: W <- W + (alpha / rank) B A.
+
+    Changes the model where it stands and returns it; all of it can be trained again.
+    """
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, LoRALinear):
+                child.base.weight += child.correction()
+                setattr(parent, name, child.base)
+    return model.requires_grad_(True)

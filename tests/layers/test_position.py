@@ -1,0 +1,93 @@
+"""Where each scheme puts the position, and what follows from it."""
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from minillm.config import RopeScaling
+from minillm.layers import ALiBi, Learned, RoPE, Sinusoidal
+from minillm.layers.position import frequencies, stretch
+
+G = torch.Generator().manual_seed(0)
+Q, K = torch.randn(8, generator=G), torch.randn(8, generator=G)
+
+
+def score(rope: RoPE, query: int, key: int) -> torch.Tensor:
+    return rope(Q[None], torch.tensor([query]))[0] @ rope(K[None], torch.tensor([key]))[0]
+
+
+@pytest.mark.parametrize("pairs", ["halves", "neighbours"])
+@pytest.mark.parametrize("fraction", [1.0, 0.5])
+def test_rope_scores_depend_only_on_distance(pairs, fraction):
+    rope = RoPE(8, pairs=pairs, fraction=fraction)
+    torch.testing.assert_close(score(rope, 9, 4), score(rope, 105, 100), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(score(rope, 9, 4), score(rope, 9, 5), atol=1e-2)
+
+
+@pytest.mark.parametrize("pairs", ["halves", "neighbours"])
+def test_rope_turns_and_never_stretches(pairs):
+    rope = RoPE(8, pairs=pairs)
+    turned = rope(Q.expand(50, 8), torch.arange(50))
+    torch.testing.assert_close(turned.norm(dim=-1), Q.norm().expand(50))
+    torch.testing.assert_close(turned[0], Q)
+
+
+def test_rope_by_hand():
+    rope = RoPE(4, theta=100.0)  # omega = 1 and 1/10
+    y = rope(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), torch.tensor([2]))
+    torch.testing.assert_close(y, torch.tensor([[math.cos(2), math.cos(0.2), math.sin(2), math.sin(0.2)]]))
+    rope = RoPE(4, theta=100.0, pairs="neighbours")
+    y = rope(torch.tensor([[1.0, 0.0, 1.0, 0.0]]), torch.tensor([2]))
+    torch.testing.assert_close(y, torch.tensor([[math.cos(2), math.sin(2), math.cos(0.2), math.sin(0.2)]]))
+
+
+def test_the_two_pairings_are_one_up_to_the_order_of_components():
+    order = torch.tensor([0, 4, 1, 5, 2, 6, 3, 7])  # neighbours, taken from halves
+    halves, neighbours = RoPE(8), RoPE(8, pairs="neighbours")
+    positions = torch.arange(20)
+    x = Q.expand(20, 8)
+    torch.testing.assert_close(neighbours(x[:, order], positions), halves(x, positions)[:, order])
+
+
+def test_what_is_not_turned_stays():
+    y = RoPE(8, fraction=0.5)(Q.expand(5, 8), torch.arange(5))
+    torch.testing.assert_close(y[:, 4:], Q[4:].expand(5, 4))
+
+
+def test_linear_scaling_reads_position_t_as_t_over_factor():
+    plain, slow = RoPE(8), RoPE(8, scaling=RopeScaling("linear", 4.0))
+    torch.testing.assert_close(slow(Q[None], torch.tensor([40])), plain(Q[None], torch.tensor([10])))
+
+
+def test_llama3_scaling_keeps_fast_pairs_and_slows_slow_ones():
+    omega = frequencies(128, 500_000.0)
+    ratio = omega / stretch(omega, RopeScaling("llama3", 8.0, 1.0, 4.0, 8192))
+    wavelength = 2 * math.pi / omega
+    torch.testing.assert_close(ratio[wavelength < 8192 / 4], torch.ones_like(ratio[wavelength < 8192 / 4]))
+    torch.testing.assert_close(ratio[wavelength > 8192], torch.full_like(ratio[wavelength > 8192], 8.0))
+    assert (ratio.diff() >= -1e-4).all()
+
+
+def test_alibi_prefers_the_near():
+    positions = torch.arange(6)
+    bias = ALiBi(n_heads=4)(positions, positions)
+    assert (bias.diff(dim=-1) > 0).all()
+    torch.testing.assert_close(bias[:, 5, 3], -2 * torch.tensor([2.0 ** -2, 2.0 ** -4, 2.0 ** -6, 2.0 ** -8]))
+
+
+def test_alibi_slopes_of_odd_head_counts_are_interleaved():
+    six = ALiBi(6).slopes
+    torch.testing.assert_close(six[:4], ALiBi(4).slopes)
+    torch.testing.assert_close(six[4:], ALiBi(8).slopes[[0, 2]])
+
+
+def test_sinusoidal_waves():
+    y = Sinusoidal(4, 10, theta=100.0)(torch.zeros(1, 4), torch.tensor([3]))
+    torch.testing.assert_close(y, torch.tensor([[math.sin(3), math.cos(3), math.sin(0.3), math.cos(0.3)]]))
+
+
+def test_learned_positions_are_rows_of_a_table():
+    learned = Learned(4, 10)
+    torch.nn.init.normal_(learned.weight, generator=G)
+    torch.testing.assert_close(learned(torch.ones(2, 4), torch.tensor([7, 1])), 1 + learned.weight[[7, 1]])

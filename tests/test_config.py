@@ -1,0 +1,65 @@
+"""Configurations refuse what cannot work, and survive a round trip."""
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from minillm.config import PRESETS, ModelConfig, scaled
+
+from tests.variants import name_of, variants
+
+
+@pytest.mark.parametrize("config", variants(60, seed=3), ids=name_of)
+def test_a_config_survives_json(config):
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"d_model": 30}, "d_model=30 does not split into n_heads=4"),
+    ({"n_kv_heads": 3}, "n_heads=4 cannot share n_kv_heads=3"),
+    ({"norm": "batchnorm"}, "norm='batchnorm' is not one of: rmsnorm, layernorm"),
+    ({"d_head": 5}, "RoPE turns pairs"),
+    ({"global_every": 2}, "needs a window"),
+    ({"n_experts": 2, "experts_per_token": 3}, "experts_per_token=3 must lie between 1 and n_experts=2"),
+    ({"n_shared_experts": 1}, "needs a mixture"),
+    ({"dropout": 1.0}, "dropout=1.0"),
+    ({"vocab_size": 0}, "vocab_size=0 must be at least 1"),
+    ({"window": 0}, "window=0 must be at least 1"),
+])
+def test_what_does_not_fit_is_refused_by_name_and_number(change, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        replace(ModelConfig(), **change)
+
+
+def test_a_replaced_config_keeps_no_stale_size():
+    wide = replace(ModelConfig(d_model=128), d_model=384)
+    assert (wide.resolve().d_ff, wide.resolve().d_head) == (1024, 96)
+    assert replace(wide, mlp="gelu").resolve().d_ff == 4 * 384
+
+
+def test_resolving_twice_changes_nothing():
+    for config in PRESETS.values():
+        assert config.resolve().resolve() == config.resolve()
+
+
+@pytest.mark.parametrize("mlp", ["swiglu", "geglu"])
+@pytest.mark.parametrize("d_model", [64, 128, 384, 768])
+def test_a_gate_costs_no_parameters(mlp, d_model):
+    c = ModelConfig(d_model=d_model, mlp=mlp).resolve()
+    assert 3 * c.d_ff * d_model == pytest.approx(2 * 4 * d_model * d_model, rel=0.02)  # d_ff is a multiple of 8
+
+
+@pytest.mark.parametrize("size", ["nano", "small"])
+@pytest.mark.parametrize("name", PRESETS)
+def test_scaling_down_keeps_every_choice(name, size):
+    big, small = PRESETS[name], scaled(PRESETS[name], size, vocab_size=65)
+    for choice in ("norm", "norm_order", "position", "mlp", "bias", "tie_embeddings", "qk_norm", "embed_scale"):
+        assert getattr(small, choice) == getattr(big, choice)
+    assert (small.n_kv_heads or small.n_heads) < small.n_heads or (big.n_kv_heads or big.n_heads) == big.n_heads
+
+
+def test_an_unknown_field_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match="did you mean n_layers"):
+        ModelConfig.from_dict({"n_layer": 2})

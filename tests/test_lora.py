@@ -1,0 +1,84 @@
+"""A correction that starts as nothing, can be merged, and never eats what was learned."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from minillm.lora import LoRALinear, add_lora, merge_lora
+from minillm.model import Transformer
+
+from tests.variants import SMALL
+
+TOKENS = torch.randint(31, (2, 12), generator=torch.Generator().manual_seed(0))
+ALL = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def made(config=SMALL) -> Transformer:
+    torch.manual_seed(0)
+    return Transformer(config).eval()
+
+
+def learn(model: Transformer) -> Transformer:
+    g = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for m in model.modules():
+            if isinstance(m, LoRALinear):
+                m.lora_B.weight.normal_(generator=g)
+    return model
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, n_experts=4, n_shared_experts=1), replace(SMALL, bias="all")])
+def test_at_the_start_nothing_changes(config):
+    before = made(config)(TOKENS)
+    assert torch.equal(add_lora(made(config), targets=ALL)(TOKENS), before)
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, n_experts=4, n_shared_experts=1), replace(SMALL, bias="all")])
+def test_merged_is_unmerged(config):
+    model = learn(add_lora(made(config), targets=ALL))
+    with torch.no_grad():
+        apart = model(TOKENS)
+        assert not torch.allclose(apart, made(config)(TOKENS), atol=1e-2)
+        torch.testing.assert_close(merge_lora(model)(TOKENS), apart, atol=1e-4, rtol=1e-4)
+    assert not any(isinstance(m, LoRALinear) for m in model.modules())
+    assert model.state_dict().keys() == made(config).state_dict().keys()
+
+
+def test_only_the_corrections_learn():
+    model = add_lora(made(), rank=4)
+    assert {n for n, p in model.named_parameters() if p.requires_grad} == {
+        f"blocks.{i}.attention.{t}.lora_{m}.weight" for i in range(2) for t in ("q_proj", "v_proj") for m in "AB"}
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 2 * 2 * 4 * (32 + 32)
+    model(TOKENS).square().sum().backward()
+    assert all(p.grad is None for p in model.parameters() if not p.requires_grad)
+
+
+def test_a_correction_has_its_rank():
+    model = learn(add_lora(made(), rank=3))
+    for m in model.modules():
+        if isinstance(m, LoRALinear):
+            assert torch.linalg.matrix_rank(m.correction()) == 3
+
+
+def test_a_second_call_is_refused_and_loses_nothing():
+    model = learn(add_lora(made()))
+    before = model(TOKENS)
+    with pytest.raises(ValueError, match="merge_lora"):
+        add_lora(model)
+    assert torch.equal(model(TOKENS), before)
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"targets": ("query",)}, "target 'query' names no linear layer; this model has: down_proj"),
+    ({"rank": 0}, "rank=0 must lie between 1 and"), ({"rank": 33}, "rank=33 must lie between"),
+    ({"targets": ("unembed",)}, "tied embeddings")])
+def test_what_cannot_be_corrected_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        add_lora(made(), **options)
+
+
+def test_seeds_decide_the_start():
+    a, b, c = (add_lora(made(), seed=s).blocks[0].attention.q_proj.lora_A.weight for s in (1, 1, 2))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)

@@ -1,0 +1,159 @@
+"""Properties that every model has, whatever it is made of."""
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from minillm.cache import KVCache
+from minillm.config import CHOICES, ModelConfig
+from minillm.inspection import capture
+from minillm.model import Transformer
+
+from tests.variants import OTHERS, SMALL, name_of, variants
+
+VARIANTS = variants(90)
+every_variant = pytest.mark.parametrize("config", VARIANTS, ids=name_of)
+
+
+def made(config: ModelConfig, *, lively: bool = True) -> Transformer:
+    """A model in evaluation mode; `lively` draws larger weights, so that every part has a say in the output."""
+    torch.manual_seed(0)
+    model = Transformer(config).eval()
+    if lively:
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(0.2 * torch.randn(p.shape))
+    return model
+
+
+def some_tokens(config: ModelConfig, batch: int = 2, seq: int | None = None) -> torch.Tensor:
+    g = torch.Generator().manual_seed(1)
+    return torch.randint(config.vocab_size, (batch, seq or config.context_length), generator=g)
+
+
+def test_variants_cover_every_value():
+    for name, values in {**CHOICES, **OTHERS}.items():
+        assert {getattr(c, name) for c in VARIANTS} >= set(values), name
+
+
+@every_variant
+@torch.no_grad()
+def test_fused_attention_is_the_readable_one(config):
+    model, tokens = made(config), some_tokens(config)
+    torch.testing.assert_close(model(tokens), model.fuse()(tokens), atol=1e-4, rtol=1e-4)
+
+
+@every_variant
+@pytest.mark.parametrize("fused", [False, True], ids=["readable", "fused"])
+@torch.no_grad()
+def test_cache_changes_nothing(config, fused):
+    model, tokens = made(config).fuse(fused), some_tokens(config)
+    cache = KVCache(config)
+    cuts = [0, 9, 14, *range(15, config.context_length + 1)]  # a prompt, a second piece longer than a window, then one by one
+    pieces = [model(tokens[:, a:b], cache=cache) for a, b in zip(cuts, cuts[1:], strict=False)]
+    torch.testing.assert_close(torch.cat(pieces, 1), model(tokens), atol=1e-4, rtol=1e-4)
+    assert cache.length == config.context_length
+
+
+@every_variant
+def test_nothing_leaks_from_the_future(config):
+    model, tokens = made(config), some_tokens(config, batch=1)
+    embedded = model.embed(tokens).detach().requires_grad_()
+    handle = model.embed.register_forward_hook(lambda *_: embedded)
+    model(tokens)[0, 10].sum().backward()
+    handle.remove()
+    reached = embedded.grad[0].abs().sum(-1)
+    assert (reached[11:] == 0).all()
+    assert reached[10] > 0
+
+
+@every_variant
+@torch.no_grad()
+def test_patterns_sum_to_one_and_are_causal(config):
+    model = made(config).fuse()  # capturing must switch the readable path on
+    with capture(model, "blocks.*.attention.pattern") as seen:
+        model(some_tokens(config))
+    assert len(seen) == config.n_layers
+    for layer, pattern in enumerate(seen.values()):
+        assert pattern.shape == (2, config.n_heads, config.context_length, config.context_length)
+        torch.testing.assert_close(pattern.sum(-1), torch.ones_like(pattern[..., 0]))
+        assert (pattern.triu(1) == 0).all()
+        if config.is_windowed(layer):
+            assert (pattern.tril(-config.window) == 0).all()
+
+
+@every_variant
+def test_gradients_are_finite_and_reach_every_weight(config):
+    model, tokens = made(config).train(), some_tokens(config, batch=4)
+    F.cross_entropy(model(tokens)[:, :-1].flatten(0, 1), tokens[:, 1:].flatten()).backward()
+    for name, p in model.named_parameters():
+        assert p.grad is not None and p.grad.isfinite().all(), name
+        # softmax ignores a constant, so a bias on all keys has none; an expert may have met no token
+        if not (name.endswith("k_proj.bias") or ".experts." in name):
+            assert p.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize("d_model", [32, 128])
+@pytest.mark.parametrize("config", VARIANTS[::3], ids=name_of)
+@torch.no_grad()
+def test_first_loss_is_that_of_a_blind_guess(config, d_model):
+    config = replace(config, d_model=d_model, d_head=None, vocab_size=101)
+    model, tokens = made(config, lively=False), some_tokens(config, batch=32)
+    loss = F.cross_entropy(model(tokens)[:, :-1].flatten(0, 1), tokens[:, 1:].flatten())
+    assert loss == pytest.approx(math.log(config.vocab_size), rel=0.05)
+
+
+@torch.no_grad()
+def test_a_window_as_long_as_the_text_is_no_window():
+    tokens = some_tokens(SMALL)
+    wide = made(replace(SMALL, window=SMALL.context_length))
+    torch.testing.assert_close(wide(tokens), made(SMALL)(tokens))
+    narrow = made(replace(SMALL, window=3))
+    assert not torch.allclose(narrow(tokens), made(SMALL)(tokens), atol=1e-3)
+
+
+@torch.no_grad()
+def test_grouped_queries_with_a_key_head_each_are_plain_heads():
+    tokens = some_tokens(SMALL)
+    torch.testing.assert_close(made(replace(SMALL, n_kv_heads=4))(tokens), made(SMALL)(tokens))
+
+
+@torch.no_grad()
+def test_a_ring_takes_the_room_of_its_window():
+    cache, config = KVCache(replace(SMALL, window=5)), replace(SMALL, window=5)
+    made(config)(some_tokens(config), cache=cache)
+    heads = config.n_heads * config.resolve().d_head
+    assert cache.bytes == 2 * config.n_layers * 2 * heads * 5 * 4
+
+
+def test_tied_embeddings_are_one_matrix():
+    model = Transformer(SMALL)
+    assert model.unembed.weight is model.embed.weight
+    model = Transformer(replace(SMALL, tie_embeddings=False))
+    assert model.unembed.weight is not model.embed.weight
+
+
+def test_dropout_acts_in_training_alone():
+    model, tokens = made(replace(SMALL, dropout=0.5)), some_tokens(SMALL)
+    torch.testing.assert_close(model(tokens), model(tokens))
+    model.train()
+    assert not torch.allclose(model(tokens), model(tokens))
+
+
+def test_more_tokens_than_the_context_are_refused_with_both_numbers():
+    with pytest.raises(ValueError, match=r"seq=25 exceeds context_length=24"):
+        made(SMALL)(some_tokens(SMALL, seq=25))
+    cache = KVCache(SMALL)
+    made(SMALL)(some_tokens(SMALL, seq=20), cache=cache)
+    with pytest.raises(ValueError, match=r"seq=25 exceeds context_length=24"):
+        made(SMALL)(some_tokens(SMALL, seq=5), cache=cache)
+
+
+def test_a_model_cast_to_bf16_keeps_its_angles():
+    model = made(SMALL)
+    exact = model.blocks[0].attention.rotate.cos.clone()
+    model.bfloat16()
+    assert torch.equal(model.blocks[0].attention.rotate.cos, exact)

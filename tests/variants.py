@@ -1,0 +1,38 @@
+"""Draw small models from the whole product of architectural choices, each choice value at least once."""
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from minillm.config import CHOICES, ModelConfig, RopeScaling
+
+SMALL = ModelConfig(vocab_size=31, d_model=32, n_layers=2, n_heads=4, context_length=24)
+OTHERS = {  # choices that are not words
+    "n_kv_heads": (None, 1, 2), "window": (None, 5), "global_every": (None, 2), "attention_softcap": (None, 3.0),
+    "logit_softcap": (None, 5.0), "n_experts": (0, 4), "n_shared_experts": (0, 2), "n_dense_layers": (0, 1),
+    "normalize_experts": (True, False), "tie_embeddings": (True, False), "embed_scale": (False, True),
+    "embed_norm": (False, True), "unembed_bias": (False, True), "norm_weight": (True, False),
+    "rope_fraction": (1.0, 0.5), "rope_theta_local": (None, 500.0), "attention_scale": (None, 0.2), "d_head": (None, 12),
+    "rope_scaling": (None, RopeScaling("linear", 2.0), RopeScaling("llama3", 8.0, 1.0, 4.0, 12)),
+}
+
+
+def variants(count: int, *, seed: int = 0) -> list[ModelConfig]:
+    """`count` configs that fit together; the first ones go through every value of every choice in turn."""
+    rng, table, found = random.Random(seed), {**CHOICES, **OTHERS}, []
+    turn = [(name, value) for name, values in table.items() for value in values]
+    while len(found) < count:
+        drawn = {name: rng.choice(values) for name, values in table.items()}
+        if len(found) < len(turn):
+            drawn.update([turn[len(found)]])
+        if drawn["global_every"] and drawn["window"] is None:
+            drawn["window"] = 5
+        if drawn["n_shared_experts"] and not drawn["n_experts"]:
+            drawn["n_experts"] = 4
+        found.append(replace(SMALL, **drawn))
+    return found
+
+
+def name_of(config: ModelConfig) -> str:
+    """What sets a config apart, for a test's name."""
+    return "-".join(f"{k}={v}" for k, v in config.to_dict().items() if k in CHOICES or k in OTHERS)[:120] or "plain"
