@@ -1,0 +1,63 @@
+"""Write what a picture cannot carry: words, tokens and tables as HTML, in any script, on the same card as the pictures.
+
+Fonts for Arabic, Devanagari or Chinese are the browser's: matplotlib has none of them on most machines and draws
+empty boxes, so text in those scripts belongs here and never into a picture.  Styles are inline, because JupyterLab
+removes style sheets from pages it does not trust yet, and the words must still read well where GitHub removes these too.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from minillm.notebook.plots import CARD, EDGE, INK, MUTED
+
+_CARD = (f"background:{CARD};color:{INK};border:1px solid {EDGE};border-radius:6px;padding:10px 14px;"
+         "line-height:1.5;font-size:14px;max-width:100%;overflow-x:auto;box-sizing:border-box")
+_CELL = f"padding:3px 10px;border-bottom:1px solid {EDGE};color:{INK};background:{CARD}"
+TINTS = ("#cfe3f1", "#f9e2b0", "#c3e8d9", "#f3cdb8", "#ecd3e0")   # neighbours differ; ink on each is above 10:1
+
+
+class Markup:
+    """HTML that a cell can end with or a widget can draw; `alt` is the same in plain words."""
+
+    def __init__(self, html: str, alt: str, *, math: bool = False):
+        self.html, self.alt, self.math = html, " ".join(alt.split()), math
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return {"text/html": self.html, "text/plain": f"[{self.alt}]"}, {}
+
+
+def card(inside: str, alt: str, *, width: int | None = None, math: bool = False) -> Markup:
+    """Put HTML on the card that reads on light and dark pages.  `math` typesets $…$ in it, live as well."""
+    size = f";width:{width}px" if width else ""
+    return Markup(f'<div style="{_CARD}{size}">{inside}</div>', alt, math=math)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence], *, caption: str = "") -> str:
+    """Rows as an HTML table: numbers to the right, words to the left, each text in its own direction."""
+    def cell(value, tag="td") -> str:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        shown = f"{value:,}" if isinstance(value, int) and number else str(value)
+        side = "right;font-variant-numeric:tabular-nums" if number else "left"
+        return f'<{tag} dir="auto" style="{_CELL};text-align:{side}">{shown if isinstance(value, Raw) else escape(shown)}</{tag}>'
+    top = "".join(cell(word, "th") for word in head)
+    body = "".join(f"<tr>{''.join(cell(value) for value in row)}</tr>" for row in rows)
+    title = f'<caption style="text-align:left;color:{MUTED};padding:2px 0">{escape(caption)}</caption>' if caption else ""
+    return f'<table style="border-collapse:collapse;margin:4px 0">{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
+class Raw(str):
+    """A string that is HTML already, so `table` does not escape it."""
+
+
+def chip(text: str, *, colour: str = TINTS[0], below: str = "", hint: str = "", ink: str = INK) -> Raw:
+    """One token: its text on a colour, small print below it (an id, a probability), a hint when pointed at."""
+    small = f'<br><small style="color:{MUTED};font-size:10px">{escape(below)}</small>' if below else ""
+    title = f' title="{escape(hint)}"' if hint else ""
+    return Raw(f'<span{title} style="display:inline-block;text-align:center;background:{colour};color:{ink};'
+               f'border-radius:4px;padding:1px 4px;margin:2px 1px;white-space:pre"><bdi>{escape(text)}</bdi>{small}</span>')
+
+
+def flow(chips: Iterable[str], *, rtl: bool = False) -> str:
+    """Chips in reading order: from the right where the text runs from the right."""
+    return f'<div dir="{"rtl" if rtl else "ltr"}" style="line-height:1.9">{" ".join(chips)}</div>'

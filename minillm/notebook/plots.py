@@ -1,0 +1,107 @@
+"""Draw what the library computes: one palette, one card, figures that say in words what they show."""
+from __future__ import annotations
+
+import io
+import threading
+import zlib
+from base64 import b64encode
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from PIL import Image
+
+# Okabe & Ito 2008, told apart by readers with any common colour blindness; a meaning keeps its colour in all notebooks.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
+INK, MUTED, CARD, EDGE = "#1d1f21", "#5c6167", "#faf9f5", "#d9d6cc"   # the card reads on a white and on a black page
+COLOURS = {
+    "query": BLUE, "key": ORANGE, "value": GREEN,
+    "attention": BLUE, "mlp": ORANGE, "residual": MUTED, "norm": GREEN, "embedding": PURPLE,
+    "train": BLUE, "validation": ORANGE, "gradient": PURPLE, "floor": MUTED,
+    "target": GREEN, "prediction": BLUE, "wrong": RED,
+    "ours": BLUE, "reference": ORANGE,
+    "char": MUTED, "byte": SKY, "bpe": BLUE, "unigram": ORANGE, "gpt2": PURPLE,
+}
+SERIES = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, INK)                  # for lines that have no meaning of their own
+AMOUNT = LinearSegmentedColormap.from_list("amount", [CARD, "#9ecae1", BLUE, "#08264a"])     # from nothing to much
+SIGNED = LinearSegmentedColormap.from_list("signed", [RED, "#f3c6ae", CARD, "#a9cfe6", BLUE])  # minus, zero, plus
+
+WIDTH = 720                     # CSS pixels: a notebook's column
+DRAWING = threading.RLock()     # matplotlib's fonts are not safe in two threads, and callbacks run beside cells
+_DPI, _SHARP = 96, 1.75         # a CSS pixel is 1/96 inch; drawn finer, so that text is crisp on dense screens
+
+
+class Picture(Figure):
+    """A figure that a cell can end with: shown as a PNG, and as words where pictures are not read.
+
+    `describe` sets the words.  They are what a screen reader says, what the notebook stores beside the image and what
+    the test of stored outputs compares, so build them from the data, rounded far from a rounding edge.
+    """
+
+    def describe(self, alt: str) -> Picture:
+        """Say from the data what the picture shows, in a sentence or two."""
+        self.set_label(" ".join(alt.split()))
+        return self
+
+    @property
+    def alt(self) -> str:
+        if not self.get_label():
+            raise ValueError("this picture has no words; call picture.describe('what it shows, from the data')")
+        return self.get_label()
+
+    @property
+    def width(self) -> int:
+        """Width on the page in CSS pixels."""
+        return round(self.get_figwidth() * _DPI)
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        data = {"image/png": b64encode(png(self)).decode(), "text/plain": f"[picture: {self.alt}]"}
+        return data, {"image/png": {"width": self.width, "alt": self.alt}}
+
+
+def picture(width: int = WIDTH, height: int = 320, *, title: str = "") -> Picture:
+    """An empty card of so many CSS pixels; a title asks the question that the picture answers."""
+    figure = Picture(figsize=(width / _DPI, height / _DPI), dpi=_DPI * _SHARP, facecolor=CARD)
+    FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, x=0.02, y=1 - 10 / height, va="top", ha="left", color=INK, fontsize=13, fontweight="bold")
+    return figure
+
+
+def axes(figure: Picture, *where, left: float = 64, right: float = 16, bottom: float = 46, top: float = 44,
+         xlabel: str = "", ylabel: str = "", grid: str = "y", **options):
+    """Add axes in the house style; margins in CSS pixels.  `where` is (rows, columns, index), as add_subplot takes it."""
+    height = figure.get_figheight() * _DPI
+    figure.subplots_adjust(left=left / figure.width, right=1 - right / figure.width,
+                           bottom=bottom / height, top=1 - top / height)
+    ax = figure.add_subplot(*where, facecolor=CARD, **options)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(MUTED)
+    ax.tick_params(colors=INK, labelsize=10)
+    ax.set_xlabel(xlabel, color=INK, fontsize=11)
+    ax.set_ylabel(ylabel, color=INK, fontsize=11)
+    if grid:
+        ax.grid(True, axis=grid, color=EDGE, linewidth=0.8)
+        ax.set_axisbelow(True)
+    return ax
+
+
+def png(figure: Figure, *, live: bool = False) -> bytes:
+    """Render to PNG.  Live pictures are packed fast; stored ones small, and never above 100 kB."""
+    with DRAWING:
+        figure.canvas.draw()
+        image = Image.frombuffer("RGBA", figure.canvas.get_width_height(), figure.canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+        image = image.convert("RGB")
+    if live:
+        return _packed(image, compress_level=1, compress_type=zlib.Z_RLE)
+    packed = _packed(image, compress_level=9)
+    if len(packed) > 100_000:
+        packed = _packed(image.quantize(64, dither=Image.Dither.NONE), compress_level=9)
+    return packed
+
+
+def _packed(image: Image.Image, **options) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "PNG", **options)
+    return stream.getvalue()
