@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from minillm.config import ModelConfig
-from minillm.translation import Family, Fused, OnePlus, canonical
+from minillm.layouts import Fused, OnePlus
+from minillm.translation import Family, canonical
 
 SIZES = {"vocab_size": "vocab_size", "d_model": "hidden_size", "n_layers": "num_hidden_layers",
-         "n_heads": "num_attention_heads", "d_ff": "intermediate_size", "context_length": "max_position_embeddings",
-         "tie_embeddings": "tie_word_embeddings"}
+         "n_heads": "num_attention_heads", "d_ff": "intermediate_size",
+         "context_length": "max_position_embeddings", "tie_embeddings": "tie_word_embeddings"}
 GROUPS = {"n_kv_heads": "num_key_value_heads"}
 HEADS = GROUPS | {"d_head": "head_dim"}
 RMS = {"norm_eps": "rms_norm_eps"}
@@ -26,8 +27,8 @@ PRE = (*EMBED, (".input_layernorm.", ".attention_norm."), (".post_attention_laye
 OUTPUT = (*EMBED, (".post_attention_layernorm.", ".attention_out_norm."),
           (".post_feedforward_layernorm.", ".mlp_out_norm."))
 SANDWICH = (*EMBED, (".input_layernorm.", ".attention_norm."),
-            (".post_attention_layernorm.", ".attention_out_norm."), (".pre_feedforward_layernorm.", ".mlp_norm."),
-            (".post_feedforward_layernorm.", ".mlp_out_norm."))
+            (".post_attention_layernorm.", ".attention_out_norm."),
+            (".pre_feedforward_layernorm.", ".mlp_norm."), (".post_feedforward_layernorm.", ".mlp_out_norm."))
 ROUTED = (*PRE, (".mlp.gate.", ".mlp.router."))
 
 LLAMA = Family(  # Touvron et al. 2023, arXiv:2302.13971, arXiv:2307.09288; Llama Team 2024, arXiv:2407.21783
@@ -45,14 +46,16 @@ MIXTRAL = replace(  # Jiang et al. 2024, arXiv:2401.04088
     facts=dict(tie_embeddings=False, norm_eps=1e-5, rope_theta=1e6))
 QWEN2 = replace(  # Yang et al. 2024, arXiv:2407.10671
     LLAMA, model_type="qwen2", architecture="Qwen2ForCausalLM", keys=SIZES | GROUPS | RMS | ACT,
-    facts=LLAMA.facts | {"bias": "qkv"}, free=("rope_theta", "rope_scaling", "window", "global_every"), needs={})
+    facts=LLAMA.facts | {"bias": "qkv"}, needs={},
+    free=("rope_theta", "rope_scaling", "window", "global_every"))
 QWEN3 = replace(  # Qwen Team 2025, arXiv:2505.09388
     QWEN2, model_type="qwen3", architecture="Qwen3ForCausalLM", keys=LLAMA.keys,
     facts=LLAMA.facts | {"qk_norm": "head", "d_head": 128}, needs=NO_BIAS)
 QWEN3_MOE = replace(
     QWEN3, model_type="qwen3_moe", architecture="Qwen3MoeForCausalLM", names=ROUTED,
-    keys=LLAMA.keys | {"n_experts": "num_experts|num_local_experts", "experts_per_token": "num_experts_per_tok",
-                       "d_expert": "moe_intermediate_size", "normalize_experts": "norm_topk_prob"},
+    keys=LLAMA.keys | {"n_experts": "num_experts|num_local_experts",
+                       "experts_per_token": "num_experts_per_tok", "d_expert": "moe_intermediate_size",
+                       "normalize_experts": "norm_topk_prob"},
     facts=QWEN3.facts | {"normalize_experts": False}, free=("rope_theta", "rope_scaling"),
     needs=NO_BIAS | {"decoder_sparse_step": 1, "mlp_only_layers": [], "use_sliding_window": False})
 OLMO = replace(  # Groeneveld et al. 2024, arXiv:2402.00838
@@ -100,8 +103,8 @@ PHI3 = replace(  # Abdin et al. 2024, arXiv:2404.14219
     needs=NO_BIAS, fix=Fused({"qkv_proj": QKV, "gate_up_proj": ("gate_proj", "up_proj")}))
 PHI = Family(  # Li et al. 2023, arXiv:2309.05463
     "phi", "PhiForCausalLM",
-    (*EMBED, (".input_layernorm.", ".attention_norm."), (".final_layernorm.", ".norm."), (".dense.", ".o_proj."),
-     (".fc1.", ".up_proj."), (".fc2.", ".down_proj.")),
+    (*EMBED, (".input_layernorm.", ".attention_norm."), (".final_layernorm.", ".norm."),
+     (".dense.", ".o_proj."), (".fc1.", ".up_proj."), (".fc2.", ".down_proj.")),
     SIZES | GROUPS | ACT | {"norm_eps": "layer_norm_eps"}, values=PLAIN,
     facts=dict(norm="layernorm", norm_order="parallel-shared", bias="all", unembed_bias=True, mlp="gelu",
                tie_embeddings=False, rope_fraction=0.5),
@@ -121,31 +124,33 @@ GPT2 = Family(  # Radford et al. 2019, "Language Models are Unsupervised Multita
     "gpt2", "GPT2LMHeadModel",
     ((".wte.", ".embed."), (".wpe.", ".position."), (".h.", ".blocks."), (".ln_1.", ".attention_norm."),
      (".ln_2.", ".mlp_norm."), (".ln_f.", ".norm."), (".attn.", ".attention."),
-     (".attention.c_proj.", ".attention.o_proj."), (".c_fc.", ".up_proj."), (".mlp.c_proj.", ".mlp.down_proj."),
-     (".lm_head.", ".unembed.")),
+     (".attention.c_proj.", ".attention.o_proj."), (".c_fc.", ".up_proj."),
+     (".mlp.c_proj.", ".mlp.down_proj."), (".lm_head.", ".unembed.")),
     {"vocab_size": "vocab_size", "d_model": "n_embd", "n_layers": "n_layer", "n_heads": "n_head",
      "context_length": "n_positions|n_ctx", "d_ff": "n_inner", "mlp": "activation_function",
      "norm_eps": "layer_norm_epsilon", "tie_embeddings": "tie_word_embeddings"},
-    values=PLAIN, facts=dict(norm="layernorm", position="learned", bias="all", mlp="gelu", tie_embeddings=True),
+    values=PLAIN,
+    facts=dict(norm="layernorm", position="learned", bias="all", mlp="gelu", tie_embeddings=True),
     prefix="transformer.", needs={"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False},
     fix=Fused({"c_attn": QKV}, transposed=True))
 BLOOM = Family(  # BigScience 2022, arXiv:2211.05100
     "bloom", "BloomForCausalLM",
     ((".word_embeddings.", ".embed."), (".word_embeddings_layernorm.", ".embed_norm."), (".h.", ".blocks."),
-     (".input_layernorm.", ".attention_norm."), (".post_attention_layernorm.", ".mlp_norm."), (".ln_f.", ".norm."),
-     (".self_attention.", ".attention."), (".dense.", ".o_proj."), (".dense_h_to_4h.", ".up_proj."),
+     (".input_layernorm.", ".attention_norm."), (".post_attention_layernorm.", ".mlp_norm."),
+     (".ln_f.", ".norm."), (".self_attention.", ".attention."), (".dense.", ".o_proj."),
+     (".dense_h_to_4h.", ".up_proj."),
      (".dense_4h_to_h.", ".down_proj."), (".lm_head.", ".unembed.")),
     {"vocab_size": "vocab_size", "d_model": "hidden_size|n_embed", "n_layers": "n_layer|num_hidden_layers",
-     "n_heads": "n_head|num_attention_heads", "context_length": "seq_length", "norm_eps": "layer_norm_epsilon",
-     "tie_embeddings": "tie_word_embeddings"},
-    facts=dict(norm="layernorm", position="alibi", bias="all", mlp="gelu", embed_norm=True, tie_embeddings=True,
-               context_length=2048),
+     "n_heads": "n_head|num_attention_heads", "context_length": "seq_length",
+     "norm_eps": "layer_norm_epsilon", "tie_embeddings": "tie_word_embeddings"},
+    facts=dict(norm="layernorm", position="alibi", bias="all", mlp="gelu", embed_norm=True,
+               tie_embeddings=True, context_length=2048),
     prefix="transformer.", needs={"apply_residual_connection_post_layernorm": False},
     fix=Fused({"query_key_value": QKV}, by_head=True))
 
 FAMILIES = {family.model_type: family for family in (
-    LLAMA, MISTRAL, QWEN2, QWEN3, GPT2, GEMMA, GEMMA2, GEMMA3, OLMO, OLMO2, GPT_NEOX, PHI, BLOOM, PHI3, MIXTRAL,
-    QWEN3_MOE, OLMOE, DEEPSEEK)}
+    LLAMA, MISTRAL, QWEN2, QWEN3, GPT2, GEMMA, GEMMA2, GEMMA3, OLMO, OLMO2, GPT_NEOX, PHI, BLOOM, PHI3,
+    MIXTRAL, QWEN3_MOE, OLMOE, DEEPSEEK)}
 
 
 def family_of(theirs: dict[str, Any]) -> Family:
@@ -157,12 +162,16 @@ def family_of(theirs: dict[str, Any]) -> Family:
 
 
 def family_for(config: ModelConfig) -> Family:
-    """The first family that is exactly this configuration; else says which fields stand in the nearest one's way."""
+    """The first family that is exactly this configuration.
+
+    Raises ValueError where there is none, naming the fields that stand in the nearest one's way.
+    """
     c = canonical(config)
     ways = {name: family.standing_in_the_way(c) for name, family in FAMILIES.items()}
     nearest = min(ways, key=lambda name: len(ways[name]))  # the first of equals
     if ways[nearest]:
         fields = ", ".join(f"{name}={value!r}" for name, value in ways[nearest].items())
-        raise ValueError(f"no published family has this combination of choices; the nearest, {nearest}, has not: "
-                         f"{fields}. Change that, or keep the model in minillm's own format with save(...)")
+        raise ValueError(f"no published family has this combination of choices; the nearest, {nearest}, "
+                         f"has not: {fields}. "
+                         f"Change that, or keep the model in minillm's own format with save(...)")
     return FAMILIES[nearest]

@@ -1,83 +1,19 @@
-"""Translate a model between minillm's names and a published family's: its settings, its tensors' names, their layout."""
+"""Translate a model between minillm's names and a published family's: settings, tensors, layouts."""
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-import torch
-from einops import rearrange
-from torch import Tensor
-
 from minillm.config import ModelConfig, RopeScaling
+from minillm.layouts import Fused, OnePlus, State
 
-State = dict[str, Tensor]
 WINDOW = ("window", "global_every")
 MIXTURE = ("experts_per_token", "n_shared_experts", "d_expert", "n_dense_layers", "normalize_experts")
 TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs")
 REQUIRED = ("vocab_size", "d_model", "n_layers", "n_heads")
-BUFFERS = (".inv_freq", ".attention.bias", ".attention.masked_bias")  # old files hold these; they are computed here
+BUFFERS = (".inv_freq", ".attention.bias", ".attention.masked_bias")  # in old files; computed here
 HEADS = (".lm_head.", ".embed_out.")  # outside of the prefix that all other tensors share
-
-
-@dataclass(frozen=True)
-class Fused:
-    """Undo matrices stored together: `parts` maps the stored name to the names of its parts, in order.
-
-    The parts' rows follow each other, or (`by_head`) alternate head by head.  `transposed`: every matrix inside
-    the blocks is stored as (in, out), as GPT-2's convolutions of width one are.
-    """
-    parts: dict[str, tuple[str, ...]]
-    by_head: bool = False
-    transposed: bool = False
-
-    def load(self, state: State, config: ModelConfig) -> State:
-        out: State = {}
-        for name, tensor in state.items():
-            tensor = self._turn(name, tensor)
-            where, fused, kind = _around(name)
-            if fused not in self.parts:
-                out[name] = tensor
-                continue
-            names = self.parts[fused]
-            if self.by_head:
-                pieces = rearrange(tensor, "(head part d_head) ... -> part (head d_head) ...",
-                                   part=len(names), d_head=config.d_head)
-            else:
-                pieces = tensor.split([_rows(part, config) for part in names])
-            out |= {f"{where}{part}.{kind}": piece for part, piece in zip(names, pieces, strict=True)}
-        return out
-
-    def save(self, state: State, config: ModelConfig) -> State:
-        stored_as = {names[0]: (fused, names) for fused, names in self.parts.items()}
-        rest = {part for names in self.parts.values() for part in names[1:]}
-        out: State = {}
-        for name, tensor in state.items():
-            where, part, kind = _around(name)
-            if part in rest:
-                continue
-            if part in stored_as:
-                fused, names = stored_as[part]
-                pieces = [state[f"{where}{each}.{kind}"] for each in names]
-                name = f"{where}{fused}.{kind}"
-                tensor = rearrange(pieces, "part (head d_head) ... -> (head part d_head) ...",
-                                   d_head=config.d_head) if self.by_head else torch.cat(pieces)
-            out[name] = self._turn(name, tensor)
-        return out
-
-    def _turn(self, name: str, tensor: Tensor) -> Tensor:
-        return tensor.T if self.transposed and name.startswith("blocks.") and tensor.ndim == 2 else tensor
-
-
-@dataclass(frozen=True)
-class OnePlus:
-    """Gains stored as w where the layer multiplies by 1 + w (Gemma)."""
-
-    def load(self, state: State, config: ModelConfig) -> State:
-        return {name: x + 1 if name.endswith("norm.weight") else x for name, x in state.items()}
-
-    def save(self, state: State, config: ModelConfig) -> State:
-        return {name: x - 1 if name.endswith("norm.weight") else x for name, x in state.items()}
 
 
 @dataclass(frozen=True)
@@ -85,9 +21,9 @@ class Family:
     """What tells one published family from the others.
 
     `keys` maps our fields to keys of its config.json ("a|b": either is read, the first is written), `values`
-    turns their values into ours where these differ.  `facts` are fields that its code takes for granted, or that
-    its config.json may leave out; all other fields have ModelConfig's defaults.  `free` names fields that every
-    family keeps in the same way (rope, window).  `needs` are keys of which only this value is computed here.
+    turns their values into ours where these differ.  `facts` are fields that its code takes for granted, or
+    that its config.json may leave out; other fields have ModelConfig's defaults.  `free` names fields that
+    every family keeps alike (rope, window).  `needs` are keys of which only this value is computed here.
     `names` replaces whole segments of tensor names, theirs by ours, in this order; saving goes backwards.
     """
     model_type: str
@@ -113,8 +49,8 @@ class Family:
             if found:
                 ours[name] = self._ours(name, key, found[0])
             elif name in REQUIRED:
-                raise ValueError(f"config.json of a {self.model_type} model holds no {key.replace('|', ' or ')}; "
-                                 f"is the file complete?")
+                raise ValueError(f"config.json of a {self.model_type} model holds no "
+                                 f"{key.replace('|', ' or ')}; is the file complete?")
         shared = {**read_rope(theirs, self.facts), **read_window(theirs, self.facts, ours["n_layers"])}
         ours |= {name: value for name, value in shared.items() if name in self.free}
         return canonical(ModelConfig(**ours))
@@ -153,7 +89,8 @@ class Family:
 
     def save(self, state: State, config: ModelConfig) -> State:
         """Our tensors under their names, in their layout."""
-        state = {name: x for name, x in state.items() if not (name == "unembed.weight" and config.tie_embeddings)}
+        if config.tie_embeddings:
+            state = {name: x for name, x in state.items() if name != "unembed.weight"}
         out = {}
         for name, tensor in (self.fix.save(state, config) if self.fix else state).items():
             name = "." + name
@@ -181,8 +118,8 @@ class Family:
 def canonical(config: ModelConfig) -> ModelConfig:
     """The same model with every None filled in and every field that has no effect at its default.
 
-    Two configurations are the same function of the same weights where their canonical forms are equal.  Dropout
-    acts in training alone, so it is no part of that.
+    Two configurations are the same function of the same weights where their canonical forms are equal.
+    Dropout acts in training alone, so it is no part of that.
     """
     c = config.resolve()
     windowed = [c.is_windowed(i) for i in range(c.n_layers)]
@@ -197,12 +134,13 @@ def canonical(config: ModelConfig) -> ModelConfig:
 
 
 def read_rope(theirs: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    """The fields about rotation, from any of the three ways in which config.json has told them over the years."""
+    """The fields about rotation, told in any of the ways that config.json has had over the years."""
     rope = theirs.get("rope_parameters") or theirs.get("rope_scaling") or {}
     local = rope.get("sliding_attention", {}).get("rope_theta", theirs.get("rope_local_base_freq"))
     rope = rope.get("full_attention", rope)
     theta = rope.get("rope_theta") or theirs.get("rope_theta") or theirs.get("rotary_emb_base")
-    fraction = rope.get("partial_rotary_factor") or theirs.get("partial_rotary_factor") or theirs.get("rotary_pct")
+    fraction = (rope.get("partial_rotary_factor") or theirs.get("partial_rotary_factor")
+                or theirs.get("rotary_pct"))
     return {"rope_theta": theta or facts.get("rope_theta", 10_000.0),
             "rope_theta_local": local or facts.get("rope_theta_local"),
             "rope_fraction": fraction or facts.get("rope_fraction", 1.0),
@@ -227,7 +165,8 @@ def write_rope(c: ModelConfig, free: tuple[str, ...]) -> dict[str, Any]:
     if c.rope_scaling:
         scaling = {"rope_type": c.rope_scaling.kind, "factor": c.rope_scaling.factor}
         if c.rope_scaling.kind == "llama3":
-            scaling |= {"low_freq_factor": c.rope_scaling.low_freq, "high_freq_factor": c.rope_scaling.high_freq,
+            scaling |= {"low_freq_factor": c.rope_scaling.low_freq,
+                        "high_freq_factor": c.rope_scaling.high_freq,
                         "original_max_position_embeddings": c.rope_scaling.original_context}
     old: dict[str, Any] = {"rope_theta": c.rope_theta, "rope_scaling": scaling or None}
     new = {"rope_type": "default", **scaling, "rope_theta": c.rope_theta}
@@ -259,8 +198,8 @@ def read_window(theirs: dict[str, Any], facts: dict[str, Any], n_layers: int) ->
     for every in (habit, None, *range(2, n_layers + 1)):
         if types == [_layer_type(every, i) for i in range(n_layers)]:
             return {"window": window, "global_every": every}
-    raise ValueError(f"layer_types={types} is no regular pattern; built are windows in all layers, or in all but "
-                     f"every n-th")
+    raise ValueError(f"layer_types={types} is no regular pattern; built are windows in all layers, or in all "
+                     f"but every n-th")
 
 
 def write_window(c: ModelConfig, free: tuple[str, ...]) -> dict[str, Any]:
@@ -269,7 +208,8 @@ def write_window(c: ModelConfig, free: tuple[str, ...]) -> dict[str, Any]:
     if "global_every" in free:
         out["layer_types"] = ["sliding_attention" if c.is_windowed(i) else "full_attention"
                               for i in range(c.n_layers)]
-        out |= {"use_sliding_window": c.window is not None, "max_window_layers": c.n_layers if c.window is None else 0}
+        out |= {"use_sliding_window": c.window is not None,
+                "max_window_layers": c.n_layers if c.window is None else 0}
     return out
 
 
@@ -287,15 +227,3 @@ def _usual(c: ModelConfig, name: str, value: Any) -> Any:
 
 def _same(a: Any, b: Any) -> bool:
     return math.isclose(a, b, rel_tol=1e-9) if isinstance(a, float) and isinstance(b, float) else a == b
-
-
-def _around(name: str) -> tuple[str, str, str]:
-    """"blocks.0.attention.q_proj.weight" -> ("blocks.0.attention.", "q_proj", "weight")"""
-    where, _, kind = name.rpartition(".")
-    head, dot, last = where.rpartition(".")
-    return head + dot, last, kind
-
-
-def _rows(part: str, c: ModelConfig) -> int:
-    return {"q_proj": c.n_heads * c.d_head, "k_proj": c.n_kv_heads * c.d_head, "v_proj": c.n_kv_heads * c.d_head,
-            "gate_proj": c.d_ff, "up_proj": c.d_ff}[part]

@@ -1,0 +1,85 @@
+"""Undo the ways in which published files lay their tensors out."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from minillm.config import ModelConfig
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Undo matrices stored together: `parts` maps the stored name to the names of its parts, in order.
+
+    The parts' rows follow each other, or (`by_head`) alternate head by head.  `transposed`: every matrix
+    inside the blocks is stored as (in, out), as GPT-2's convolutions of width one are.
+    """
+    parts: dict[str, tuple[str, ...]]
+    by_head: bool = False
+    transposed: bool = False
+
+    def load(self, state: State, config: ModelConfig) -> State:
+        out: State = {}
+        for name, tensor in state.items():
+            tensor = self._turn(name, tensor)
+            where, fused, kind = _around(name)
+            if fused not in self.parts:
+                out[name] = tensor
+                continue
+            names = self.parts[fused]
+            if self.by_head:
+                pieces = rearrange(tensor, "(head part d_head) ... -> part (head d_head) ...",
+                                   part=len(names), d_head=config.d_head)
+            else:
+                pieces = tensor.split([_rows(part, config) for part in names])
+            out |= {f"{where}{part}.{kind}": piece for part, piece in zip(names, pieces, strict=True)}
+        return out
+
+    def save(self, state: State, config: ModelConfig) -> State:
+        stored_as = {names[0]: (fused, names) for fused, names in self.parts.items()}
+        rest = {part for names in self.parts.values() for part in names[1:]}
+        out: State = {}
+        for name, tensor in state.items():
+            where, part, kind = _around(name)
+            if part in rest:
+                continue
+            if part in stored_as:
+                fused, names = stored_as[part]
+                pieces = [state[f"{where}{each}.{kind}"] for each in names]
+                name = f"{where}{fused}.{kind}"
+                tensor = rearrange(pieces, "part (head d_head) ... -> (head part d_head) ...",
+                                   d_head=config.d_head) if self.by_head else torch.cat(pieces)
+            out[name] = self._turn(name, tensor)
+        return out
+
+    def _turn(self, name: str, tensor: Tensor) -> Tensor:
+        return tensor.T if self.transposed and name.startswith("blocks.") and tensor.ndim == 2 else tensor
+
+
+@dataclass(frozen=True)
+class OnePlus:
+    """Gains stored as w where the layer multiplies by 1 + w (Gemma)."""
+
+    def load(self, state: State, config: ModelConfig) -> State:
+        return {name: x + 1 if name.endswith("norm.weight") else x for name, x in state.items()}
+
+    def save(self, state: State, config: ModelConfig) -> State:
+        return {name: x - 1 if name.endswith("norm.weight") else x for name, x in state.items()}
+
+
+def _around(name: str) -> tuple[str, str, str]:
+    """"blocks.0.attention.q_proj.weight" -> ("blocks.0.attention.", "q_proj", "weight")"""
+    where, _, kind = name.rpartition(".")
+    head, dot, last = where.rpartition(".")
+    return head + dot, last, kind
+
+
+def _rows(part: str, c: ModelConfig) -> int:
+    n_kv = c.n_kv_heads * c.d_head
+    return {"q_proj": c.n_heads * c.d_head, "k_proj": n_kv, "v_proj": n_kv,
+            "gate_proj": c.d_ff, "up_proj": c.d_ff}[part]
