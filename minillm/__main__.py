@@ -1,0 +1,117 @@
+"""Set everything up and start it: ``python -m minillm lab`` opens the notebooks, ``test`` runs every test.
+
+Needs the standard library alone until an environment exists.  The other commands live in ``cli.py``.
+"""
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from minillm.environment import OLDEST_PYTHON, ROOT, SetupError, environment
+
+
+def personal_copy(source: Path, target: Path, *, fresh: bool = False, now: datetime.datetime | None = None) -> Path:
+    """Copy what `target` does not have yet and never touch what it has; `fresh` sets the old copy aside first."""
+    if fresh and target.exists():
+        now = now or datetime.datetime.now()
+        kept = target.with_name(f"{target.name}-{now:%Y-%m-%d-%H%M%S}")
+        target.rename(kept)
+        print(f"Your earlier notebooks are kept in {kept.name}/", file=sys.stderr)
+    for path in sorted(source.rglob("*")):
+        relative = path.relative_to(source)
+        copy = target / relative
+        if path.is_dir() or copy.exists() or any(part.startswith((".", "__")) for part in relative.parts):
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        partial = copy.with_name(copy.name + ".partial")
+        shutil.copyfile(path, partial)
+        os.replace(partial, copy)  # a full disk leaves no half notebook
+    return target
+
+
+def child_environment(**more: str) -> dict[str, str]:
+    """The environment variables of a program that imports minillm from this folder, installed or not."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**more, **os.environ, "PYTHONPATH": path, "JUPYTER_PREFER_ENV_PATH": "1"}
+
+
+def lab(arguments: list[str]) -> int:
+    """Open JupyterLab on a personal copy of the notebooks."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minillm lab", description="Set up what is missing and open JupyterLab on your own copy of "
+        "the notebooks (my_notebooks/, which is never overwritten).", epilog="Other options go to JupyterLab.")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    parser.add_argument("--port", type=int, default=8888, help="the next free one is taken if it is in use")
+    parser.add_argument("--fresh", action="store_true", help="begin a new copy; the old one is kept under a dated name")
+    options, rest = parser.parse_known_args(arguments)
+    python = environment(("lab",))
+    copy = personal_copy(ROOT / "notebooks", ROOT / "my_notebooks", fresh=options.fresh)
+    first = min(copy.glob("*.ipynb")).relative_to(ROOT).as_posix()
+    command = [python, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first}",
+               f"--ServerApp.port={options.port}", "--ServerApp.log_level=WARN", *rest]
+    displays = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
+    if options.no_browser or sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # in a container there is often nobody else
+    print("Starting JupyterLab; Ctrl-C in this window stops it.", file=sys.stderr, flush=True)
+    return run(command, child_environment())
+
+
+def test(arguments: list[str]) -> int:
+    """Run every test: the library's, every notebook's stored outputs compared, and the widgets in a browser."""
+    if arguments[:1] in (["-h"], ["--help"]):
+        print("usage: python -m minillm test [pytest's own arguments]\n\nSet up what is missing and run every test: "
+              "the library's, all notebooks (outputs compared)\nand the widgets in a real browser. For example:\n"
+              "  python -m minillm test tests/layers -k rope")
+        return 0
+    python = environment(("hub", "lab", "test"))
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return run([python, "-m", "pytest", "-n", str(min(workers, 8)), "--dist", "loadfile",
+                "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", *arguments],
+               child_environment(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive"))
+
+
+def run(command: list[str], variables: dict[str, str]) -> int:
+    """Run it in the project's folder, in our place where the system can (so that Ctrl-C goes to it alone)."""
+    os.chdir(ROOT)
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.execve(command[0], command, variables)
+    return subprocess.call(command, env=variables)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Every command of minillm.  Returns the exit code: 0 when it did what was asked."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if sys.version_info < OLDEST_PYTHON:
+            raise SetupError(f"minillm needs Python 3.10 or newer and {sys.executable} is {platform.python_version()}"
+                             "; run the command with a newer one, from python.org, your system or conda")
+        if arguments[:1] == ["lab"]:
+            return lab(arguments[1:])
+        if arguments[:1] == ["test"]:
+            return test(arguments[1:])
+        asks = not arguments or {"-h", "--help"} & set(arguments)
+        if not asks and (ROOT / "pyproject.toml").exists():
+            python = environment(())
+            if python != sys.executable:
+                return run([python, "-m", "minillm", *arguments], child_environment())
+        from minillm.cli import main as commands
+        return commands(arguments)
+    except SetupError as trouble:
+        print(f"minillm: {trouble}.", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nminillm: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Prepare every test: shapes checked at run time, one thread each, the real texts where they are."""
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several test processes share the cores
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("minillm", "beartype.beartype")  # before minillm: every annotated shape is checked
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("MINILLM_CORPORA"):
+        return
+    skip = pytest.mark.skip(reason="MINILLM_CORPORA does not name a folder with the catalogue's texts")
+    for item in items:
+        if item.get_closest_marker("needs_corpora"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _same_randomness_in_any_order():
+    torch.manual_seed(0)
