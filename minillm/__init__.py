@@ -6,12 +6,16 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _EXPORTS = {  # name -> module that defines it; nothing is imported until it is asked for
-    "ModelConfig": "config", "RopeScaling": "config", "PRESETS": "config", "scaled": "config",
+    "ModelConfig": "config", "RopeScaling": "config", "PRESETS": "presets", "scaled": "presets",
     "KVCache": "cache", "Transformer": "model",
     "RMSNorm": "layers", "LayerNorm": "layers", "Learned": "layers", "Sinusoidal": "layers", "RoPE": "layers",
     "ALiBi": "layers", "Attention": "layers", "Mixture": "layers", "ReLU": "layers", "ReLU2": "layers",
     "GELU": "layers", "SwiGLU": "layers", "GeGLU": "layers",
     "capture": "inspection", "intervene": "inspection", "logit_lens": "inspection", "token_losses": "inspection",
+    "train": "training", "evaluate": "training", "Step": "training", "next_token_loss": "training",
+    "adamw": "optim", "muon": "optim", "warmup_cosine": "optim",
+    "generate": "sampling", "next_token_probabilities": "sampling",
+    "save": "checkpoints", "load": "checkpoints",
     "add_lora": "lora", "merge_lora": "lora",
 }
 

@@ -1,0 +1,216 @@
+"""Put a model away and take it out again, exactly, whatever happens to the computer meanwhile."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from minillm.config import ModelConfig
+from minillm.model import Transformer
+from minillm.tokenizers import Tokenizer, load_tokenizer
+
+FORMAT = "minillm checkpoint 1"
+SUMS = "checksums.json"  # written last: a folder without it was never finished
+TOKENIZER = "tokenizer"  # the subfolder with the tokenizer's own files
+
+
+def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLike, *,
+         state: dict[str, Any] | None = None, log: Iterable[dict[str, Any]] = ()) -> Path:
+    """Write a folder: config.json, model.safetensors, tokenizer/, log.jsonl (one row a line), and, given a
+    `state` of nested values and tensors (`training.snapshot`), state.json and state.safetensors.
+
+    All goes to a temporary folder, which takes an older checkpoint's place when it is complete, so there is a
+    whole one at every moment.  Refuses to replace a folder that is not a checkpoint.
+    """
+    folder, model = Path(folder), getattr(model, "module", model)  # DDP keeps the model in `module`
+    weights, tensors = _weights(model), {}
+    described = None if state is None else _describe(state, "state", tensors)
+    if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+        return folder
+    _recover(folder)
+    if folder.exists() and not (folder / SUMS).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} holds something that is not a checkpoint; choose another folder")
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        _write_json(draft / "config.json", {"format": FORMAT, "model": model.config.to_dict()})
+        save_file(weights, draft / "model.safetensors")
+        if tokenizer is not None:
+            (draft / TOKENIZER).mkdir()
+            tokenizer.save(draft / TOKENIZER)
+        if state is not None:
+            _write_json(draft / "state.json", described)
+            save_file(tensors, draft / "state.safetensors")
+        (draft / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log), encoding="utf-8")
+        _write_json(draft / SUMS, {name: _sum(path) for name, path in _files(draft).items()})
+        for path in _files(draft).values():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        if folder.exists():
+            folder.rename(_old(folder))
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(_old(folder), ignore_errors=True)
+    return folder
+
+
+def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu"
+         ) -> tuple[Transformer, Tokenizer | None]:
+    """The model, ready to be used (`eval` mode), and its tokenizer (None if it was saved without one).
+
+    Raises ValueError for a folder that is unfinished, was edited, or holds another model, and says which.
+    """
+    folder = check(folder)
+    config = ModelConfig.from_dict(_read_json(folder / "config.json")["model"])
+    with torch.random.fork_rng([]):  # drawing weights that are about to be replaced is nobody's business
+        model = Transformer(config)
+    fill(model, load_file(folder / "model.safetensors"), source=str(folder))
+    tokenizer = load_tokenizer(folder / TOKENIZER) if (folder / TOKENIZER).exists() else None
+    return model.to(device).eval(), tokenizer
+
+
+def load_state(folder: str | os.PathLike) -> dict[str, Any]:
+    """The `state` that was saved with the model.  Raises ValueError where there is none."""
+    folder = check(folder)
+    if not (folder / "state.json").exists():
+        raise ValueError(f"{folder} holds no state of a training run; it can be used, not resumed")
+    return _restore(_read_json(folder / "state.json"), load_file(folder / "state.safetensors"))
+
+
+def load_log(folder: str | os.PathLike) -> list[dict[str, Any]]:
+    """The rows of the log that was saved with the model."""
+    lines = (check(folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def fill(model: nn.Module, tensors: dict[str, Tensor], *, source: str = "the checkpoint") -> None:
+    """Copy tensors into a model, in their own dtype, strictly: a ValueError names the first missing,
+    unexpected or misshapen one, and the model is then left as it was.
+    """
+    wanted = _weights(model)
+    for name, tensor in wanted.items():
+        if name not in tensors:
+            raise ValueError(f"{source} has no tensor {name!r}, which this model needs")
+        if tensors[name].shape != tensor.shape:
+            theirs, ours = tuple(tensors[name].shape), tuple(tensor.shape)
+            raise ValueError(f"{name!r} is {theirs} in {source}, but {ours} in this model; "
+                             f"build the model from the checkpoint's own config")
+    for name in tensors:
+        if name not in wanted:
+            raise ValueError(f"{source} has a tensor {name!r}, for which this model has no place")
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    if len(dtypes) == 1:
+        model.to(dtypes.pop())
+    with torch.no_grad():
+        for name, tensor in _weights(model).items():
+            tensor.copy_(tensors[name])
+
+
+def check(folder: str | os.PathLike) -> Path:
+    """Is this a whole checkpoint, as it was written?  Returns the folder; raises with the reason if not."""
+    folder = Path(folder)
+    _recover(folder)
+    if not (folder / "config.json").exists():
+        raise FileNotFoundError(f"{folder} holds no checkpoint: it has no config.json")
+    kind = _read_json(folder / "config.json").get("format")
+    if kind is None:
+        raise ValueError(f"{folder} was not written by minillm.save; for a Hugging Face model use "
+                         f"load_pretrained({str(folder)!r})")
+    if not (folder / SUMS).exists():
+        raise ValueError(f"{folder} is not finished: it has no {SUMS}; the copy or the download broke off")
+    for name, expected in _read_json(folder / SUMS).items():
+        if not (folder / name).exists():
+            raise ValueError(f"{folder} is not whole: {name} is missing; copy it again from its source")
+        if _sum(folder / name) != expected:
+            raise ValueError(f"{folder / name} is not as it was saved (its SHA-256 differs): edited, "
+                             f"or cut short; copy it again from its source")
+    if kind != FORMAT:
+        raise ValueError(f"{folder} has format {kind!r}; this minillm reads {FORMAT!r}")
+    return folder
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """Every parameter and persistent buffer once: of tied ones only the first name."""
+    first: dict[tuple, str] = {}
+    weights = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if first.setdefault((tensor.data_ptr() or name, tensor.shape), name) == name:
+            weights[name] = _whole(tensor)
+    return weights
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    whole = tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor  # FSDP2 keeps it split
+    return whole.detach().contiguous()
+
+
+def _describe(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """Nested values as JSON: a tensor goes into `tensors` and leaves its name; keys and tuples stay such."""
+    if isinstance(value, Tensor):
+        tensors[path] = _whole(value).clone()
+        return {"tensor": path}
+    if isinstance(value, dict):
+        return {"items": [[key, _describe(item, f"{path}.{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, (list, tuple)):
+        items = [_describe(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]
+        return {"tuple": items} if isinstance(value, tuple) else items
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{path} is a {type(value).__name__}; a state holds tensors, numbers, text, lists, dicts")
+
+
+def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_restore(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    (kind, content), = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "tuple":
+        return tuple(_restore(item, tensors) for item in content)
+    return {key: _restore(item, tensors) for key, item in content}
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _recover(folder: Path) -> None:
+    """Finish a replacement that was cut off between its two renames."""
+    if _old(folder).exists() and not folder.exists():
+        _old(folder).rename(folder)
+    shutil.rmtree(_old(folder), ignore_errors=True)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        sha = hashlib.sha256()
+        while block := file.read(1 << 20):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); the copy or the download broke off") from None

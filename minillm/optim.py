@@ -1,0 +1,185 @@
+"""Turn gradients into better weights: which parameters, by which rule, how far at each step."""
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from minillm.precision import has_bf16
+
+Schedule = Callable[[int], float]  # step, counted from 0 -> the factor that multiplies every learning rate
+READ_OUTS = ("unembed", "lm_head", "router")  # Linear layers whose outputs are choices, not features
+
+
+def constant(*, warmup: int = 0) -> Schedule:
+    """Climb to 1 over the first `warmup` steps, then stay."""
+    return lambda step: _climb(step, warmup)
+
+
+def warmup_cosine(n_steps: int, *, warmup: int = 0, floor: float = 0.0) -> Schedule:
+    r"""Climb to 1, then fall along half a cosine to `floor` at n_steps.  Loshchilov & Hutter 2017.
+
+    $$ f(s) = floor + (1 - floor) \tfrac12 (1 + \cos(\pi \, (s - warmup) / (n_{steps} - warmup))) $$
+    """
+    def factor(step: int) -> float:
+        fallen = 0.5 - 0.5 * math.cos(math.pi * _fraction(step, warmup, n_steps))
+        return _climb(step, warmup) * (1 - (1 - floor) * fallen)
+    return factor
+
+
+def warmup_linear(n_steps: int, *, warmup: int = 0, floor: float = 0.0) -> Schedule:
+    """Climb to 1, then fall along a straight line to `floor` at n_steps."""
+    return lambda step: _climb(step, warmup) * (1 - (1 - floor) * _fraction(step, warmup, n_steps))
+
+
+def warmup_stable_decay(n_steps: int, *, warmup: int = 0, decay: float = 0.4, floor: float = 0.0) -> Schedule:
+    """Climb to 1, stay, and fall along a line to `floor` over the last `decay` of the steps.
+
+    Hu et al. 2024, arXiv:2404.06395.
+    """
+    start = n_steps * (1 - decay)
+    return lambda step: _climb(step, warmup) * (1 - (1 - floor) * _fraction(step, start, n_steps))
+
+
+def adamw(model: nn.Module, *, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.95), eps: float = 1e-8,
+          weight_decay: float = 0.1) -> torch.optim.AdamW:
+    """PyTorch's AdamW, with decay on the matrices of linear layers only: shrinking a norm, a bias or a rare
+    token's embedding helps nobody.  Loshchilov & Hutter 2019, arXiv:1711.05101.
+    """
+    decayed = {id(weight) for weight in _linear_weights(model).values()}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [{"params": [p for p in trained if id(p) in decayed], "weight_decay": weight_decay},
+              {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0}]
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps)
+
+
+def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
+    """The weights that turn one hidden vector into another: every trained Linear that is no read-out."""
+    return [weight for name, weight in _linear_weights(model).items()
+            if weight.requires_grad and name.rpartition(".")[2] not in READ_OUTS]
+
+
+def muon(model: nn.Module, *, lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0,
+         adam_lr: float = 3e-3, betas: tuple[float, float] = (0.9, 0.95)) -> Muon:
+    """Muon for the hidden matrices, Adam for everything else (embeddings, read-out, norms, biases)."""
+    matrices = hidden_matrices(model)
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if p.requires_grad and id(p) not in chosen]
+    return Muon(matrices, others, lr=lr, momentum=momentum, weight_decay=weight_decay, adam_lr=adam_lr,
+                betas=betas)
+
+
+class Muon(torch.optim.Optimizer):
+    r"""Momentum with every singular value set to one.  Jordan et al. 2024, kellerjordan.github.io/posts/muon.
+
+    $$ M \leftarrow \mu M + G, \qquad W \leftarrow (1 - \eta\lambda) W
+       - \eta \sqrt{\max(1, d_{out}/d_{in})} \; \mathrm{orthogonalize}(G + \mu M) $$
+
+    All directions of a matrix move equally far, also those that the gradient rarely shows.  It is meant for
+    hidden matrices; `others` go by Adam (Kingma & Ba 2015, arXiv:1412.6980) in the same optimizer, so that
+    there is one thing to step and to save.
+    """
+
+    def __init__(self, matrices: Iterable[nn.Parameter], others: Iterable[nn.Parameter] = (), *,
+                 lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0, adam_lr: float = 3e-3,
+                 betas: tuple[float, float] = (0.9, 0.95), eps: float = 1e-8):
+        matrices, others = list(matrices), list(others)
+        for p in matrices:
+            if p.ndim != 2:
+                raise ValueError(f"Muon moves matrices, but got a parameter of shape {tuple(p.shape)}; "
+                                 f"put it among `others`, or use muon(model)")
+        groups = [dict(params=matrices, rule="muon", lr=lr, momentum=momentum, weight_decay=weight_decay),
+                  dict(params=others, rule="adam", lr=adam_lr, betas=tuple(betas), eps=eps)]
+        super().__init__([g for g in groups if g["params"]], {})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Move every parameter that has a gradient."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            (self._muon if group["rule"] == "muon" else self._adam)(group)
+        return loss
+
+    def _muon(self, group: dict) -> None:
+        alike = defaultdict(list)  # matrices of one shape go together: a few large products, not dozens
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            state = self.state[p]
+            if not state:
+                state["momentum"] = torch.zeros_like(p)
+            state["momentum"].mul_(group["momentum"]).add_(p.grad)
+            ahead = p.grad.add(state["momentum"], alpha=group["momentum"])
+            alike[tuple(p.shape), p.device].append((p, ahead))
+        for (shape, _), pairs in alike.items():
+            updates = orthogonalize(torch.stack([_whole(ahead) for _, ahead in pairs]))
+            scale = group["lr"] * math.sqrt(max(1.0, shape[0] / shape[1]))
+            for (p, _), update in zip(pairs, updates, strict=True):
+                if group["weight_decay"]:
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.sub_(_like(update, p), alpha=scale)
+
+    def _adam(self, group: dict) -> None:
+        (beta1, beta2), eps = group["betas"], group["eps"]
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            state = self.state[p]
+            if not state:
+                state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
+            state["step"] += 1
+            state["mean"].lerp_(p.grad, 1 - beta1)
+            state["square"].mul_(beta2).addcmul_(p.grad, p.grad, value=1 - beta2)
+            spread = (state["square"] / (1 - beta2 ** state["step"])).sqrt_().add_(eps)
+            p.addcdiv_(state["mean"], spread, value=-group["lr"] / (1 - beta1 ** state["step"]))
+
+
+def orthogonalize(matrices: Float[Tensor, "*batch rows columns"], n_steps: int = 5,
+                  ) -> Float[Tensor, "*batch rows columns"]:
+    r"""Replace U S V^T by roughly U V^T, by products alone: Newton-Schulz with Jordan's coefficients.
+
+    $$ X \leftarrow a X + (b\,XX^\top + c\,(XX^\top)^2)\,X $$
+
+    Five rounds bring every singular value above 1/100 of the norm into [0.65, 1.2]; bfloat16 is enough.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrices.bfloat16() if has_bf16(matrices.device) else matrices.float()
+    tall = x.shape[-2] > x.shape[-1]
+    x = x.mT if tall else x
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(n_steps):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+def _linear_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    return {name: module.weight for name, module in model.named_modules()
+            if isinstance(module, nn.Linear) and id(module.weight) not in embeddings}
+
+
+def _climb(step: int, warmup: int) -> float:
+    return min(1.0, (step + 1) / (warmup + 1))
+
+
+def _fraction(step: int, start: float, end: float) -> float:
+    return min(1.0, max(0.0, (step - start) / max(end - start, 1)))
+
+
+def _whole(x: Tensor) -> Tensor:
+    return x.full_tensor() if hasattr(x, "full_tensor") else x  # a matrix that FSDP2 split over processes
+
+
+def _like(x: Tensor, p: Tensor) -> Tensor:
+    if not hasattr(p, "full_tensor"):
+        return x
+    from torch.distributed.tensor import distribute_tensor
+    return distribute_tensor(x, p.device_mesh, p.placements)

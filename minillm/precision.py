@@ -1,0 +1,105 @@
+"""Choose where to compute and how exactly: the best that this machine does, or the same to the last bit."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+# name -> (what autocast turns matrix products into, how fp32 products may be rounded inside)
+PRECISIONS = {"fp32": (None, "highest"), "medium": (None, "medium"),
+              "bf16": (torch.bfloat16, "highest"), "fp16": (torch.float16, "highest")}
+
+
+class Precision:
+    """A way to compute: weights stay fp32, matrix products may be done in less.
+
+    fp16 also scales the loss, so that small gradients do not vanish.
+    Micikevicius et al. 2018, arXiv:1710.03740.
+    """
+
+    def __init__(self, name: str, device: torch.device | str = "cpu"):
+        if name not in PRECISIONS:
+            raise ValueError(f"precision={name!r} is not one of: auto, {', '.join(PRECISIONS)}")
+        self.name, self.device = name, torch.device(device)
+        self.dtype, self.rounding = PRECISIONS[name]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=name == "fp16")
+
+    def __repr__(self) -> str:
+        return f"Precision({self.name!r}, {str(self.device)!r})"
+
+    @contextmanager
+    def forward(self) -> Iterator[None]:
+        """Compute the loss within this; the backward pass follows the same dtypes by itself."""
+        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype is not None):
+            yield
+
+    @contextmanager
+    def rounded(self) -> Iterator[None]:
+        """Round fp32 products as this precision allows, forward and backward, and leave all as it was."""
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(self.rounding)
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """"auto": CUDA where there is one, else the CPU.  Apple's "mps" only when asked for by name: it has been
+    silently wrong for others."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={name!r} was asked for, but PyTorch sees no CUDA device here; "
+                         f"use device=\"cpu\", or \"auto\"")
+    return device
+
+
+def choose_precision(name: str, device: torch.device, trial: Callable[[Precision], object] | None = None, *,
+                     say: Callable[[str], None] = print) -> Precision:
+    """The precision of that name; for "auto" the fastest here, and say which and why.
+
+    A GPU takes bf16 where it has it in hardware, else fp16 with a scaled loss (a T4).  A processor without
+    bf16 instructions takes fp32.  One that has them runs `trial(precision)` (a forward and a backward pass,
+    say) in each way, and takes bf16 or "medium" only where that gains at least a tenth.
+    """
+    if name != "auto":
+        return Precision(name, device)
+    if device.type != "cpu":
+        chosen = Precision("fp32" if device.type == "mps" else "bf16" if has_bf16(device) else "fp16", device)
+        say(f"computing on {device_name(device)} in {chosen.name}")
+        return chosen
+    if trial is None or not has_bf16(device):
+        chosen = Precision("bf16" if has_bf16(device) else "fp32", device)
+        say(f"computing on the CPU in {chosen.name}")
+        return chosen
+    seconds = {name: _seconds(trial, Precision(name, device)) for name in ("fp32", "medium", "bf16")}
+    best = min(seconds, key=lambda name: seconds[name] * (1.0 if name == "fp32" else 1.1))
+    times = ", ".join(f"{name} {1000 * s:.3g} ms" for name, s in seconds.items())
+    say(f"computing on the CPU in {best} (one trial: {times})")
+    return Precision(best, device)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Does this device multiply bfloat16 matrices in hardware?"""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    cpu = device.type == "cpu"
+    return cpu and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def device_name(device: torch.device) -> str:
+    """What a person calls it."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def _seconds(trial: Callable[[Precision], object], precision: Precision, repeats: int = 3) -> float:
+    times = []
+    for _ in range(1 + repeats):
+        start = time.perf_counter()
+        trial(precision)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])  # the first warms up

@@ -1,0 +1,127 @@
+"""Let a model write: choose the next token, append it, ask again."""
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from minillm.cache import KVCache
+
+Logits = Float[Tensor, "*batch vocab"]
+
+
+def apply_temperature(logits: Logits, temperature: float) -> Logits:
+    r"""Sharpen (below 1) or flatten (above 1) the choice; 0 leaves only the likeliest token.
+
+    $$ p_v = \mathrm{softmax}(\ell / T)_v $$
+    """
+    if temperature < 0:
+        raise ValueError(f"temperature={temperature} is negative; 0 means the likeliest token")
+    return keep_top_k(logits, 1) if temperature == 0 else logits / temperature
+
+
+def keep_top_k(logits: Logits, k: int) -> Logits:
+    """Keep the k likeliest tokens (of equals, the first).  Fan et al. 2018, arXiv:1805.04833."""
+    if k < 1:
+        raise ValueError(f"top_k={k} would leave no token; use at least 1, or None for all")
+    best = logits.topk(min(k, logits.shape[-1]), dim=-1)
+    return torch.full_like(logits, -torch.inf).scatter(-1, best.indices, best.values)
+
+
+def keep_top_p(logits: Logits, p: float) -> Logits:
+    """Keep the fewest tokens that together hold probability p.  Holtzman et al. 2020, arXiv:1904.09751."""
+    if not 0 < p <= 1:
+        raise ValueError(f"top_p={p} must be above 0 and at most 1; 1 keeps every token")
+    ordered = logits.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
+    before = ordered.values.cumsum(dim=-1) - ordered.values  # what the likelier ones hold already
+    dropped = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ordered.indices, before >= p)
+    return logits.masked_fill(dropped, -torch.inf)
+
+
+def keep_min_p(logits: Logits, p: float) -> Logits:
+    """Keep tokens at least p times as likely as the likeliest.  Nguyen et al. 2024, arXiv:2407.01082."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"min_p={p} must lie between 0 (keep every token) and 1 (keep the likeliest)")
+    probabilities = logits.softmax(dim=-1)
+    return logits.masked_fill(probabilities < p * probabilities.amax(dim=-1, keepdim=True), -torch.inf)
+
+
+def next_token_probabilities(logits: Logits, *, temperature: float = 1.0, top_k: int | None = None,
+                             top_p: float | None = None, min_p: float | None = None) -> Logits:
+    """The distribution from which the next token is drawn: temperature first, then top-k, top-p and min-p."""
+    logits = apply_temperature(logits.float(), temperature)
+    if top_k is not None:
+        logits = keep_top_k(logits, top_k)
+    if top_p is not None:
+        logits = keep_top_p(logits, top_p)
+    if min_p is not None:
+        logits = keep_min_p(logits, min_p)
+    return logits.softmax(dim=-1)
+
+
+def generate(model: nn.Module, tokens: Sequence[int] | Int[Tensor, "seq"], *, n_tokens: int | None = None,
+             temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
+             min_p: float | None = None, seed: int = 0, stop: int | None = None) -> Iterator[int]:
+    """Continue `tokens`, one id at a time, until `n_tokens` are written, or `stop` (end of text) is drawn.
+
+    The same `seed` writes the same text; temperature 0 always takes the likeliest token.  The length has no
+    limit: when the context is full, the model goes on from what `remember` keeps of it.
+    """
+    prompt = torch.as_tensor(tokens, dtype=torch.long)[None]
+    for (token,) in generate_batch(model, prompt, n_tokens=n_tokens, temperature=temperature, top_k=top_k,
+                                   top_p=top_p, min_p=min_p, seed=seed, stop=stop):
+        yield token
+
+
+@torch.inference_mode()
+def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_tokens: int | None = None,
+                   temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
+                   min_p: float | None = None, seed: int = 0, stop: int | None = None
+                   ) -> Iterator[list[int | None]]:
+    """Continue several prompts of equal length at once, one id per text; None once it has ended."""
+    context, n_prompt = model.config.context_length, tokens.shape[1]
+    if not 1 <= n_prompt <= context:
+        raise ValueError(f"the prompt has {n_prompt} tokens; the model reads 1 to context_length={context}; "
+                         + ("crop it" if n_prompt else "begin with one"))
+    new = written = tokens.to(next(model.parameters()).device)
+    generator = torch.Generator(written.device).manual_seed(seed)
+    running = torch.ones(len(tokens), dtype=torch.bool, device=written.device)
+    cache = KVCache(model.config)
+    for _ in itertools.count() if n_tokens is None else range(n_tokens):
+        if cache.length + new.shape[1] > context:
+            new, cache = remember(written, n_prompt, context), KVCache(model.config)
+        logits = _evaluating(model, new, cache)[:, -1]
+        probabilities = next_token_probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p,
+                                                 min_p=min_p)
+        new = torch.multinomial(probabilities, 1, generator=generator)
+        running &= new[:, 0] != (-1 if stop is None else stop)
+        if not running.any():
+            return
+        written = torch.cat([written, new], dim=1)
+        yield [id if runs else None for id, runs in zip(new[:, 0].tolist(), running.tolist(), strict=True)]
+
+
+def remember(written: Int[Tensor, "batch seq"], n_prompt: int, context_length: int
+             ) -> Int[Tensor, "batch kept"]:
+    """What to read again when the context is full: the prompt (up to half a context of it), and of what came
+    after it the latest tokens, to half of the room that is left.
+
+    The model then sees one unbroken text with its positions counted afresh, which every position scheme
+    understands, and has room for at least a quarter of a context before the next reading.
+    """
+    prompt = written[:, :min(n_prompt, context_length // 2)]
+    latest = max(1, (context_length - prompt.shape[1]) // 2)
+    return torch.cat([prompt, written[:, -latest:]], dim=1)
+
+
+def _evaluating(model: nn.Module, tokens: Tensor, cache: KVCache) -> Tensor:
+    """Run without dropout, and leave a model that is being trained in its training mode."""
+    if not model.training:
+        return model(tokens, cache)
+    try:
+        return model.eval()(tokens, cache)
+    finally:
+        model.train()

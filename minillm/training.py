@@ -1,0 +1,231 @@
+"""Show a model what comes next, again and again, and nudge its weights towards it."""
+from __future__ import annotations
+
+import itertools
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from minillm.precision import Precision, choose_precision
+
+IGNORED = -100  # a target that costs nothing: padding, or a prompt that is read but not learned
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step of training did."""
+    step: int         # counted from 0
+    loss: float       # nats per target, before the step
+    lr: float         # of the first parameter group
+    grad_norm: float  # before clipping
+    tokens: int       # targets learned from
+    seconds: float    # taken by this step; the caller's own time is not counted
+
+
+def next_token_loss(logits: Float[Tensor, "batch seq vocab"], targets: Int[Tensor, "batch seq"]
+                    ) -> Float[Tensor, ""]:
+    r"""Mean surprise at what really came next, in nats; targets of -100 are left out.
+
+    $$ L = -\frac{1}{N} \sum_{t=1}^{N} \ln \mathrm{softmax}(\ell_t)_{w_{t+1}} $$
+    """
+    total = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED,
+                            reduction="sum")
+    return total / (targets != IGNORED).sum().clamp(min=1)
+
+
+def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimizer: torch.optim.Optimizer,
+          schedule: Callable[[int], float] = lambda step: 1.0, loss: Loss = next_token_loss,
+          n_steps: int | None = None, start: int = 0, clip: float | None = 1.0,
+          micro_batch: int | None = None, precision: str | Precision = "auto", seed: int = 0,
+          say: Callable[[str], None] = print) -> Iterator[Step]:
+    """Train, one step for each batch (inputs, targets), and report each step.
+
+    The caller owns the loop: ``for step in train(...)`` may plot, log, save or simply ``break``.  Closing
+    the generator or pressing Ctrl-C leaves model and optimizer as the reported steps made them.
+
+    `schedule(step)` multiplies every learning rate.  `n_steps` ends the run (None: when the batches end).
+    `micro_batch` sequences go through the model at a time; their gradients add up to the whole batch's.
+    `clip` bounds the norm of the gradient.  `precision` is "fp32" (exactly repeatable), "medium", "bf16",
+    "fp16" or "auto", which times the first batch and says what it chose.  Dropout depends on `seed` and the
+    number of the step alone: to go on after `start` steps, pass the batches that are left, and every bit is
+    as if the run had never stopped.
+
+    Under `torchrun` every process passes the same batches and learns from its own share of each.  Works on
+    any module that maps tokens to logits.  Raises FloatingPointError before a gradient that is not finite
+    reaches the weights.
+    """
+    device = next(model.parameters()).device
+    for group in optimizer.param_groups:
+        group.setdefault("initial_lr", group["lr"])
+    numbers = itertools.count(start) if n_steps is None else range(start, n_steps)
+    for step, batch in zip(numbers, batches, strict=False):
+        began = time.perf_counter()
+        with _whole_steps() as interrupted, _own_dropout(seed, step, device):
+            inputs, targets = (x.to(device, non_blocking=True) for x in batch)
+            if not isinstance(precision, Precision):
+                precision = measure_precision(precision, model, batch, loss=loss, say=say)
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * schedule(step)
+            value, n_targets = _gradient(model.train(), inputs, targets, loss, micro_batch, precision)
+            precision.scaler.unscale_(optimizer)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), math.inf if clip is None else clip)
+            norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # FSDP2 keeps it split
+            value, norm = torch.stack([value, norm.to(value.dtype)]).tolist()
+            if not math.isfinite(norm) and not precision.scaler.is_enabled():
+                raise FloatingPointError(
+                    f"loss={value:g} and gradient norm={norm:g} at step {step}; the weights are those of the "
+                    f"step before. Lower the learning rate, or choose precision=\"fp32\"")
+            precision.scaler.step(optimizer)
+            precision.scaler.update()
+        yield Step(step, value, optimizer.param_groups[0]["lr"], norm, n_targets, time.perf_counter() - began)
+        if interrupted:
+            raise KeyboardInterrupt
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, tokens: Sequence[int] | Int[Tensor, "seq"], *,
+             context_length: int | None = None, stride: int | None = None, precision: str = "fp32") -> float:
+    """Mean surprise over a whole text, in nats per token: every token but the first is predicted once.
+
+    The text is read in windows of `context_length` (None: the model's own) that do not overlap, so each
+    prediction has between 1 and `context_length` tokens before it.  With a `stride`, windows begin that far
+    apart and only their last `stride` predictions count: slower, and kinder, for each has more before it.
+    """
+    if len(tokens) < 2:
+        raise ValueError(f"tokens={len(tokens)} leave nothing to predict; at least 2 are needed")
+    n = len(tokens) - 1
+    context = min(context_length or model.config.context_length, n)
+    stride = context if stride is None else stride
+    if not 1 <= stride <= context:
+        raise ValueError(f"stride={stride} must lie between 1 and context_length={context}")
+    device = next(model.parameters()).device
+    way = Precision(precision, device)
+    ends = [*range(context, n, stride), n]  # the last window is moved back, and counts what is left
+    fresh = [end - before for before, end in zip([0, *ends], ends, strict=False)]
+    at_a_time, total, was_training = max(1, 8192 // context), 0.0, model.training
+    model.eval()
+    try:
+        for i in range(0, len(ends), at_a_time):
+            windows = [torch.as_tensor(tokens[end - context:end + 1]) for end in ends[i:i + at_a_time]]
+            windows = torch.stack(windows).long().to(device)
+            with way.forward(), way.rounded():
+                logits = model(windows[:, :-1]).float()
+            losses = F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten(), reduction="none")
+            losses = losses.unflatten(0, (-1, context)).double()
+            total += sum(row[-k:].sum().item() for row, k in zip(losses, fresh[i:i + at_a_time], strict=True))
+    finally:
+        model.train(was_training)
+    return total / n
+
+
+def measure_precision(name: str, model: nn.Module, batch: tuple[Tensor, Tensor], *,
+                      loss: Loss = next_token_loss, say: Callable[[str], None] = print) -> Precision:
+    """The precision of that name; for "auto", the one in which this model takes about 1,000 tokens of this
+    batch forward and back in the least time.  Nothing is learned from them."""
+    device = next(model.parameters()).device
+    rows = slice(0, max(1, 1024 // batch[0].shape[1]))
+    inputs, targets = (x[rows].to(device) for x in batch)
+
+    def trial(precision: Precision) -> None:
+        with precision.rounded():
+            with precision.forward():
+                value = loss(model(inputs), targets)
+            value.backward()
+
+    if dist.is_initialized() and dist.get_rank() > 0:
+        say = str
+    chosen = choose_precision(name, device, trial, say=say)
+    if dist.is_initialized():  # clocks differ; all must do as the first one does
+        names = [chosen.name]
+        dist.broadcast_object_list(names)
+        chosen = Precision(names[0], device)
+    model.zero_grad(set_to_none=True)
+    return chosen
+
+
+def snapshot(optimizer: torch.optim.Optimizer, step: int, precision: Precision | None = None, **more: Any
+             ) -> dict[str, Any]:
+    """What a run needs, beside the weights, to go on after `step` steps as if it had never stopped.
+
+    `more` is kept with it: the seed, the batch size, whatever says which batches come next.
+    """
+    way = {"precision": precision.name, "scaler": precision.scaler.state_dict()} if precision else {}
+    return {"step": step, "optimizer": optimizer.state_dict(), **way, **more}
+
+
+def restore(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> int:
+    """Give the optimizer back what `snapshot` kept; returns the number of steps done, `train`'s `start`."""
+    optimizer.load_state_dict(state["optimizer"])
+    return state["step"]
+
+
+def _gradient(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss, micro_batch: int | None,
+              precision: Precision) -> tuple[Tensor, int]:
+    """Fill every `.grad` with the gradient of the mean over all targets; return the mean and their count."""
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    if len(inputs) % world:
+        raise ValueError(f"batch={len(inputs)} sequences cannot be shared evenly by {world} processes; "
+                         f"make it a multiple of {world}")
+    n_targets = int((targets != IGNORED).sum())
+    inputs, targets = inputs.chunk(world)[rank], targets.chunk(world)[rank]
+    parts = list(zip(*(x.split(micro_batch or len(x)) for x in (inputs, targets)), strict=True))
+    mean = torch.zeros((), device=inputs.device)
+    model.zero_grad(set_to_none=True)
+    for i, (x, y) in enumerate(parts):
+        weight = int((y != IGNORED).sum()) / max(n_targets, 1)
+        with _synchronised(model, i == len(parts) - 1), precision.rounded():
+            with precision.forward():
+                value = loss(model(x), y) * weight
+            precision.scaler.scale(value * world).backward()  # DDP and FSDP take the mean over processes
+        mean += value.detach()
+    if world > 1:
+        dist.all_reduce(mean)
+    return mean, n_targets
+
+
+@contextmanager
+def _synchronised(model: nn.Module, last: bool) -> Iterator[None]:
+    """Let DDP exchange gradients once per step, not once per micro-batch.  (FSDP2 sums as it goes.)"""
+    with nullcontext() if last or not hasattr(model, "no_sync") else model.no_sync():
+        yield
+
+
+@contextmanager
+def _own_dropout(seed: int, step: int, device: torch.device) -> Iterator[None]:
+    """Draw from a stream that belongs to this step, and leave the caller's stream where it was."""
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed((seed * 1_000_003 + step) * 1009 + rank)
+        yield
+
+
+@contextmanager
+def _whole_steps() -> Iterator[list[int]]:
+    """Hold a Ctrl-C back until the step is done (a second one is obeyed at once)."""
+    pending: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield pending
+        return
+
+    def note(number, frame):
+        if pending:
+            raise KeyboardInterrupt
+        pending.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pending
+    finally:
+        signal.signal(signal.SIGINT, before)
