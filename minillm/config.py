@@ -1,4 +1,4 @@
-"""Say what a model is made of: one field per choice, one row per published architecture."""
+"""Say what a model is made of: one field per choice."""
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
@@ -177,49 +177,3 @@ class ModelConfig:
 def _require(holds: bool, message: str) -> None:
     if not holds:
         raise ValueError(message)
-
-
-GPT2 = ModelConfig(vocab_size=50257, d_model=768, n_layers=12, n_heads=12, context_length=1024, norm="layernorm",
-                   position="learned", mlp="gelu", bias="all", tie_embeddings=True)
-LLAMA = ModelConfig(vocab_size=32000, d_model=4096, n_layers=32, n_heads=32, d_ff=11008, context_length=2048,
-                    norm_eps=1e-6, tie_embeddings=False)
-
-PRESETS = {
-    # Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"
-    "gpt2": GPT2,
-    "gpt2-medium": replace(GPT2, d_model=1024, n_layers=24, n_heads=16),
-    "gpt2-large": replace(GPT2, d_model=1280, n_layers=36, n_heads=20),
-    "gpt2-xl": replace(GPT2, d_model=1600, n_layers=48, n_heads=25),
-    # Touvron et al. 2023, arXiv:2302.13971 and arXiv:2307.09288; Llama Team 2024, arXiv:2407.21783
-    "llama-7b": LLAMA,
-    "llama-2-7b": replace(LLAMA, context_length=4096, norm_eps=1e-5),
-    "llama-3-8b": replace(LLAMA, vocab_size=128256, n_kv_heads=8, d_ff=14336, context_length=8192, norm_eps=1e-5,
-                          rope_theta=500_000.0),
-}
-
-SIZES = {  # for a laptop: the architecture stays, the sizes shrink
-    "nano": dict(d_model=64, n_layers=2, n_heads=4, context_length=128),
-    "small": dict(d_model=128, n_layers=4, n_heads=4, context_length=256),
-}
-
-
-def scaled(config: ModelConfig, size: str, *, vocab_size: int) -> ModelConfig:
-    """A preset's architecture at a laptop's size ("nano" or "small"): every choice kept, every width shrunk.
-
-    Heads keep the preset's sharing (a group of g query heads per key head, as far as four heads allow), a window
-    becomes a quarter of the context, and experts their count, at most 8.
-    """
-    if size not in SIZES:
-        raise ValueError(f"size={size!r} is not one of: {', '.join(SIZES)}")
-    shape = SIZES[size]
-    group = min(config.n_heads // (config.n_kv_heads or config.n_heads), shape["n_heads"])
-    while shape["n_heads"] % group:
-        group -= 1
-    return replace(
-        config, **shape, vocab_size=vocab_size, d_head=None, d_ff=None, d_expert=None, attention_scale=None,
-        n_kv_heads=None if group == 1 else shape["n_heads"] // group,
-        window=config.window and shape["context_length"] // 4,
-        global_every=config.global_every and min(config.global_every, shape["n_layers"]),
-        n_experts=min(config.n_experts, 8), experts_per_token=min(config.experts_per_token, 2),
-        n_shared_experts=min(config.n_shared_experts, 1), n_dense_layers=min(config.n_dense_layers, 1),
-        rope_scaling=None)

@@ -6,8 +6,9 @@ import re
 from dataclasses import replace
 
 import pytest
-from minillm.config import PRESETS, ModelConfig, scaled
 
+from minillm.config import ModelConfig
+from minillm.presets import PRESETS, scaled
 from tests.variants import name_of, variants
 
 

@@ -1,0 +1,134 @@
+"""Hold the published architectures at their true sizes, one row each."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+from minillm.config import ModelConfig, RopeScaling
+
+GPT2 = ModelConfig(vocab_size=50257, d_model=768, n_layers=12, n_heads=12, context_length=1024,
+                   norm="layernorm", position="learned", mlp="gelu", bias="all", tie_embeddings=True)
+LLAMA = ModelConfig(vocab_size=32000, d_model=4096, n_layers=32, n_heads=32, d_ff=11008, context_length=2048,
+                    norm_eps=1e-6, tie_embeddings=False)
+LLAMA3 = replace(LLAMA, vocab_size=128256, n_kv_heads=8, d_ff=14336, context_length=8192, norm_eps=1e-5,
+                 rope_theta=500_000.0)
+MISTRAL = replace(LLAMA, n_kv_heads=8, d_ff=14336, context_length=32768, norm_eps=1e-5, window=4096)
+QWEN2 = replace(LLAMA, vocab_size=151936, d_model=896, n_layers=24, n_heads=14, n_kv_heads=2, d_ff=4864,
+                context_length=131072, rope_theta=1e6, bias="qkv", tie_embeddings=True)
+QWEN3 = replace(QWEN2, d_model=1024, n_layers=28, n_heads=16, n_kv_heads=8, d_head=128, d_ff=3072,
+                bias="none", qk_norm="head", context_length=40960)
+GEMMA = ModelConfig(vocab_size=256000, d_model=2048, n_layers=18, n_heads=8, n_kv_heads=1, d_head=256,
+                    d_ff=16384, context_length=8192, norm_eps=1e-6, mlp="geglu", embed_scale=True)
+GEMMA2 = replace(GEMMA, d_model=2304, n_layers=26, n_kv_heads=4, d_ff=9216, norm_order="sandwich",
+                 window=4096, global_every=2, attention_scale=256 ** -0.5, attention_softcap=50.0,
+                 logit_softcap=30.0)
+GEMMA3 = replace(GEMMA2, vocab_size=262144, d_model=1152, n_heads=4, n_kv_heads=1, d_ff=6912, qk_norm="head",
+                 window=512, global_every=6, context_length=32768, rope_theta=1e6, rope_theta_local=1e4,
+                 attention_softcap=None, logit_softcap=None)
+OLMO = replace(LLAMA, vocab_size=50304, norm="layernorm", norm_weight=False, norm_eps=1e-5)
+OLMO2 = replace(LLAMA, vocab_size=100352, context_length=4096, norm_order="output", qk_norm="full",
+                rope_theta=500_000.0)
+PYTHIA = ModelConfig(vocab_size=50304, d_model=512, n_layers=6, n_heads=8, context_length=2048,
+                     norm="layernorm", norm_order="parallel", rope_fraction=0.25, mlp="gelu-exact",
+                     bias="all", tie_embeddings=False)
+BLOOM = ModelConfig(vocab_size=250880, d_model=1024, n_layers=24, n_heads=16, context_length=2048,
+                    norm="layernorm", position="alibi", mlp="gelu", bias="all", embed_norm=True)
+PHI = ModelConfig(vocab_size=51200, d_model=2048, n_layers=24, n_heads=32, context_length=2048,
+                  norm="layernorm", norm_order="parallel-shared", rope_fraction=0.5, mlp="gelu", bias="all",
+                  unembed_bias=True, tie_embeddings=False)
+
+PRESETS = {
+    # Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"
+    "gpt2": GPT2,
+    "gpt2-medium": replace(GPT2, d_model=1024, n_layers=24, n_heads=16),
+    "gpt2-large": replace(GPT2, d_model=1280, n_layers=36, n_heads=20),
+    "gpt2-xl": replace(GPT2, d_model=1600, n_layers=48, n_heads=25),
+    # Touvron et al. 2023, arXiv:2302.13971 and arXiv:2307.09288; Llama Team 2024, arXiv:2407.21783
+    "llama-7b": LLAMA,
+    "llama-2-7b": replace(LLAMA, context_length=4096, norm_eps=1e-5),
+    "llama-2-13b": replace(LLAMA, d_model=5120, n_layers=40, n_heads=40, d_ff=13824, context_length=4096,
+                           norm_eps=1e-5),
+    "llama-2-70b": replace(LLAMA, d_model=8192, n_layers=80, n_heads=64, n_kv_heads=8, d_ff=28672,
+                           context_length=4096, norm_eps=1e-5),
+    "llama-3-8b": LLAMA3,
+    "llama-3-70b": replace(LLAMA3, d_model=8192, n_layers=80, n_heads=64, d_ff=28672),
+    "llama-3.1-8b": replace(LLAMA3, context_length=131072, rope_scaling=RopeScaling("llama3", 8.0, 1.0, 4.0,
+                                                                                    8192)),
+    "llama-3.2-1b": replace(LLAMA3, d_model=2048, n_layers=16, d_ff=8192, context_length=131072,
+                            rope_scaling=RopeScaling("llama3", 32.0, 1.0, 4.0, 8192), tie_embeddings=True),
+    # Jiang et al. 2023, arXiv:2310.06825; Jiang et al. 2024, arXiv:2401.04088
+    "mistral-7b": MISTRAL,
+    "mixtral-8x7b": replace(MISTRAL, window=None, rope_theta=1e6, n_experts=8, experts_per_token=2),
+    # Yang et al. 2024, arXiv:2407.10671; Qwen Team 2025, arXiv:2505.09388
+    "qwen2-0.5b": QWEN2,
+    "qwen2-7b": replace(QWEN2, vocab_size=152064, d_model=3584, n_layers=28, n_heads=28, n_kv_heads=4,
+                        d_ff=18944, tie_embeddings=False),
+    "qwen3-0.6b": QWEN3,
+    "qwen3-8b": replace(QWEN3, d_model=4096, n_layers=36, n_heads=32, d_ff=12288, tie_embeddings=False),
+    "qwen3-30b-a3b": replace(QWEN3, d_model=2048, n_layers=48, n_heads=32, n_kv_heads=4, d_ff=6144,
+                             n_experts=128, experts_per_token=8, d_expert=768, tie_embeddings=False),
+    # Gemma Team 2024, arXiv:2403.08295 and arXiv:2408.00118; Gemma Team 2025, arXiv:2503.19786
+    "gemma-2b": GEMMA,
+    "gemma-7b": replace(GEMMA, d_model=3072, n_layers=28, n_heads=16, n_kv_heads=None, d_ff=24576),
+    "gemma-2-2b": GEMMA2,
+    "gemma-2-9b": replace(GEMMA2, d_model=3584, n_layers=42, n_heads=16, n_kv_heads=8, d_ff=14336),
+    "gemma-2-27b": replace(GEMMA2, d_model=4608, n_layers=46, n_heads=32, n_kv_heads=16, d_head=128,
+                           d_ff=36864, attention_scale=144 ** -0.5),
+    "gemma-3-270m": replace(GEMMA3, d_model=640, n_layers=18, d_ff=2048),
+    "gemma-3-1b": GEMMA3,
+    # Groeneveld et al. 2024, arXiv:2402.00838; Muennighoff et al. 2024, arXiv:2409.02060; Team OLMo 2025,
+    # arXiv:2501.00656
+    "olmo-1b": replace(OLMO, d_model=2048, n_layers=16, n_heads=16, d_ff=8192, tie_embeddings=True),
+    "olmo-7b": OLMO,
+    "olmoe-1b-7b": replace(LLAMA, vocab_size=50304, d_model=2048, n_layers=16, n_heads=16, d_ff=1024,
+                           context_length=4096, norm_eps=1e-5, qk_norm="full", n_experts=64,
+                           experts_per_token=8,
+                           normalize_experts=False),
+    "olmo-2-1b": replace(OLMO2, d_model=2048, n_layers=16, n_heads=16, d_ff=8192),
+    "olmo-2-7b": OLMO2,
+    # GPT-NeoX: Black et al. 2022, arXiv:2204.06745; Pythia: Biderman et al. 2023, arXiv:2304.01373
+    "pythia-70m": PYTHIA,
+    "pythia-160m": replace(PYTHIA, d_model=768, n_layers=12, n_heads=12),
+    "pythia-1.4b": replace(PYTHIA, d_model=2048, n_layers=24, n_heads=16),
+    "pythia-6.9b": replace(PYTHIA, vocab_size=50432, d_model=4096, n_layers=32, n_heads=32),
+    # BigScience 2022, arXiv:2211.05100
+    "bloom-560m": BLOOM,
+    "bloom-7b1": replace(BLOOM, d_model=4096, n_layers=30, n_heads=32),
+    "bloom": replace(BLOOM, d_model=14336, n_layers=70, n_heads=112),
+    # Li et al. 2023, arXiv:2309.05463; Javaheripi et al. 2023, "Phi-2"; Abdin et al. 2024, arXiv:2404.14219
+    "phi-1.5": PHI,
+    "phi-2": replace(PHI, d_model=2560, n_layers=32, rope_fraction=0.4),
+    "phi-3-mini": replace(LLAMA, vocab_size=32064, d_model=3072, d_ff=8192, context_length=4096,
+                          norm_eps=1e-5, window=2047),
+    # Dai et al. 2024, arXiv:2401.06066
+    "deepseek-moe-16b": replace(LLAMA, vocab_size=102400, d_model=2048, n_layers=28, n_heads=16, d_ff=10944,
+                                context_length=4096, n_experts=64, experts_per_token=6, n_shared_experts=2,
+                                d_expert=1408, n_dense_layers=1, normalize_experts=False),
+}
+
+SIZES = {  # for a laptop: the architecture stays, the sizes shrink
+    "nano": dict(d_model=64, n_layers=2, n_heads=4, context_length=128),
+    "small": dict(d_model=128, n_layers=4, n_heads=4, context_length=256),
+}
+
+
+def scaled(config: ModelConfig, size: str, *, vocab_size: int) -> ModelConfig:
+    """A preset's architecture at a laptop's size ("nano" or "small"): every choice kept, every width shrunk.
+
+    Heads keep the preset's sharing (a group of g query heads per key head, as far as four heads allow),
+    a window
+    becomes a quarter of the context, and experts their count, at most 8.
+    """
+    if size not in SIZES:
+        raise ValueError(f"size={size!r} is not one of: {', '.join(SIZES)}")
+    shape = SIZES[size]
+    group = min(config.n_heads // (config.n_kv_heads or config.n_heads), shape["n_heads"])
+    while shape["n_heads"] % group:
+        group -= 1
+    return replace(
+        config, **shape, vocab_size=vocab_size, d_head=None, d_ff=None, d_expert=None, attention_scale=None,
+        n_kv_heads=None if group == 1 else shape["n_heads"] // group,
+        window=config.window and shape["context_length"] // 4,
+        global_every=config.global_every and min(config.global_every, shape["n_layers"]),
+        n_experts=min(config.n_experts, 8), experts_per_token=min(config.experts_per_token, 2),
+        n_shared_experts=min(config.n_shared_experts, 1), n_dense_layers=min(config.n_dense_layers, 1),
+        rope_scaling=None)
