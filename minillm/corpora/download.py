@@ -1,0 +1,80 @@
+"""Fetch a file: all of it and the right one, or nothing."""
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+from http.client import HTTPException
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+from tqdm import tqdm
+
+BLOCK = 1 << 16
+
+
+class DownloadError(OSError):
+    """A text could not be fetched; the message says why, and what to do."""
+
+
+def fetch(url: str, path: Path, *, size: int, sha256: str, tries: int = 3, timeout: float = 20.0) -> Path:
+    """Bring a file of known size and checksum to `path`, with a progress bar on stderr.
+
+    It is written under another name and renamed once whole and right, so `path` never holds half a file.  A
+    connection that breaks off, or is silent for `timeout` seconds, is tried again, `tries` times in all.
+    """
+    for attempt in range(1, tries + 1):
+        try:
+            return _fetch_once(url, path, size=size, sha256=sha256, timeout=timeout)
+        except HTTPError as error:
+            reason = f"the server answered {error.code} {error.reason}"
+            if error.code < 500 and error.code not in (408, 429):
+                break
+        except URLError as error:
+            reason = f"no connection: {error.reason}"
+        except TimeoutError:
+            reason = f"nothing came for {timeout:g} s"
+        except (HTTPException, ConnectionError) as error:
+            reason = str(error) or type(error).__name__
+        if attempt < tries:
+            time.sleep(0.5 * attempt)
+    raise DownloadError(f"could not fetch {path.name} from {url} ({reason}); check the connection and try again, "
+                        f"take a text that ships (corpora.names(shipped=True)), or point MINILLM_CORPORA at a "
+                        f"folder that holds {path.name}")
+
+
+def _fetch_once(url: str, path: Path, *, size: int, sha256: str, timeout: float) -> Path:
+    request = Request(url, headers={"User-Agent": "minillm"})
+    with urlopen(request, timeout=timeout) as response:
+        data = bytearray()
+        with tqdm(total=size, unit="B", unit_scale=True, desc=path.name, leave=False) as bar:
+            while len(data) <= size and (block := response.read(BLOCK)):
+                data += block
+                bar.update(len(block))
+    if len(data) < size:
+        raise ConnectionError(f"it broke off after {len(data):,} of {size:,} bytes")
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise DownloadError(f"what {url} sent is not the file that minillm knows (its sha256 differs), so it was not "
+                            f"kept; open the address in a browser to see whether a proxy answers in its place")
+    return write_whole(path, data)
+
+
+def write_whole(path: Path, data: bytes | bytearray) -> Path:
+    """Write a file under another name, then rename it."""
+    unfinished = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file:
+            unfinished = file.name
+            file.write(data)
+        os.replace(unfinished, path)
+    except OSError as error:
+        if unfinished:
+            Path(unfinished).unlink(missing_ok=True)
+        way_out = "make room" if error.errno == errno.ENOSPC else "check its permissions"
+        raise DownloadError(f"could not write {path} ({error.strerror}); {way_out}, or set MINILLM_CACHE to "
+                            f"another folder") from error
+    return path
