@@ -1,0 +1,237 @@
+"""Run the notebooks and store them clean: all outputs, nothing that changes from run to run or tells of a machine.
+
+`python -m minillm notebooks` runs all of them and rewrites those that changed; `--check` only says which would.
+What is derived is written here, from its one home: badge and set-up cell from the repository's address in
+pyproject.toml, points and minutes of an exercise from `minillm.notebook.exercises`.
+"""
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import re
+import sys
+from base64 import b64decode
+from pathlib import Path
+
+import nbformat
+
+from minillm.notebook.checks import registered
+
+ROOT = Path(__file__).resolve().parents[2]
+LARGEST_PICTURE, LARGEST_NOTEBOOK = 100_000, 1_000_000      # bytes; GitHub shows larger ones slowly, or not at all
+_VIEW = "application/vnd.jupyter.widget-view+json"
+_KEPT = ("tags", "minillm", "jupyter", "cellView", "nbgrader", "editable", "deletable", "slideshow")
+_BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+
+
+class NotebookError(ValueError):
+    """A notebook that cannot be stored: which cell, why, and what to do."""
+
+
+def address(pyproject: Path = ROOT / "pyproject.toml") -> str:
+    """The repository's address, `Repository = "…"` under [project.urls]; "" while there is none."""
+    section = re.search(r"^\[project\.urls\]\s*$(.*?)(?=^\[|\Z)", pyproject.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    line = re.search(r'^\s*Repository\s*=\s*"([^"]+)"', section[1], re.MULTILINE) if section else None
+    return line[1].removesuffix("/").removesuffix(".git") if line else ""
+
+
+def badge(home: str, name: str) -> str:
+    """The line that opens a notebook in Colab; only GitHub's can be opened there."""
+    match = re.fullmatch(r"https://github\.com/([^/]+/[^/]+)", home)
+    if not match:
+        return ""
+    return f"{_BADGE}(https://colab.research.google.com/github/{match[1]}/blob/main/notebooks/{name}.ipynb)"
+
+
+def setup_cell(home: str) -> str:
+    """The first code cell: silent wherever minillm is installed already, so everywhere but on Colab."""
+    install = (f'    %pip install -q "minillm @ git+{home}"' if home else
+               '    print("This copy does not know where to install minillm from: see “Google Colab” in the README.")')
+    return f'# Set-up: on Google Colab this installs minillm; anywhere else it does nothing.\nimport sys\n\n' \
+           f'if "google.colab" in sys.modules:\n{install}'
+
+
+def tidy(notebook: nbformat.NotebookNode, name: str, home: str) -> nbformat.NotebookNode:
+    """The same notebook with what is derived written anew, and without what changes from run to run."""
+    notebook = copy.deepcopy(notebook)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    notebook.metadata = nbformat.from_dict({
+        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
+        "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}})
+    exercises = {each.id: each for each in registered()}
+    seen: set[str] = set()
+    for place, cell in enumerate(notebook.cells):
+        cell.source = "\n".join(line.rstrip() for line in cell.source.split("\n")).strip("\n")
+        cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in _KEPT if key in cell.metadata})
+        cell.id = cell.get("id") if cell.get("id") not in {None, *seen} else f"cell-{place:03}"
+        seen.add(cell.id)
+        cell.pop("attachments", None)
+        _describe(cell, exercises)
+        if cell.cell_type == "code":
+            cell.outputs = [_clean(output) for output in _joined(cell.outputs)]
+    _address(notebook, name, home)
+    for count, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
+        cell.execution_count = count
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = count
+    return notebook
+
+
+def _describe(cell, exercises: dict) -> None:
+    """Write an exercise's metadata and fold its solution, in JupyterLab's words and in Colab's."""
+    line = cell.source.split("\n", 1)[0]
+    found = re.match(r"# exercise: (\S+)|# @title Solution (\S+)", line)
+    if cell.cell_type != "code" or not found:
+        return
+    exercise, role = found[1] or found[2], "answer" if found[1] else "solution"
+    if exercise not in exercises:
+        raise NotebookError(f"there is no exercise {exercise!r} in minillm.notebook.exercises")
+    asked = exercises[exercise]
+    facts = {"points": asked.points, "minutes": asked.minutes, "difficulty": asked.difficulty} if found[1] else {}
+    cell.metadata["minillm"] = {"exercise": exercise, "role": role, **facts}
+    cell.metadata["tags"] = sorted({*cell.metadata.get("tags", []), "exercise" if found[1] else "solution"})
+    if role == "solution":
+        cell.metadata["jupyter"] = {"source_hidden": True}
+        cell.metadata["cellView"] = "form"
+
+
+def _address(notebook, name: str, home: str) -> None:
+    """Write the badge below the title and the set-up cell after it."""
+    title, setup = notebook.cells[0], next((c for c in notebook.cells if "setup" in c.metadata.get("tags", [])), None)
+    if title.cell_type != "markdown" or setup is None:
+        raise NotebookError("the first cell must be markdown with the title, and a code cell must carry the tag 'setup'")
+    lines = [line for line in title.source.split("\n") if not line.startswith(_BADGE)]
+    shown = badge(home, name)
+    title.source = "\n".join([lines[0], *(["", shown] if shown else []), *lines[1:]])
+    setup.source = setup_cell(home)
+
+
+def _joined(outputs: list) -> list:
+    """Text that was printed in several pieces is one piece: how it was cut depends on time."""
+    joined: list = []
+    for output in outputs:
+        if output.output_type == "stream":
+            before = next((each for each in joined if each.output_type == "stream" and each.name == output.name), None)
+            if before is not None and before is joined[-1]:
+                before.text += output.text
+                continue
+        joined.append(output)
+    return joined
+
+
+def _clean(output):
+    if output.output_type not in ("display_data", "execute_result"):
+        return output
+    if "text/plain" in output.data:
+        output.data.pop(_VIEW, None)              # a stored page has no kernel: its words are shown instead
+    for kind in ("image/png", "image/jpeg"):
+        if kind in output.data:
+            output.data[kind] = output.data[kind].replace("\n", "")
+            size = len(b64decode(output.data[kind]))
+            if size > LARGEST_PICTURE:
+                raise NotebookError(f"a picture has {size:,} bytes, and {LARGEST_PICTURE:,} are allowed: "
+                                    "draw it smaller, or with fewer colours")
+    return output
+
+
+def execute(notebook: nbformat.NotebookNode, folder: Path, *, timeout: int = 300) -> nbformat.NotebookNode:
+    """Run all cells top to bottom in a fresh kernel of this very Python; a cell that raises stops it."""
+    from nbclient import NotebookClient
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    before = dict(os.environ)
+    os.environ.update(JUPYTER_PREFER_ENV_PATH="1", OMP_WAIT_POLICY="passive", PYDEVD_DISABLE_FILE_VALIDATION="1",
+                      PYTHONPATH=os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+    try:
+        client = NotebookClient(notebook, timeout=timeout, kernel_name="python3", store_widget_state=False,
+                                resources={"metadata": {"path": str(folder)}})
+        return client.execute()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def rendered(notebook: nbformat.NotebookNode) -> str:
+    """The text of the file."""
+    text = nbformat.writes(nbformat.from_dict(notebook)) + "\n"
+    if len(text.encode()) > LARGEST_NOTEBOOK:
+        raise NotebookError(f"the notebook has {len(text.encode()):,} bytes, and {LARGEST_NOTEBOOK:,} are allowed")
+    return text
+
+
+def refresh(path: Path, *, check: bool = False, run: bool = True) -> bool:
+    """Run and clean one notebook; return whether the file changed (or would, with `check`).
+
+    The file is replaced whole or not at all.  Raises NotebookError, and leaves the file alone, when a cell fails.
+    """
+    from nbclient.exceptions import CellExecutionError
+    try:
+        stored = path.read_text("utf-8")
+        raw = json.loads(stored)
+        if not isinstance(raw, dict) or raw.get("nbformat") != 4 or not raw.get("cells"):
+            raise NotebookError("this is not a notebook of format 4 with cells in it")
+        notebook = nbformat.reads(stored, as_version=4)
+        notebook = tidy(notebook, path.stem, address())
+        if run:
+            notebook = tidy(execute(notebook, path.parent), path.stem, address())
+        text = rendered(notebook)
+    except (CellExecutionError, NotebookError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NotebookError(f"{path.name}: {_plain(str(error))}") from error
+    changed = text != stored
+    if changed and not check:
+        partial = path.with_suffix(".partial")
+        partial.write_text(text, "utf-8")
+        os.replace(partial, path)
+    return changed
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `minillm notebooks`."""
+    parser.add_argument("names", nargs="*", help="notebooks, by name or path; all of notebooks/ when left out")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a notebook would change")
+    parser.add_argument("--no-run", action="store_true", help="only clean what is stored, and write badge and set-up cell")
+
+
+def command(options: argparse.Namespace) -> int:
+    """Refresh the notebooks that were named.  Returns 1 if one failed, or would change under --check."""
+    folder = ROOT / "notebooks"
+    found = [_locate(name, folder) for name in options.names] or sorted(folder.glob("*.ipynb"))
+    trouble = 0
+    for path in found:
+        try:
+            changed = refresh(path, check=options.check, run=not options.no_run)
+        except NotebookError as error:
+            print(f"minillm: {error}", file=sys.stderr)
+            trouble = 1
+            continue
+        word = ("would change: run `python -m minillm notebooks`" if options.check else "rewritten") if changed else "unchanged"
+        print(f"{path.name}: {word}", flush=True)
+        trouble |= int(changed and options.check)
+    return trouble
+
+
+def _locate(name: str, folder: Path) -> Path:
+    for path in (Path(name), folder / name, folder / f"{name}.ipynb"):
+        if path.is_file():
+            return path
+    raise SystemExit(f"minillm: there is no notebook {name!r} here or in {folder}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """`python -m minillm.notebook.stored`, the same as `minillm notebooks`."""
+    parser = argparse.ArgumentParser(prog="minillm notebooks", description=__doc__.split("\n")[0])
+    add_arguments(parser)
+    return command(parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
