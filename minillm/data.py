@@ -1,0 +1,249 @@
+"""Cut a long row of ids into pieces to learn from: what the model sees, and what comes next."""
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+IGNORED = -100  # a target that costs nothing
+Batch = tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]
+
+
+class Endless:
+    """Batches for as long as they are asked for; `step` is the number of the next one."""
+    step: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        self.step += 1
+        return self[self.step - 1]
+
+
+class Batches(Endless):
+    r"""Windows that begin at random places; the targets are the inputs, one step on.
+
+    $$ x_{bt} = w_{s_b + t}, \qquad y_{bt} = w_{s_b + t + 1}, \qquad s_b \sim U\{0 \ldots N - T - 1\} $$
+
+    Only the ids themselves are kept (two bytes each below 65,536); a window exists while it is used.  Batch n
+    is a function of seed and n alone, so a run that goes on after n steps asks for ``start=n`` and misses
+    nothing, and processes that share a batch make the same one.  Raises ValueError for a text that is shorter
+    than a window.
+    """
+
+    def __init__(self, tokens: Tokens, *, batch_size: int, context_length: int, seed: int, start: int = 0,
+                 device: str | torch.device | None = None):
+        self.tokens = compact(tokens)
+        if batch_size < 1 or context_length < 1:
+            raise ValueError(f"batch_size={batch_size} and context_length={context_length} must be at least 1")
+        if len(self.tokens) <= context_length:
+            raise ValueError(
+                f"tokens={len(self.tokens)} are too few for context_length={context_length}: a window needs "
+                f"{context_length + 1}, its last target included; take a longer text, or a shorter context")
+        self.batch_size, self.context_length, self.seed = batch_size, context_length, seed
+        self.step, self.device = start, device
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of any step, without disturbing the iteration."""
+        starts = self.starts(step)
+        windows = self.tokens[starts[:, None] + np.arange(self.context_length + 1)].astype(np.int64)
+        return _on(self.device, windows[:, :-1], windows[:, 1:])
+
+    def starts(self, step: int) -> np.ndarray:
+        """Where in the row of ids the windows of a step begin."""
+        return (draw(self.seed, step, self.batch_size) % (len(self.tokens) - self.context_length)).astype(np.int64)
+
+
+def windows(tokens: Tokens, *, context_length: int, batch_size: int = 16,
+            device: str | torch.device | None = None) -> Iterator[Batch]:
+    """Every id but the first as a target exactly once, in order; what is missing of the last window is -100."""
+    ids = compact(tokens)
+    if len(ids) < 2:
+        raise ValueError(f"tokens={len(ids)} leave nothing to predict; at least 2 are needed")
+    for start in range(0, len(ids) - 1, context_length * batch_size):
+        piece = ids[start:start + context_length * batch_size + 1].astype(np.int64)
+        rows = -(-(len(piece) - 1) // context_length)
+        inputs = np.zeros(rows * context_length, np.int64)
+        targets = np.full(rows * context_length, IGNORED, np.int64)
+        inputs[:len(piece) - 1], targets[:len(piece) - 1] = piece[:-1], piece[1:]
+        yield _on(device, inputs.reshape(rows, context_length), targets.reshape(rows, context_length))
+
+
+def draw(seed: int, step: int, count: int) -> np.ndarray:
+    """`count` random numbers below 2^64 that depend on seed and step alone, on every machine.
+
+    From a generator that counts instead of remembering.  Salmon et al. 2011, "Parallel random numbers".
+    """
+    return np.random.Philox(key=seed, counter=(0, step, 0, 0)).random_raw(count)
+
+
+def compact(tokens: Tokens) -> np.ndarray:
+    """Ids in two bytes each, or in four where one is 65,536 or more; a `TokenFile` stays on the disk."""
+    if isinstance(tokens, TokenFile):
+        return tokens.ids
+    ids = tokens.detach().cpu().numpy() if isinstance(tokens, Tensor) else np.asarray(tokens)
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        raise ValueError(f"tokens must be one row of whole numbers, not shape {ids.shape} of {ids.dtype}; "
+                         f"tokenizer.encode(text) gives one")
+    if ids.size and ids.min() < 0:
+        raise ValueError(f"tokens hold {ids.min()}, but ids count from 0; tokenizer.encode(text) gives such")
+    return ids.astype(_width(ids.max(initial=0) + 1), copy=False)
+
+
+class TokenFile:
+    """Ids in a file that is read where it is needed: a text may be larger than the memory.
+
+    32 bytes say what it is (name, bytes per id, vocabulary size, number of ids), then come the ids, two or four
+    bytes each, little-endian.  Works wherever a row of ids does.
+    """
+    name = b"minillm tokens 1"
+    header = struct.Struct("<16sIIQ")
+
+    def __init__(self, path: str | os.PathLike):
+        self.path = Path(path)
+        with self.path.open("rb") as file:
+            head, size = file.read(self.header.size), os.fstat(file.fileno()).st_size
+        if len(head) < self.header.size or not head.startswith(self.name):
+            raise ValueError(f"{path} is no file of tokens; TokenFile.write makes one")
+        _, width, self.vocab_size, count = self.header.unpack(head)
+        if size != self.header.size + width * count:
+            raise ValueError(f"{path} should have {self.header.size + width * count:,} bytes for {count:,} ids, but "
+                             f"has {size:,}; copy it again, or write it again")
+        self.ids = np.zeros(0, f"<u{width}") if not count else np.asarray(
+            np.memmap(self.path, f"<u{width}", "r", offset=self.header.size, shape=(count,)))
+
+    @classmethod
+    def write(cls, path: str | os.PathLike, ids: Iterable[int], *, vocab_size: int) -> TokenFile:
+        """Write ids as they come (``tokenizer.encode_stream(…)``) in flat memory: the whole file, or none.
+
+        Raises ValueError for an id outside the vocabulary.
+        """
+        path, ids, count = Path(path), iter(ids), 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        width = _width(vocab_size)
+        with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file:
+            try:
+                file.write(bytes(cls.header.size))
+                while block := list(islice(ids, 1 << 16)):
+                    low, high = min(block), max(block)
+                    if low < 0 or high >= vocab_size:
+                        raise ValueError(f"id {low if low < 0 else high} is outside vocab_size={vocab_size}; were "
+                                         f"these ids made by another tokenizer?")
+                    file.write(np.array(block, width).tobytes())
+                    count += len(block)
+                file.seek(0)
+                file.write(cls.header.pack(cls.name, width.itemsize, vocab_size, count))
+            except BaseException:
+                file.close()
+                os.unlink(file.name)
+                raise
+        os.replace(file.name, path)
+        return cls(path)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, place: int | slice) -> int | np.ndarray:
+        return np.array(self.ids[place]) if isinstance(place, slice) else int(self.ids[place])
+
+
+@dataclass(frozen=True)
+class Template:
+    """How a conversation is written down, so that a model that continues text comes to answer.
+
+    The reply begins with its space: in running text a word and the space before it are often one token.
+    """
+    prompt: str = "Question: {}\nAnswer:"
+    reply: str = " {}"
+
+    def ask(self, prompt: str, tokenizer) -> list[int]:
+        """Ids up to where the answer begins; give these to `generate`."""
+        return tokenizer.encode(self.prompt.format(prompt))
+
+    def answer(self, reply: str, tokenizer) -> list[int]:
+        """Ids of the answer and of the end of text, from which the model learns to stop."""
+        if tokenizer.end_of_text is None:
+            raise ValueError("this tokenizer has no end-of-text token, so a model could never learn to stop; train "
+                             "one with special=(\"<|endoftext|>\",)")
+        return [*tokenizer.encode(self.reply.format(reply)), tokenizer.end_of_text]
+
+
+class PromptBatches(Endless):
+    """Conversations of like length side by side; only answers are learned, all other targets are -100.
+
+    Each epoch shows every pair, in an order that depends on seed and epoch alone (some twice where they do not
+    fill the last batch).  `signal` is the share of all positions, padding included, that are learned from.
+    Raises ValueError for a pair that does not fit into the context: cut, it would not teach to stop.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[str, str]], tokenizer, *, batch_size: int, context_length: int,
+                 seed: int, template: Template | None = None, start: int = 0,
+                 device: str | torch.device | None = None):
+        if not pairs or batch_size < 1:
+            raise ValueError(f"pairs={len(pairs)} and batch_size={batch_size} must be at least 1")
+        template = template or Template()
+        asked = [template.ask(prompt, tokenizer) for prompt, _ in pairs]
+        self.ids = [ask + template.answer(reply, tokenizer)
+                    for ask, (_, reply) in zip(asked, pairs, strict=True)]
+        self.n_asked = [len(ask) for ask in asked]
+        for pair, ids in zip(pairs, self.ids, strict=True):
+            if len(ids) - 1 > context_length:
+                raise ValueError(f"the pair {pair[0]!r} takes {len(ids) - 1} tokens, more than "
+                                 f"context_length={context_length}; shorten it or leave it out")
+        self.batch_size, self.seed, self.padding = batch_size, seed, tokenizer.end_of_text
+        self.n_batches = -(-len(pairs) // batch_size)  # of one epoch
+        self.step, self.device = start, device
+
+    @property
+    def signal(self) -> float:
+        """Targets that are learned from / all positions, over the first epoch."""
+        targets = [self[step][1] for step in range(self.n_batches)]
+        return sum(int((y != IGNORED).sum()) for y in targets) / sum(y.numel() for y in targets)
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of any step, without disturbing the iteration."""
+        epoch, place = divmod(step, self.n_batches)
+        chosen = self._epoch(epoch)[place]
+        width = max(len(self.ids[i]) for i in chosen) - 1
+        inputs = np.full((len(chosen), width), self.padding, np.int64)
+        targets = np.full((len(chosen), width), IGNORED, np.int64)
+        for row, i in enumerate(chosen):
+            ids, asked = self.ids[i], self.n_asked[i]
+            inputs[row, :len(ids) - 1] = ids[:-1]
+            targets[row, asked - 1:len(ids) - 1] = ids[asked:]
+        return _on(self.device, inputs, targets)
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        """The pairs of each batch: like lengths together, equal ones and the batches themselves shuffled."""
+        n = len(self.ids)
+        noise = draw(self.seed, epoch, n + self.n_batches)
+        order = np.lexsort((noise[:n], [len(ids) for ids in self.ids]))
+        total = self.n_batches * self.batch_size
+        rows = order[np.arange(total) * n // total].reshape(self.n_batches, self.batch_size)
+        return rows[np.argsort(noise[n:])]
+
+
+Tokens = Sequence[int] | np.ndarray | Tensor | TokenFile
+batches, prompt_batches = Batches, PromptBatches  # in a loop they read as what they give
+
+
+def _width(vocab_size: int) -> np.dtype:
+    return np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+
+
+def _on(device: str | torch.device | None, inputs: np.ndarray, targets: np.ndarray) -> Batch:
+    """As tensors; on a GPU, copied while it still computes the batch before."""
+    pair = torch.from_numpy(np.ascontiguousarray(inputs)), torch.from_numpy(np.ascontiguousarray(targets))
+    if device is None or torch.device(device).type != "cuda":
+        return tuple(x.to(device) if device else x for x in pair)
+    return tuple(x.pin_memory().to(device, non_blocking=True) for x in pair)
