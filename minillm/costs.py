@@ -1,0 +1,130 @@
+"""Count what a model costs before building it: parameters, operations, memory."""
+from __future__ import annotations
+
+from minillm.config import GATED, ModelConfig
+from minillm.model import BLOCKS
+
+Ledger = dict[str, int]
+
+
+def parameters(config: ModelConfig, *, active: bool = False) -> Ledger:
+    """Numbers to learn, by part; ``sum(parameters(config).values())`` is the model's size.
+
+    `active` counts, of the routed experts, only those that one token visits: what its forward pass reads.
+    """
+    c = config.resolve()
+    norm = _norm(c)
+    n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
+    attention = 2 * c.d_model * (n_q + n_kv)
+    attention += (n_q + 2 * n_kv) * (c.bias != "none") + c.d_model * (c.bias == "all")
+    n_dense = sum(not c.is_mixture(i) for i in range(c.n_layers))
+    n_mixtures = c.n_layers - n_dense
+    n_experts = c.experts_per_token if active else c.n_experts
+    shared = _mlp(c, c.n_shared_experts * c.d_expert) if c.n_shared_experts else 0
+    qk_norms = {None: 0, "head": 2 * c.d_head, "full": n_q + n_kv}[c.qk_norm]
+    norms = len(BLOCKS[c.norm_order].norms) * norm + qk_norms
+    ledger = {
+        "embedding": c.vocab_size * c.d_model,
+        "positions": c.context_length * c.d_model if c.position == "learned" else 0,
+        "attention": c.n_layers * attention,
+        "mlp": n_dense * _mlp(c, c.d_ff),
+        "experts": n_mixtures * n_experts * _mlp(c, c.d_expert),
+        "shared experts": n_mixtures * shared,
+        "router": n_mixtures * c.d_model * c.n_experts,
+        "norms": c.n_layers * norms + norm * (c.embed_norm + (c.norm_order != "post")),
+        "unembedding": c.vocab_size * (c.d_model * (not c.tie_embeddings) + c.unembed_bias),
+    }
+    return {part: count for part, count in ledger.items() if count}
+
+
+def flops(config: ModelConfig, *, seq: int, cached: int = 0, causal: bool = False) -> Ledger:
+    """Floating-point operations of one forward pass over `seq` new tokens after `cached` ones, by part.
+
+    A product of (n, k) and (k, m) matrices costs 2 n k m; only products are counted, all else is a few
+    operations per number.  The backward pass costs twice as much: each product has two factors to send a
+    gradient to.  All of the seq x (cached + seq) scores are computed; ``causal=True`` counts only those that
+    are not masked.
+    """
+    c = config.resolve()
+    n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
+    n_mixtures = sum(c.is_mixture(i) for i in range(c.n_layers))
+    matrices = _mlp_matrices(c)
+    scores = sum(pairs(c, layer, seq=seq, cached=cached, causal=causal) for layer in range(c.n_layers))
+    ledger = {
+        "attention projections": c.n_layers * seq * 4 * c.d_model * (n_q + n_kv),
+        "attention scores": scores * 2 * n_q,
+        "attention mix": scores * 2 * n_q,
+        "mlp": (c.n_layers - n_mixtures) * seq * 2 * matrices * c.d_model * c.d_ff,
+        "experts": n_mixtures * seq * 2 * matrices * c.d_model * c.d_expert * c.experts_per_token,
+        "shared experts": n_mixtures * seq * 2 * matrices * c.d_model * c.d_expert * c.n_shared_experts,
+        "router": n_mixtures * seq * 2 * c.d_model * c.n_experts,
+        "unembedding": seq * 2 * c.d_model * c.vocab_size,
+    }
+    return {part: count for part, count in ledger.items() if count}
+
+
+def pairs(config: ModelConfig, layer: int, *, seq: int, cached: int = 0, causal: bool = False) -> int:
+    """(query, key) pairs that a layer scores in each head; with `causal`, only the visible ones."""
+    window = config.window if config.is_windowed(layer) else None
+    if causal:
+        reach = window or cached + seq
+        return sum(min(position + 1, reach) for position in range(cached, cached + seq))
+    kept = min(cached, window) if window else cached  # a ring holds no more than its window
+    if window and seq == 1:
+        return min(cached + 1, window)
+    return seq * (kept + seq)
+
+
+def cache_bytes(config: ModelConfig, *, seq: int, batch: int = 1, bytes_per_number: int = 2) -> int:
+    """Keys and values of `seq` positions in memory; a windowed layer keeps no more than its window."""
+    c = config.resolve()
+    positions = sum(min(seq, c.window) if c.is_windowed(i) else seq for i in range(c.n_layers))
+    return 2 * batch * positions * c.n_kv_heads * c.d_head * bytes_per_number
+
+
+def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_number: int = 4) -> Ledger:
+    """Memory that a training step keeps from forward to backward, by part: readable path, no dropout.
+
+    Counted is what autograd saves: each product's two factors, each norm's input and quotient, the softmax's
+    result.  A few indices and masks, which do not grow with the widths, are left out.
+    """
+    c = config.resolve()
+    n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
+    norm = 1 + c.d_model * (2 if c.norm_weight else 1)  # what it divides, the quotient, one divisor
+    n_norms, reads = len(BLOCKS[c.norm_order].norms), 1 if c.norm_order == "parallel-shared" else 2
+    shared_input = c.d_model * (c.norm_order == "parallel" and c.norm == "rmsnorm")  # both keep the same x
+    quotients = {None: 0, "head": c.n_heads + c.n_kv_heads, "full": 2}[c.qk_norm]
+    qk = quotients + 2 * (n_q + n_kv) * (c.qk_norm is not None)
+    n_mixtures = sum(c.is_mixture(i) for i in range(c.n_layers))
+    kept = {"swiglu": 4, "geglu": 4, "relu": 1}.get(c.mlp, 2)  # results of width d_ff
+    chosen = c.experts_per_token * (3 * c.d_model + kept * c.d_expert)  # gathered, computed, weighted
+    ledger = {
+        "norms": (c.n_layers * (n_norms * norm - shared_input)
+                  + norm * (c.embed_norm + (c.norm_order != "post"))),
+        "attention": c.n_layers * (c.d_model + 4 * n_q + qk),
+        "pattern": c.n_layers * c.n_heads * seq * (1 + (c.attention_softcap is not None)),
+        "mlp": c.n_layers * c.d_model * (reads - 1) + (c.n_layers - n_mixtures) * kept * c.d_ff,
+        "experts": n_mixtures * (chosen + c.n_experts + kept * c.n_shared_experts * c.d_expert),
+        "unembedding": c.d_model,
+        "loss": c.vocab_size * (1 + (c.logit_softcap is not None)),
+    }
+    return {part: batch * seq * count * bytes_per_number for part, count in ledger.items() if count}
+
+
+def state_bytes(config: ModelConfig, *, trained: bool = True, bytes_per_number: int = 4) -> Ledger:
+    """Memory that no batch changes: weights, and in training their gradients and AdamW's two means."""
+    n = sum(parameters(config).values()) * bytes_per_number
+    return {"weights": n, "gradients": n, "AdamW": 2 * n} if trained else {"weights": n}
+
+
+def _norm(c: ModelConfig) -> int:
+    return c.d_model * c.norm_weight * {"rmsnorm": 1, "layernorm": 2}[c.norm]
+
+
+def _mlp_matrices(c: ModelConfig) -> int:
+    return 3 if c.mlp in GATED else 2
+
+
+def _mlp(c: ModelConfig, width: int) -> int:
+    matrices = _mlp_matrices(c)
+    return matrices * c.d_model * width + ((matrices - 1) * width + c.d_model) * (c.bias == "all")
