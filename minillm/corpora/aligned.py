@@ -10,7 +10,7 @@ NOT_ALIGNED = ("code", "emoji", "mixed")  # samples of other kinds of text, besi
 def parallel() -> dict[str, list[str]]:
     """{language: paragraphs} of the history that ships in many languages; paragraph i says the same in each.
 
-    So tokens compare fairly: {language: len(tokenizer.encode(" ".join(paragraphs))) for … in parallel().items()}.
+    So tokens compare fairly: {language: len(tokenizer.encode(" ".join(text))) for … in parallel().items()}.
     """
     texts = {name.removeprefix(PREFIX): load(name) for name in names(shipped=True) if name.startswith(PREFIX)}
     return {language: corpus.text.strip().split("\n\n")
