@@ -6,36 +6,38 @@
         figure = plots.picture(720, 300, title="Does the loss reach the floor?")   # CSS pixels
         ax = plots.axes(figure, xlabel="step", ylabel="loss (nats per token)")
         ax.plot(losses, color=plots.COLOURS["train"])
-        return figure.describe(f"A curve that falls from {losses[0]:.1f} to {losses[-1]:.1f} nats in {len(losses)} steps.")
+        return figure.describe(f"A curve from {losses[0]:.1f} to {losses[-1]:.1f} nats in {len(losses)} steps.")
 
 End a cell with it.  Colours have fixed meanings (`COLOURS`; `SERIES` for the rest; colour maps `AMOUNT`, `SIGNED`).
 Never pyplot, never tight or constrained layout.  Words in scripts that matplotlib's font lacks (Arabic, Devanagari,
 Chinese …) are never drawn into a picture: use HTML, `markup.card`, `markup.table`, `markup.chip`, `markup.flow`.
 
-**A widget** (widgets.py) is controls + a `draw` function; the function makes its figure once and updates its artists::
+**A widget** (widgets.py) is controls + a `draw` function; the figure is made once and its artists are updated::
 
     def softmax_dial():
         figure = plots.picture(); ax = plots.axes(figure, xlabel="token", ylabel="probability"); bars = ax.bar(...)
         def draw(temperature, mask):                        # the controls' names are the arguments
             ...                                             # bar.set_height(...)
             return figure.describe("…")                     # or markup.card(html, alt), or a list of both kinds
-        return Live("softmax dial", {"temperature": slider("temperature", [0.5, 1, 2], 1), "mask": toggle("mask")}, draw,
+        controls = {"temperature": slider("temperature", [0.5, 1, 2], 1), "mask": toggle("mask")}
+        return Live("softmax dial", controls, draw,
                     rules=lambda temperature, mask: {"mask": "there is nothing to mask"} if temperature > 1 else {})
 
 The notebook's cell is one call, `widgets.softmax_dial()`.  A test sets `live["temperature"].value = 2` and looks at
-`live.parts`.  Each widget's name is unique in its notebook.  Pass `repeatable=False` where the words hold numbers that
-differ between processors.  Long work (training): `clock.Clock`, whose `start(**settings)` yields one result per step.
+`live.parts`.  Each widget's name is unique in its notebook.  Pass `repeatable=False` where the words hold numbers
+that differ between processors.  Long work (training): `clock.Clock`; its `start(**settings)` yields a result per step.
 
 **Checks** (checks.py): in `exercises/e01.py` a list EXERCISES, in `solutions/s01.py` a dict SOLUTIONS::
 
     EXERCISES = [Exercise("01.2", "Merge a pair", points=2, minutes=10, difficulty="easy",
-                          cases=lambda random: [([1, 2, 1, 2], (1, 2), 9), ([random.randrange(3) for _ in range(30)], (0, 1), 9)],
-                          properties={"a merge never makes a list longer": lambda out, ids, pair, new: len(out) <= len(ids)})]
+                          cases=lambda random: [([1, 2, 1, 2], (1, 2), 9), (random.choices(range(3), k=30), (0, 1), 9)],
+                          properties={"a merge never makes a list longer":
+                                      lambda out, ids, pair, new: len(out) <= len(ids)})]
     SOLUTIONS = {"01.2": Solution(merge, {"you skip the token after a merged pair": merge_that_skips})}
 
-`check("01.2", answer)` prints one verdict.  tests/notebook/test_exercises.py runs every registered exercise: the reference
-passes, each mistake is caught and named, the stub is "not attempted yet".
-`same(mine, library, *inputs)` compares outputs and gradients; `show(Class)` and `equation(Class)` display the library.
+`check("01.2", answer)` prints one verdict.  tests/notebook/test_exercises.py runs every registered exercise: the
+reference passes, each mistake is caught and named, the stub is "not attempted yet".  `same(mine, library, *inputs)`
+compares outputs and gradients; `show(Class)` and `equation(Class)` display the library.
 
 **Cells of an exercise** (held by tests/notebooks/test_grammar.py), in this order:
 1. tag `exercise`; first line `# exercise: 01.2`; a stub that raises NotImplementedError; `check("01.2", merge)` last.
@@ -44,7 +46,7 @@ passes, each mistake is caught and named, the stub is "not attempted yet".
 `python -m minillm notebooks` writes the metadata (points, minutes, difficulty; folding), executes, cleans.
 
 **In a browser**: `python tests/browser/lab.py notebooks/01_tokenization.ipynb --shots /tmp/shots` runs all cells in
-JupyterLab, touches every control once, times click to changed picture, and leaves screenshots (`--dark` for the dark theme).
+JupyterLab, touches every control, times click to changed picture, and leaves screenshots (`--dark`: dark theme).
 '''
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -20,7 +20,8 @@ def same(mine: Callable, library: Callable, *inputs: Any, tolerance: float = 1e-
     """
     copied = _copy_weights(mine, library)
     outcome = [_run(each, inputs) for each in (mine, library)]
-    for part, ours, theirs in zip(("output", "gradient of the inputs", "gradient of the weights"), *outcome, strict=True):
+    parts = ("output", "gradient of the inputs", "gradient of the weights")
+    for part, ours, theirs in zip(parts, *outcome, strict=True):
         differs = difference(ours, theirs, tolerance)
         if differs:
             raise AssertionError(f"not the same: the {part} differs from the library's; {differs}")
@@ -37,7 +38,7 @@ def _copy_weights(mine: Callable, library: Callable) -> int:
         if name not in ours:
             raise AssertionError(f"not the same: the library has a weight named {name!r}; yours has {sorted(ours)}")
         if name not in theirs:
-            raise AssertionError(f"not the same: you have a weight named {name!r}; the library's are {sorted(theirs)}")
+            raise AssertionError(f"not the same: you have a weight named {name!r}; the library has {sorted(theirs)}")
         if ours[name].shape != theirs[name].shape:
             raise AssertionError(f"not the same: {name} has shape {tuple(ours[name].shape)}, "
                                  f"the library's {tuple(theirs[name].shape)}")
@@ -48,20 +49,24 @@ def _copy_weights(mine: Callable, library: Callable) -> int:
 def _run(function: Callable, inputs: tuple) -> tuple[Any, list[Tensor], dict[str, Tensor]]:
     """Output, gradients of the inputs, gradients of the weights, for the loss sum(cos(i) * output_i)."""
     inputs = copy.deepcopy(inputs)
-    leaves = [each.detach().requires_grad_() for each in inputs if isinstance(each, Tensor) and each.is_floating_point()]
-    iterator = iter(leaves)
-    inputs = tuple(next(iterator) if isinstance(each, Tensor) and each.is_floating_point() else each for each in inputs)
+    inputs = [each.detach().requires_grad_() if _is_float(each) else each for each in inputs]
+    leaves = [each for each in inputs if _is_float(each)]
     weights = dict(function.named_parameters()) if isinstance(function, nn.Module) else {}
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(0)
         output = function(*inputs)
-        losses = [(part * torch.cos(torch.arange(part.numel(), dtype=part.dtype, device=part.device)).view_as(part)).sum()
-                  for part in _tensors(output) if part.requires_grad]
-        wanted = [*leaves, *(each for each in weights.values() if each.requires_grad)]
-        found = torch.autograd.grad(sum(losses), wanted, allow_unused=True) if losses and wanted else []
-    found = [torch.zeros_like(each) if grad is None else grad for each, grad in zip(wanted, found)] if losses else []
-    names = [name for name, each in weights.items() if each.requires_grad]
-    return output, list(found[:len(leaves)]), dict(zip(names, found[len(leaves):]))
+        loss = sum((part.flatten() * torch.arange(part.numel()).to(part).cos()).sum()
+                   for part in _tensors(output) if part.requires_grad)
+        trained = {name: each for name, each in weights.items() if each.requires_grad}
+        wanted = [*leaves, *trained.values()]
+        if not wanted or not isinstance(loss, Tensor):
+            return output, [], {}
+        found = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+    return output, list(found[:len(leaves)]), dict(zip(trained, found[len(leaves):], strict=True))
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def _tensors(value: Any) -> list[Tensor]:
@@ -92,19 +97,22 @@ def difference(mine: Any, other: Any, tolerance: float) -> str:
     if isinstance(mine, (list, tuple)) and isinstance(other, (list, tuple)):
         if len(mine) != len(other):
             return f"{len(mine)} elements instead of {len(other)}"
-        return next((f"at [{i}], {found}" for i, (a, b) in enumerate(zip(mine, other))
-                     if (found := difference(a, b, tolerance))), "")
+        return _first((i, difference(a, b, tolerance)) for i, (a, b) in enumerate(zip(mine, other, strict=True)))
     if isinstance(mine, Mapping) and isinstance(other, Mapping):
         if mine.keys() != other.keys():
             extra, lacking = list(mine.keys() - other.keys()), list(other.keys() - mine.keys())
             return f"the keys differ: {show_value(lacking)} lacking, {show_value(extra)} too many"
-        return next((f"at [{key!r}], {found}" for key in other if (found := difference(mine[key], other[key], tolerance))), "")
+        return _first((key, difference(mine[key], other[key], tolerance)) for key in other)
     if type(mine) is not type(other):
         return f"{_kind(mine)} instead of {_kind(other)}"
     try:
         return "" if bool(mine == other) else f"{show_value(mine)} instead of {show_value(other)}"
     except Exception as error:                         # noqa: BLE001 - an object may refuse to be compared
         return f"they cannot be compared ({error})"
+
+
+def _first(differences: Iterable[tuple[Any, str]]) -> str:
+    return next((f"at [{place!r}], {found}" for place, found in differences if found), "")
 
 
 def _tensor_difference(mine: Any, other: Any, tolerance: float) -> str:
@@ -121,7 +129,8 @@ def _tensor_difference(mine: Any, other: Any, tolerance: float) -> str:
         return ""
     where = tuple(int(i) for i in (~agree).nonzero()[0])
     place = f"at [{', '.join(map(str, where))}], " if where else ""
-    return f"{place}{ours[where]:.6g} instead of {theirs[where]:.6g} ({int((~agree).sum())} of {agree.numel()} differ)"
+    how_many = f"{int((~agree).sum())} of {agree.numel()} differ"
+    return f"{place}{ours[where]:.6g} instead of {theirs[where]:.6g} ({how_many})"
 
 
 def _kind(value: Any) -> str:
@@ -134,9 +143,7 @@ def show_value(value: Any, *, width: int = 160) -> str:
     if isinstance(value, Tensor):
         if value.numel() > 16:
             return f"a tensor of shape {tuple(value.shape)}"
-        rounded = value.detach().to("cpu", torch.float64).mul(1e4).round().div(1e4).tolist() if value.is_floating_point() \
-            else value.tolist()
-        return f"tensor({rounded})"
+        return f"tensor({(value.detach().double().round(decimals=4) if _is_float(value) else value).tolist()})"
     if isinstance(value, float):
         return f"{value:.6g}"
     if inspect.isroutine(value) or inspect.isclass(value):

@@ -104,7 +104,8 @@ def _solution(exercise: str) -> Solution:
 
 def _judge(asked: Exercise, answer: Any, solution: Solution, seeds: Sequence[int]) -> tuple[str, str, str]:
     if asked.cases is not None and not callable(answer):
-        return WRONG, f"a function is asked for, not {show_value(answer)}; pass it by its name, without parentheses", ""
+        return WRONG, (f"a function is asked for, not {show_value(answer)}; "
+                       "pass it by its name, without parentheses."), ""
     if answer is None or answer is NotImplemented or answer is ...:
         return NOT_ATTEMPTED, "not attempted yet. Put your answer in the cell and run it again.", ""
     trials = [arguments for seed in seeds for arguments in asked.cases(random.Random(seed))] if asked.cases else [()]
@@ -167,7 +168,8 @@ def _makes(mistake: Any, asked: Exercise, trials: list[tuple], outputs: list) ->
 def _altered(given: tuple, arguments: tuple) -> bool:
     """Whether a call changed what it was given; arguments that cannot be compared with their copies are let pass."""
     comparable = [not difference(copy.deepcopy(each), each, 0.0) for each in arguments]
-    return any(ok and difference(now, before, 0.0) for ok, now, before in zip(comparable, given, arguments, strict=True))
+    return any(ok and difference(now, before, 0.0)
+               for ok, now, before in zip(comparable, given, arguments, strict=True))
 
 
 def _call(arguments: tuple) -> str:

@@ -1,8 +1,9 @@
-"""Write what a picture cannot carry: words, tokens and tables as HTML, in any script, on the same card as the pictures.
+"""Write what a picture cannot carry: words, tokens and tables as HTML, in any script, on the pictures' card.
 
 Fonts for Arabic, Devanagari or Chinese are the browser's: matplotlib has none of them on most machines and draws
 empty boxes, so text in those scripts belongs here and never into a picture.  Styles are inline, because JupyterLab
-removes style sheets from pages it does not trust yet, and the words must still read well where GitHub removes these too.
+removes style sheets from pages that it does not trust yet; and the words must still read well without any style, as
+GitHub shows them.
 """
 from __future__ import annotations
 
@@ -39,11 +40,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence], *, caption: str = "") -
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         shown = f"{value:,}" if isinstance(value, int) and number else str(value)
         side = "right;font-variant-numeric:tabular-nums" if number else "left"
-        return f'<{tag} dir="auto" style="{_CELL};text-align:{side}">{shown if isinstance(value, Raw) else escape(shown)}</{tag}>'
+        inside = shown if isinstance(value, Raw) else escape(shown)
+        return f'<{tag} dir="auto" style="{_CELL};text-align:{side}">{inside}</{tag}>'
     top = "".join(cell(word, "th") for word in head)
     body = "".join(f"<tr>{''.join(cell(value) for value in row)}</tr>" for row in rows)
-    title = f'<caption style="text-align:left;color:{MUTED};padding:2px 0">{escape(caption)}</caption>' if caption else ""
-    return f'<table style="border-collapse:collapse;margin:4px 0">{title}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+    title = f'<caption style="text-align:left;color:{MUTED}">{escape(caption)}</caption>' if caption else ""
+    return (f'<table style="border-collapse:collapse;margin:4px 0">{title}'
+            f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
 
 
 class Raw(str):
@@ -55,7 +58,8 @@ def chip(text: str, *, colour: str = TINTS[0], below: str = "", hint: str = "", 
     small = f'<br><small style="color:{MUTED};font-size:10px">{escape(below)}</small>' if below else ""
     title = f' title="{escape(hint)}"' if hint else ""
     return Raw(f'<span{title} style="display:inline-block;text-align:center;background:{colour};color:{ink};'
-               f'border-radius:4px;padding:1px 4px;margin:2px 1px;white-space:pre"><bdi>{escape(text)}</bdi>{small}</span>')
+               f'border-radius:4px;padding:1px 4px;margin:2px 1px;white-space:pre">'
+               f"<bdi>{escape(text)}</bdi>{small}</span>")
 
 
 def flow(chips: Iterable[str], *, rtl: bool = False) -> str:

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-# Okabe & Ito 2008, told apart by readers with any common colour blindness; a meaning keeps its colour in all notebooks.
+# Okabe & Ito 2008: told apart with any common colour blindness.  A meaning keeps its colour in all notebooks.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442")
 INK, MUTED, CARD, EDGE = "#1d1f21", "#5c6167", "#faf9f5", "#d9d6cc"   # the card reads on a white and on a black page
@@ -65,13 +65,14 @@ def picture(width: int = WIDTH, height: int = 320, *, title: str = "") -> Pictur
     figure = Picture(figsize=(width / _DPI, height / _DPI), dpi=_DPI * _SHARP, facecolor=CARD)
     FigureCanvasAgg(figure)
     if title:
-        figure.suptitle(title, x=0.02, y=1 - 10 / height, va="top", ha="left", color=INK, fontsize=13, fontweight="bold")
+        figure.suptitle(title, x=14 / width, y=1 - 10 / height, va="top", ha="left", color=INK, fontsize=13,
+                        fontweight="bold")
     return figure
 
 
 def axes(figure: Picture, *where, left: float = 64, right: float = 16, bottom: float = 46, top: float = 44,
          xlabel: str = "", ylabel: str = "", grid: str = "y", **options):
-    """Add axes in the house style; margins in CSS pixels.  `where` is (rows, columns, index), as add_subplot takes it."""
+    """Add axes in the house style, `where` as add_subplot takes it: (rows, columns, index).  Margins in CSS pixels."""
     height = figure.get_figheight() * _DPI
     figure.subplots_adjust(left=left / figure.width, right=1 - right / figure.width,
                            bottom=bottom / height, top=1 - top / height)
@@ -91,8 +92,8 @@ def png(figure: Figure, *, live: bool = False) -> bytes:
     """Render to PNG.  Live pictures are packed fast; stored ones small, and never above 100 kB."""
     with DRAWING:
         figure.canvas.draw()
-        image = Image.frombuffer("RGBA", figure.canvas.get_width_height(), figure.canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
-        image = image.convert("RGB")
+        size, pixels = figure.canvas.get_width_height(), figure.canvas.buffer_rgba()
+        image = Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
     if live:
         return _packed(image, compress_level=1, compress_type=zlib.Z_RLE)
     packed = _packed(image, compress_level=9)

@@ -32,8 +32,8 @@ class NotebookError(ValueError):
 
 def address(pyproject: Path = ROOT / "pyproject.toml") -> str:
     """The repository's address, `Repository = "…"` under [project.urls]; "" while there is none."""
-    section = re.search(r"^\[project\.urls\]\s*$(.*?)(?=^\[|\Z)", pyproject.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    line = re.search(r'^\s*Repository\s*=\s*"([^"]+)"', section[1], re.MULTILINE) if section else None
+    section = re.search(r"(?ms)^\[project\.urls\]\s*$(.*?)(?=^\[|\Z)", pyproject.read_text("utf-8"))
+    line = re.search(r'(?m)^\s*Repository\s*=\s*"([^"]+)"', section[1]) if section else None
     return line[1].removesuffix("/").removesuffix(".git") if line else ""
 
 
@@ -48,9 +48,9 @@ def badge(home: str, name: str) -> str:
 def setup_cell(home: str) -> str:
     """The first code cell: silent wherever minillm is installed already, so everywhere but on Colab."""
     install = (f'    %pip install -q "minillm @ git+{home}"' if home else
-               '    print("This copy does not know where to install minillm from: see “Google Colab” in the README.")')
-    return f'# Set-up: on Google Colab this installs minillm; anywhere else it does nothing.\nimport sys\n\n' \
-           f'if "google.colab" in sys.modules:\n{install}'
+               '    print("This copy does not know where minillm comes from: see “Google Colab” in the README.")')
+    return ("# Set-up: on Google Colab this installs minillm; anywhere else it does nothing.\nimport sys\n\n"
+            f'if "google.colab" in sys.modules:\n{install}')
 
 
 def tidy(notebook: nbformat.NotebookNode, name: str, home: str) -> nbformat.NotebookNode:
@@ -102,7 +102,7 @@ def _address(notebook, name: str, home: str) -> None:
     """Write the badge below the title and the set-up cell after it."""
     title, setup = notebook.cells[0], next((c for c in notebook.cells if "setup" in c.metadata.get("tags", [])), None)
     if title.cell_type != "markdown" or setup is None:
-        raise NotebookError("the first cell must be markdown with the title, and a code cell must carry the tag 'setup'")
+        raise NotebookError("the first cell must be markdown with the title, and one code cell carry the tag 'setup'")
     lines = [line for line in title.source.split("\n") if not line.startswith(_BADGE)]
     shown = badge(home, name)
     title.source = "\n".join([lines[0], *(["", shown] if shown else []), *lines[1:]])
@@ -113,12 +113,11 @@ def _joined(outputs: list) -> list:
     """Text that was printed in several pieces is one piece: how it was cut depends on time."""
     joined: list = []
     for output in outputs:
-        if output.output_type == "stream":
-            before = next((each for each in joined if each.output_type == "stream" and each.name == output.name), None)
-            if before is not None and before is joined[-1]:
-                before.text += output.text
-                continue
-        joined.append(output)
+        before = joined[-1] if joined else {}
+        if output.output_type == "stream" and before.get("name") == output.name:
+            before.text += output.text
+        else:
+            joined.append(output)
     return joined
 
 
@@ -198,7 +197,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `minillm notebooks`."""
     parser.add_argument("names", nargs="*", help="notebooks, by name or path; all of notebooks/ when left out")
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a notebook would change")
-    parser.add_argument("--no-run", action="store_true", help="only clean what is stored, and write badge and set-up cell")
+    parser.add_argument("--no-run", action="store_true", help="only clean what is stored, write badge and set-up cell")
 
 
 def command(options: argparse.Namespace) -> int:
@@ -213,8 +212,8 @@ def command(options: argparse.Namespace) -> int:
             print(f"minillm: {error}", file=sys.stderr)
             trouble = 1
             continue
-        word = ("would change: run `python -m minillm notebooks`" if options.check else "rewritten") if changed else "unchanged"
-        print(f"{path.name}: {word}", flush=True)
+        done = "would change: run `python -m minillm notebooks`" if options.check else "rewritten"
+        print(f"{path.name}: {done if changed else 'unchanged'}", flush=True)
         trouble |= int(changed and options.check)
     return trouble
 

@@ -22,14 +22,14 @@ Parts = "Picture | Markup | Sequence[Picture | Markup]"
 _SHOWN: dict[str, Live] = {}     # name -> what is on the page now; showing the name again closes it
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _WIDE = dict(description_width="initial")
-_STYLE = ("<style>.minillm-any-script textarea, .minillm-any-script input {unicode-bidi: plaintext; text-align: start;"
-          " font-size: 15px; line-height: 1.6}</style>")
+_STYLE = ("<style>.minillm-any-script textarea, .minillm-any-script input "
+          "{unicode-bidi: plaintext; text-align: start; font-size: 15px; line-height: 1.6}</style>")
 
 
 # -- controls: only what ipywidgets 7.7.1 and 8 share ----------------------------------------------------------------
 
 def slider(label: str, values: Sequence, value: Any = None, *, show: Callable[[Any], str] = str) -> ipywidgets.Widget:
-    """Choose one of `values`, in order: numbers, powers of two, None for "off" …; `show` writes one for the reader."""
+    """Choose one of `values`, in order: numbers, powers of two, None for "off"; `show` writes one for the reader."""
     options = [(show(each), each) for each in values]
     return ipywidgets.SelectionSlider(options=options, value=values[0] if value is None else value, description=label,
                                       style=dict(_WIDE), layout=ipywidgets.Layout(width="440px", max_width="100%"))
@@ -155,8 +155,8 @@ class Live:
         if not self.parts:
             self.redraw()
         labels = ", ".join(filter(None, (control.description for control in self.controls.values())))
-        display({_VIEW: _view(self._box), "text/plain": f"[controls of “{self.name}”: {labels}. Run this cell to use them.]"},
-                raw=True)
+        words = f"[controls of “{self.name}”: {labels}. Run this cell to use them.]"
+        display({_VIEW: _view(self._box), "text/plain": words}, raw=True)
         if not self._views:
             self._handles = []
             for part in self.parts:
@@ -176,6 +176,8 @@ class Live:
             return
         with self._busy:
             self._views = [_fresh_view(part) for part in self.parts]
+            for view in self._views:
+                view.add_class("minillm-part")         # the browser tests look for it
             self._box.children = (*self._box.children, *self._views, self._words)
             for part, handle in zip(self.parts, self._handles, strict=True):
                 hidden = ipywidgets.HTML(layout=ipywidgets.Layout(display="none"))
