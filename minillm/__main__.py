@@ -54,7 +54,7 @@ def lab(arguments: list[str]) -> int:
     copy = personal_copy(ROOT / "notebooks", ROOT / "my_notebooks", fresh=options.fresh)
     first = min(copy.glob("*.ipynb")).relative_to(ROOT).as_posix()
     command = [python, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first}",
-               f"--ServerApp.port={options.port}", "--ServerApp.log_level=WARN", *rest]
+               f"--ServerApp.port={options.port}", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN", *rest]
     displays = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
     if options.no_browser or sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
         command.append("--no-browser")

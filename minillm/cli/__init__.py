@@ -1,0 +1,68 @@
+"""Do from a terminal what the notebooks do: ``minillm train shakespeare``, then ``minillm generate``."""
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+COMMANDS = {  # name -> what it does, in one line; the module of that name has `define(parser)` and `run(options)`
+    "train": "train a model on a text of the catalogue or on your own files",
+    "generate": "let a trained model write",
+    "corpora": "list the texts that minillm knows by name, and fetch them",
+}
+SETUP = {  # these need no environment yet: minillm/__main__.py has them
+    "lab": "set up what is missing and open the notebooks in JupyterLab",
+    "test": "set up what is missing and run every test",
+}
+EXAMPLES = """\
+examples:
+  python -m minillm lab                        open the notebooks
+  minillm train shakespeare                    a model that writes like Shakespeare, in about two minutes
+  minillm generate runs/shakespeare            what it has learned
+  minillm train --help                         every choice there is
+"""
+
+
+class Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Keep the examples as they are written, and say what each option is when it is left out."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """The parser of one command."""
+    module = import_module(f"minillm.cli.{name}")
+    parser = argparse.ArgumentParser(prog=f"minillm {name}", description=module.__doc__.strip(),
+                                     epilog=module.EXAMPLES, formatter_class=Help)
+    module.define(parser)
+    return parser
+
+
+def overview() -> str:
+    """What `minillm --help` says."""
+    rows = [f"  {name:<10} {line}" for name, line in {**SETUP, **COMMANDS}.items()]
+    return "\n".join([f"usage: minillm COMMAND …\n\n{__doc__.strip()}\n\ncommands:", *rows,
+                      "\nminillm COMMAND --help says more about one.\n", EXAMPLES])
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command.  Returns the exit code: 0 done, 1 refused (the reason is on stderr), 2 not understood."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        from difflib import get_close_matches
+        near = get_close_matches(name, {**SETUP, **COMMANDS}, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join({**SETUP, **COMMANDS})}"
+        print(f"minillm: no command is called {name!r}; {hint}", file=sys.stderr)
+        return 2
+    options = parser_of(name).parse_args(arguments[1:])
+    try:
+        return import_module(f"minillm.cli.{name}").run(options)
+    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
+        print(f"minillm {name}: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+    return 1

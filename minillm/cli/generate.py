@@ -1,0 +1,68 @@
+"""Let a trained model write, token by token, as it thinks of them."""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  minillm generate runs/shakespeare --prompt "ROMEO:"
+  minillm generate runs/shakespeare --temperature 0.7 --top-k 20 --seed 3
+  echo "To be" | minillm generate runs/shakespeare --prompt -
+"""
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="FOLDER", help="a checkpoint (runs/NAME), or a folder in Hugging Face's form")
+    parser.add_argument("--prompt", help="the text to go on from; - reads it from standard input")
+    parser.add_argument("--tokens", type=int, default=500, metavar="N", help="how many to write at most")
+    parser.add_argument("--temperature", type=float, default=0.8, metavar="T",
+                        help="below 1 the likely becomes likelier; 0 always takes the likeliest")
+    parser.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest tokens only")
+    parser.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that hold P together")
+    parser.add_argument("--min-p", type=float, metavar="P", help="choose among those at least P times as likely as the best")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed writes the same text")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--bf16", action="store_true", help="round the weights to bfloat16: faster, nearly the same")
+
+
+def run(options: argparse.Namespace) -> int:
+    from minillm.precision import choose_device
+    from minillm.sampling import generate
+    model, tokenizer = open_model(options.model)
+    if tokenizer is None:
+        raise ValueError(f"{options.model} holds a model without a tokenizer; it cannot read or write text")
+    model = model.to(choose_device(options.device))
+    if options.bf16:
+        model = model.bfloat16()
+    prompt = sys.stdin.read() if options.prompt == "-" else options.prompt or ""
+    ids = tokenizer.encode(prompt)
+    if not ids:  # begin as a document does
+        ids = tokenizer.encode("\n") if tokenizer.end_of_text is None else [tokenizer.end_of_text]
+    decoder = tokenizer.decoder()
+    print(prompt, end="", flush=True)
+    try:
+        for token in generate(model, ids, n_tokens=options.tokens, temperature=options.temperature,
+                              top_k=options.top_k, top_p=options.top_p, min_p=options.min_p, seed=options.seed,
+                              stop=tokenizer.end_of_text):
+            print(decoder.push(token), end="", flush=True)
+    except KeyboardInterrupt:
+        pass
+    print(decoder.finish())
+    return 0
+
+
+def open_model(name: str):
+    """Our own checkpoint, or a model in Hugging Face's form: a folder, or a name on the hub."""
+    folder = Path(name)
+    if folder.is_dir():
+        config = folder / "config.json"
+        if not config.is_file() or "model_type" not in json.loads(config.read_text(encoding="utf-8")):
+            from minillm.checkpoints import load
+            return load(folder)
+    elif folder.is_absolute() or Path(folder.parts[0]).exists() or folder.parts[0] == "runs" or len(folder.parts) > 2:
+        raise FileNotFoundError(f"there is no folder {name}; `minillm train` makes one, and says where")
+    from minillm.pretrained import load_pretrained
+    return load_pretrained(name)

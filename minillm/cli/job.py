@@ -1,0 +1,153 @@
+"""Carry one training run from its text to its checkpoint, and on again after a stop."""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import math
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from minillm import optim
+from minillm.checkpoints import load, load_log, save
+from minillm.cli.choices import make_config, make_tokenizer, read_texts
+from minillm.cli.processes import Team
+from minillm.cli.progress import Progress
+from minillm.data import batches, compact
+from minillm.model import Transformer
+from minillm.training import evaluate, measure_precision, restore, snapshot, train
+
+
+class Job:
+    """One run: its text, model and optimizer, and how far it has come."""
+
+    def __init__(self, options: argparse.Namespace, saved: dict | None, team: Team):
+        self.options, self.team, self.device = options, team, team.device
+        corpus = read_texts(options.texts, options.max_bytes)
+        train_part, validation_part = corpus.hold_out()  # before any tokenizer is trained
+        torch.manual_seed(options.seed)
+        if saved:
+            model, self.tokenizer = load(options.resume)
+            self.log, self.seconds = load_log(options.resume), saved["seconds"]
+        else:
+            self.tokenizer = make_tokenizer(options, corpus, train_part)
+            model = Transformer(make_config(options, self.tokenizer.vocab_size))
+            self.log, self.seconds = [], 0.0
+        self.ids, self.validation = (compact(part.encode(self.tokenizer)) for part in (train_part, validation_part))
+        self.bytes_per_token = len(validation_part.text.encode()) / len(self.validation)
+        self.config = model.config
+        self.n_parameters = sum(p.numel() for p in model.parameters())
+        self.model = team.share(model.to(self.device), split=options.fsdp)
+        make = {"muon": optim.muon, "adamw": optim.adamw}[options.optimizer]
+        self.optimizer = make(self.model, **({"lr": options.lr} if options.lr else {}))
+        self.start, self.saved = 0, saved
+        if saved:
+            self._check_same_text(saved)
+            self.start = restore(saved, self.optimizer)
+        self.done = self.start
+        self.folder = team.same(lambda: str(reserve(options)))
+
+    def _check_same_text(self, saved: dict) -> None:
+        if saved["text"] != fingerprint(self.ids):
+            raise ValueError(f"{', '.join(self.options.texts)} is no longer what {self.options.resume} was trained on; "
+                             "put the old text back, or begin a new run")
+
+    def fraction(self, step: int) -> float:
+        """How much of the run lies behind, from 0 to 1."""
+        steps, minutes = self.options.steps, self.options.minutes
+        return step / steps if steps else min(1.0, self.seconds / (60 * minutes))
+
+    def work(self) -> int:
+        options, team = self.options, self.team
+        context, shape = self.config.context_length, optim.warmup_cosine(1000, warmup=20)
+        stream = batches(self.ids, batch_size=options.batch, context_length=context, seed=options.seed,
+                         start=self.start)
+        team.say(f"{self.n_parameters:,} parameters learn from {len(self.ids):,} tokens "
+                      f"({self.config.vocab_size:,} kinds); {len(self.validation):,} are kept for validation")
+        name = self.saved["precision"] if self.saved else options.precision
+        self.precision = measure_precision(name, self.model, stream[self.start], say=team.say)
+        if self.saved:
+            self.precision.scaler.load_state_dict(self.saved["scaler"])
+        bar = Progress(shown=team.first, done=self.fraction(self.start))
+        marks = [i / options.evaluations for i in range(1, options.evaluations)]
+        marks = [mark for mark in marks if mark > self.fraction(self.start)]
+        try:
+            for step in train(self.model, stream, optimizer=self.optimizer, n_steps=options.steps, start=self.start,
+                              schedule=lambda step: shape(1000 * self.fraction(step)), precision=self.precision,
+                              micro_batch=options.micro_batch, seed=options.seed, say=team.say):
+                self.done, self.seconds = step.step + 1, team.same(lambda took=step.seconds: self.seconds + took)
+                self.log.append(vars(step))
+                bar.show(step, self.fraction(self.done))
+                if marks and self.fraction(self.done) >= marks[0]:
+                    marks = [mark for mark in marks if mark > self.fraction(self.done)]
+                    bar.note(self.evaluate(20_000))
+                    self.save()
+                if self.fraction(self.done) >= 1:
+                    break
+        except KeyboardInterrupt:
+            return self.stop(bar)
+        except BaseException:
+            bar.close()
+            unreserve(self.folder)
+            raise
+        loss = bar.note(self.evaluate(len(self.validation)))
+        bar.close()
+        self.save()
+        team.say(f"the whole validation part: {loss:.3f} nats per token, "
+                 f"{loss / math.log(2) / self.bytes_per_token:.3f} bits per byte; saved. Now let it write:\n"
+                 f"  minillm generate {self.folder}")
+        if team.first:
+            print(self.folder)
+        return 0
+
+    def stop(self, bar) -> int:
+        bar.close()
+        if self.done == self.start:
+            unreserve(self.folder)
+            self.team.say("stopped before the first step; nothing is lost, and nothing was saved")
+        else:
+            self.save()
+            self.team.say(f"stopped after step {self.done:,} and saved; to go on:\n"
+                          f"  minillm train --resume {self.folder}")
+        return 130
+
+    def evaluate(self, n_tokens: int) -> float:
+        """Nats per token on (the beginning of) the validation part."""
+        ids = self.validation[:n_tokens].astype("int64")
+        loss = evaluate(self.model, ids, context_length=self.config.context_length)
+        self.log.append({"step": self.done - 1, "validation": loss, "tokens": len(ids)})
+        return loss
+
+    def save(self) -> None:
+        state = snapshot(self.optimizer, self.done, self.precision, seconds=self.seconds, options=vars(self.options),
+                         text=fingerprint(self.ids))
+        save(self.model, self.tokenizer, self.folder, state=state, log=self.log)
+
+
+def fingerprint(ids) -> str:
+    """The same for the same text and tokenizer."""
+    return hashlib.sha256(ids.tobytes()).hexdigest()
+
+
+def reserve(options: argparse.Namespace) -> Path:
+    """The folder to write; an empty one is made at once, so that two runs never share it."""
+    if options.resume:
+        return Path(options.resume)
+    wanted = Path(options.out or Path("runs") / "-".join(Path(text).stem for text in options.texts[:3]))
+    for number in range(1, 1000):
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if options.out:
+                raise ValueError(f"{folder} exists already; choose another --out, or go on with "
+                                 f"--resume {folder}") from None
+    raise ValueError(f"{wanted} and 998 more exist already; name another folder with --out")
+
+
+def unreserve(folder: str) -> None:
+    """Give back a folder that nothing was saved in."""
+    with suppress(OSError):
+        Path(folder).rmdir()

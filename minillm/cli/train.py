@@ -1,0 +1,83 @@
+"""Train a model on a text, watch the loss fall, and keep what it learned in a folder."""
+from __future__ import annotations
+
+import argparse
+import signal
+
+EXAMPLES = """\
+examples:
+  minillm train shakespeare                           a name from `minillm corpora`; two minutes, character by character
+  minillm train mine.txt other.txt --minutes 10       your own files, mixed
+  minillm train kalila --tokenizer bpe --vocab-size 2048
+  minillm train shakespeare --preset llama-3-8b --size nano --set norm=layernorm --steps 1000
+  minillm train --resume runs/shakespeare             go on where Ctrl-C stopped it
+  torchrun --nproc-per-node 2 -m minillm train shakespeare        two processes share each batch
+
+Ctrl-C stops after the step that is being made, saves, and says how to go on.
+"""
+TOKENIZERS = ("char", "byte", "bpe", "sentencepiece", "gpt2")
+MAY_CHANGE = ("resume", "steps", "minutes", "device", "fsdp", "evaluations")  # when a run goes on
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("texts", nargs="*", metavar="TEXT", help="names of texts, or files; several are mixed")
+    model = parser.add_argument_group("the model")
+    model.add_argument("--tokenizer", choices=TOKENIZERS, default="char", help="how text becomes ids")
+    model.add_argument("--vocab-size", type=int, default=1024, metavar="N", help="of bpe and sentencepiece")
+    model.add_argument("--preset", metavar="NAME", help="a published architecture (gpt2, llama-3-8b, …) instead of "
+                       "minillm's own")
+    model.add_argument("--size", choices=("nano", "small", "full"), default="small",
+                       help="nano and small fit a laptop; full is the preset's published size")
+    model.add_argument("--context", type=int, metavar="N", help="how many tokens it sees at once")
+    model.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="fields",
+                       help="any field of ModelConfig, for instance n_layers=6 or position=alibi; may be repeated")
+    learning = parser.add_argument_group("how it learns")
+    length = learning.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, metavar="N", help="how many steps to make")
+    length.add_argument("--minutes", type=float, metavar="M", help="how long to train, evaluations aside (2, unless "
+                        "--steps is given)")
+    learning.add_argument("--batch", type=int, default=16, metavar="N", help="sequences per step")
+    learning.add_argument("--micro-batch", type=int, metavar="N", help="of them in memory at a time")
+    learning.add_argument("--optimizer", choices=("muon", "adamw"), default="muon", help="by which rule")
+    learning.add_argument("--lr", type=float, metavar="X", help="learning rate; the optimizer's usual one if left out")
+    learning.add_argument("--seed", type=int, default=0, help="the same seed makes the same model, in fp32 to the bit")
+    learning.add_argument("--precision", choices=("auto", "fp32", "medium", "bf16", "fp16"), default="auto",
+                          help="auto takes the fastest here and says which; fp32 is exactly repeatable")
+    where = parser.add_argument_group("where")
+    where.add_argument("--out", metavar="FOLDER", help="what to write; runs/TEXT if left out")
+    where.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder")
+    where.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    where.add_argument("--fsdp", action="store_true", help="under torchrun, split the weights over the processes too")
+    where.add_argument("--evaluations", type=int, default=10, metavar="N",
+                       help="how often to look at the validation part, and save")
+    where.add_argument("--max-bytes", type=int, default=64 * 2 ** 20, metavar="N", help="refuse more of your own files")
+
+
+def run(options: argparse.Namespace) -> int:
+    from minillm.checkpoints import load_state
+    from minillm.cli.job import Job
+    from minillm.cli.processes import joined
+    saved = None
+    if options.resume:
+        saved = load_state(options.resume)
+        options = _go_on_with(saved["options"], options)
+    elif not options.texts:
+        raise ValueError("name a text to learn from, say `minillm train shakespeare`; `minillm corpora` lists them")
+    if options.steps is None and options.minutes is None:
+        options.minutes = 2.0
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # a polite kill saves, too
+    with joined(options.device) as team:
+        return Job(options, saved, team).work()
+
+
+def _go_on_with(saved: dict, given: argparse.Namespace) -> argparse.Namespace:
+    """The options of the run that goes on; only how long and where may be new."""
+    from minillm.cli import parser_of
+    usual = vars(parser_of("train").parse_args([]))
+    new = {name: value for name, value in vars(given).items() if value != usual[name]}
+    for name in new:
+        if name not in MAY_CHANGE:
+            raise ValueError(f"a resumed run keeps its own {name.replace('_', '-')}; leave it out, or begin a new run")
+    if {"steps", "minutes"} & set(new):
+        saved = {**saved, "steps": None, "minutes": None}
+    return argparse.Namespace(**{**saved, "fsdp": False, "device": "auto", **new})
