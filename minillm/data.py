@@ -97,7 +97,7 @@ def compact(tokens: Tokens) -> np.ndarray:
                          f"tokenizer.encode(text) gives one")
     if ids.size and ids.min() < 0:
         raise ValueError(f"tokens hold {ids.min()}, but ids count from 0; tokenizer.encode(text) gives such")
-    return ids.astype(_width(ids.max(initial=0) + 1), copy=False)
+    return ids.astype(_width(int(ids.max(initial=0)) + 1), copy=False)
 
 
 class TokenFile:

@@ -14,6 +14,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 BLOCK = 1 << 16
+PAUSE = 0.5  # seconds before another try, and once more for each that failed
 
 
 class DownloadError(OSError):
@@ -40,7 +41,7 @@ def fetch(url: str, path: Path, *, size: int, sha256: str, tries: int = 3, timeo
         except (HTTPException, ConnectionError) as error:
             reason = str(error) or type(error).__name__
         if attempt < tries:
-            time.sleep(0.5 * attempt)
+            time.sleep(PAUSE * attempt)
     raise DownloadError(f"could not fetch {path.name} from {url} ({reason}); check the connection and try again, "
                         f"take a text that ships (corpora.names(shipped=True)), or point MINILLM_CORPORA at a "
                         f"folder that holds {path.name}")

@@ -15,7 +15,7 @@ NOT_TEXT = {
 }
 SAVE_AS = "save it as UTF-8 text and try again"
 
-File = str | os.PathLike | tuple[str, bytes]
+File = str | os.PathLike | tuple[str, bytes | bytearray | memoryview]
 
 
 def read(files: File | Iterable[File], *, name: str | None = None, max_bytes: int = MAX_BYTES) -> Corpus:
@@ -69,7 +69,7 @@ def _likely(data: bytes, place: int) -> str:
     if place >= len(data) - 3 and data[place] >= 0xC2:
         return "the file breaks off inside a character; was it copied whole?"
     high = sum(byte > 0x7F for byte in data[:65536]) / len(data[:65536])
-    kind = "Latin-1 or Windows-1252" if high < 0.2 else "an older encoding (KOI8-R, Windows-1256, Shift JIS …)"
+    kind = "Latin-1 or Windows-1252" if high < 0.4 else "an older encoding (KOI8-R, Windows-1256, Shift JIS …)"
     return f"it looks like {kind}; {SAVE_AS}, or convert it: iconv -f ENCODING -t UTF-8"
 
 
