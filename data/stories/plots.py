@@ -529,7 +529,7 @@ def newcomer(t: Tale, hero: Person) -> Events:
 
 def fear(t: Tale, hero: Person) -> Events:
     """Somebody helps a child to be brave."""
-    yield from t.open(hero, "kitchen")
+    yield from t.open(hero, "school")
     what = t.pick(sorted(FEARS))
     yield e.Afraid(hero, what)
     helper = t.friend(hero) if t.pick((True, False)) else t.kin(hero)

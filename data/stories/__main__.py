@@ -1,0 +1,43 @@
+"""Write the English texts anew, byte for byte: `python -m data.stories` from the root of the project.
+
+Seeds 0, 1, 2 … are the stories that ship; the fresh ones, which no model has seen, begin at FRESH.
+"""
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import gazetteer
+from .chance import Dice
+from .english import tell
+from .plots import happen
+
+HERE = Path(__file__).parent
+BETWEEN = "\n\n"  # between two stories; within one, each paragraph is a line
+CHARACTERS = 1_650_000
+FRESH = 1_000_000
+
+
+def story(seed: int) -> str:
+    """Return story `seed` in English: what happens and how it is told are drawn apart."""
+    return tell(Dice(f"english {seed}"), happen(Dice(f"world {seed}"), facts=True))
+
+
+def stories(characters: int = CHARACTERS, first: int = 0) -> Iterator[str]:
+    """Yield stories until there are so many characters."""
+    seed = first
+    while characters > 0:
+        text = story(seed)
+        yield text
+        characters -= len(text) + len(BETWEEN)
+        seed += 1
+
+
+def files() -> dict[str, str]:
+    """Return file name -> text, for everything that this command writes."""
+    texts = {"en.txt": stories(), "fresh.txt": stories(150_000, FRESH), "gazetteer.txt": gazetteer.documents(0)}
+    return {name: BETWEEN.join(documents) + "\n" for name, documents in texts.items()}
+
+
+if __name__ == "__main__":
+    for name, text in files().items():
+        (HERE / name).write_text(text, "utf-8", newline="\n")
+        print(f"{name}: {len(text):,} characters, {text.count(BETWEEN) + 1:,} documents")
