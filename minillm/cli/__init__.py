@@ -9,6 +9,7 @@ COMMANDS = {  # name -> what it does, in one line; the module of that name has `
     "train": "train a model on a text of the catalogue or on your own files",
     "generate": "let a trained model write",
     "corpora": "list the texts that minillm knows by name, and fetch them",
+    "notebooks": "run the notebooks and store them clean, as they are committed",
 }
 SETUP = {  # these need no environment yet: minillm/__main__.py has them
     "lab": "set up what is missing and open the notebooks in JupyterLab",

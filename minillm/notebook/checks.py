@@ -103,11 +103,11 @@ def _solution(exercise: str) -> Solution:
 
 
 def _judge(asked: Exercise, answer: Any, solution: Solution, seeds: Sequence[int]) -> tuple[str, str, str]:
+    if answer is None or answer is NotImplemented or answer is ...:
+        return NOT_ATTEMPTED, "not attempted yet. Put your answer in the cell and run it again.", ""
     if asked.cases is not None and not callable(answer):
         return WRONG, (f"a function is asked for, not {show_value(answer)}; "
                        "pass it by its name, without parentheses."), ""
-    if answer is None or answer is NotImplemented or answer is ...:
-        return NOT_ATTEMPTED, "not attempted yet. Put your answer in the cell and run it again.", ""
     trials = [arguments for seed in seeds for arguments in asked.cases(random.Random(seed))] if asked.cases else [()]
     outputs = []
     for arguments in trials:

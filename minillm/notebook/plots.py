@@ -97,8 +97,9 @@ def png(figure: Figure, *, live: bool = False) -> bytes:
     if live:
         return _packed(image, compress_level=1, compress_type=zlib.Z_RLE)
     packed = _packed(image, compress_level=9)
-    if len(packed) > 100_000:
+    while len(packed) > 100_000:                # fewer colours; of what is still too much, fewer pixels
         packed = _packed(image.quantize(64, dither=Image.Dither.NONE), compress_level=9)
+        image = image.resize([side * 3 // 4 for side in image.size])
     return packed
 
 

@@ -6,7 +6,6 @@ pyproject.toml, points and minutes of an exercise from `minillm.notebook.exercis
 """
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import os
@@ -103,9 +102,9 @@ def _address(notebook, name: str, home: str) -> None:
     title, setup = notebook.cells[0], next((c for c in notebook.cells if "setup" in c.metadata.get("tags", [])), None)
     if title.cell_type != "markdown" or setup is None:
         raise NotebookError("the first cell must be markdown with the title, and one code cell carry the tag 'setup'")
-    lines = [line for line in title.source.split("\n") if not line.startswith(_BADGE)]
+    first, *rest = re.sub(rf"\n+{re.escape(_BADGE)}[^\n]*", "", title.source).split("\n")
     shown = badge(home, name)
-    title.source = "\n".join([lines[0], *(["", shown] if shown else []), *lines[1:]])
+    title.source = "\n".join([first, *(["", shown] if shown else []), *rest])
     setup.source = setup_cell(home)
 
 
@@ -193,28 +192,20 @@ def _plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of `minillm notebooks`."""
-    parser.add_argument("names", nargs="*", help="notebooks, by name or path; all of notebooks/ when left out")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a notebook would change")
-    parser.add_argument("--no-run", action="store_true", help="only clean what is stored, write badge and set-up cell")
-
-
-def command(options: argparse.Namespace) -> int:
-    """Refresh the notebooks that were named.  Returns 1 if one failed, or would change under --check."""
-    folder = ROOT / "notebooks"
-    found = [_locate(name, folder) for name in options.names] or sorted(folder.glob("*.ipynb"))
-    trouble = 0
-    for path in found:
+def refresh_all(names: list[str], *, check: bool = False, run: bool = True) -> int:
+    """Refresh the notebooks that are named, or all.  Returns 1 if one failed, or would change under `check`."""
+    folder, trouble = ROOT / "notebooks", 0
+    for name in names or sorted(folder.glob("*.ipynb")):
         try:
-            changed = refresh(path, check=options.check, run=not options.no_run)
+            path = _locate(str(name), folder)
+            changed = refresh(path, check=check, run=run)
         except NotebookError as error:
             print(f"minillm: {error}", file=sys.stderr)
             trouble = 1
             continue
-        done = "would change: run `python -m minillm notebooks`" if options.check else "rewritten"
+        done = "would change: run `python -m minillm notebooks`" if check else "rewritten"
         print(f"{path.name}: {done if changed else 'unchanged'}", flush=True)
-        trouble |= int(changed and options.check)
+        trouble |= int(changed and check)
     return trouble
 
 
@@ -222,15 +213,4 @@ def _locate(name: str, folder: Path) -> Path:
     for path in (Path(name), folder / name, folder / f"{name}.ipynb"):
         if path.is_file():
             return path
-    raise SystemExit(f"minillm: there is no notebook {name!r} here or in {folder}")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """`python -m minillm.notebook.stored`, the same as `minillm notebooks`."""
-    parser = argparse.ArgumentParser(prog="minillm notebooks", description=__doc__.split("\n")[0])
-    add_arguments(parser)
-    return command(parser.parse_args(arguments))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    raise NotebookError(f"there is no notebook {name!r}, neither here nor in {folder}")

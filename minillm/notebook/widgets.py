@@ -18,7 +18,7 @@ from traitlets import HasTraits
 from minillm.notebook.markup import Markup
 from minillm.notebook.plots import DRAWING, Picture, png
 
-Parts = "Picture | Markup | Sequence[Picture | Markup]"
+Parts = Picture | Markup | Sequence[Picture | Markup]
 _SHOWN: dict[str, Live] = {}     # name -> what is on the page now; showing the name again closes it
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _WIDE = dict(description_width="initial")
@@ -209,6 +209,11 @@ class Live:
             trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             self._say(f"<b>{escape(type(error).__name__)}</b>: {escape(str(error))}"
                       f"<details><summary>where</summary><pre>{escape(trace)}</pre></details>")
+
+
+def shown() -> dict[str, Live]:
+    """The widgets on the page now, by name."""
+    return {name: live for name, live in _SHOWN.items() if not live.closed}
 
 
 def _row(controls: list[ipywidgets.Widget]) -> ipywidgets.Widget:

@@ -1,0 +1,27 @@
+"""Run the notebooks top to bottom and store them clean, as they are committed.
+
+A notebook that did not change stays the same file, byte for byte.  Badges, Colab's set-up cell and the points of the
+exercises are written anew from their one home (pyproject.toml and minillm/notebook/exercises).
+"""
+from __future__ import annotations
+
+import argparse
+
+EXAMPLES = """\
+examples:
+  minillm notebooks                      run all of notebooks/ and store what changed
+  minillm notebooks 01_tokenization      one of them
+  minillm notebooks --check              change nothing, and fail if one would change
+  minillm notebooks --no-run             only clean them and write badge and set-up cell
+"""
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("names", nargs="*", help="notebooks, by name or path; all of notebooks/ when left out")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a notebook would change")
+    parser.add_argument("--no-run", action="store_true", help="do not run the cells")
+
+
+def run(options: argparse.Namespace) -> int:
+    from minillm.notebook.stored import refresh_all
+    return refresh_all(options.names, check=options.check, run=not options.no_run)

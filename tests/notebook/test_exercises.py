@@ -1,0 +1,42 @@
+"""Every registered exercise: its answer passes, each listed mistake is caught and named, its stub is not an answer."""
+import pytest
+
+from minillm.notebook import checks
+from minillm.notebook.checks import NOT_ATTEMPTED, PASSED, WRONG, registered, verdict
+
+EXERCISES = {each.id: each for each in registered()}
+MISTAKES = [(each, hint) for each in EXERCISES for hint in checks._solution(each).mistakes]
+
+
+def test_ids_are_unique_and_tell_their_notebook():
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    from minillm.notebook import exercises
+    assert len(EXERCISES) == len(registered())
+    for found in iter_modules(exercises.__path__):
+        for each in import_module(f"minillm.notebook.exercises.{found.name}").EXERCISES:
+            assert each.id.startswith(found.name.removeprefix("e") + ".")
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_reference_passes(exercise):
+    solution = checks._solution(exercise)
+    assert solution.reference is not None and solution.mistakes, "an exercise needs an answer and typical mistakes"
+    for _ in range(3):
+        found = verdict(exercise, solution.reference)
+        assert found.status == PASSED, str(found)
+
+
+@pytest.mark.parametrize("exercise, hint", MISTAKES)
+def test_each_mistake_is_caught_and_named(exercise, hint):
+    for _ in range(3):
+        found = verdict(exercise, checks._solution(exercise).mistakes[hint])
+        assert (found.status, found.mistake) == (WRONG, hint), str(found)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_stub_is_not_attempted_yet(exercise):
+    def stub(*inputs):
+        raise NotImplementedError
+    assert verdict(exercise, stub if EXERCISES[exercise].cases else None).status == NOT_ATTEMPTED

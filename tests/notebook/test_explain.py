@@ -1,0 +1,37 @@
+"""Showing the library: source and equations from their one home."""
+import pytest
+
+from minillm.notebook import explain
+
+
+class Softcap:
+    r"""Keep scores inside (-cap, cap).
+
+    $$ y = c \tanh(x / c) $$
+    """
+
+    def forward(self, x):
+        return x
+
+
+def test_the_equation_is_the_docstrings():
+    assert explain.equations(Softcap) == [r"y = c \tanh(x / c)"]
+
+
+def test_source_stands_as_in_the_library_even_for_a_method():
+    assert explain.source(Softcap).startswith("class Softcap:")
+    assert explain.source(Softcap.forward) == "def forward(self, x):\n    return x"
+
+
+def test_a_part_without_an_equation_says_so():
+    with pytest.raises(ValueError, match="source states no equation"):
+        explain.equation(explain.source)
+
+
+def test_what_is_shown_is_the_same_text_for_every_reader(monkeypatch):
+    seen = []
+    monkeypatch.setattr(explain, "display", lambda data, raw: seen.append(data))
+    explain.show(Softcap)
+    explain.equation(Softcap)
+    assert seen[0]["text/markdown"] == f"```python\n{seen[0]['text/plain']}\n```"
+    assert seen[1]["text/markdown"] == "$$\ny = c \\tanh(x / c)\n$$"

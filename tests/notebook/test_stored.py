@@ -1,0 +1,106 @@
+"""What is stored of a notebook: its outputs, and nothing that changes from run to run."""
+import nbformat
+import pytest
+
+from minillm.notebook import checks, stored
+from minillm.notebook.checks import Exercise
+from minillm.notebook.stored import NotebookError, address, badge, refresh, setup_cell, tidy
+
+HOME = "https://github.com/someone/minillm"
+
+
+def book(*codes):
+    v4 = nbformat.v4
+    setup = v4.new_code_cell("pass", metadata={"tags": ["setup"]})
+    return v4.new_notebook(cells=[v4.new_markdown_cell("# A title"), setup, *map(v4.new_code_cell, codes)])
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(notebook):
+        path = tmp_path / "some.ipynb"
+        nbformat.write(notebook, path)
+        return path
+    return write
+
+
+def test_running_twice_gives_the_same_file(written):
+    path = written(book("print(1)\nimport sys\nprint(2); 3"))
+    assert refresh(path)
+    text = path.read_bytes()
+    assert not refresh(path) and path.read_bytes() == text
+    cell = nbformat.read(path, 4).cells[-1]
+    assert cell.execution_count == 2 and [output.output_type for output in cell.outputs] == ["stream", "execute_result"]
+    assert "execution" not in cell.metadata and "widgets" not in nbformat.read(path, 4).metadata
+
+
+def test_check_changes_nothing(written):
+    path = written(book("1"))
+    before = path.read_bytes()
+    assert refresh(path, check=True) and path.read_bytes() == before
+
+
+def test_a_failing_cell_is_named_and_the_file_left_alone(written):
+    path = written(book("1 / 0"))
+    before = path.read_bytes()
+    with pytest.raises(NotebookError, match="some.ipynb: .*(?s:.)*ZeroDivisionError"):
+        refresh(path)
+    assert path.read_bytes() == before and not list(path.parent.glob("*.partial"))
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "no json", '{"nbformat": 3, "worksheets": []}'])
+def test_what_is_no_notebook_is_refused(tmp_path, text):
+    path = tmp_path / "not.ipynb"
+    path.write_text(text)
+    with pytest.raises(NotebookError, match="not.ipynb: "):
+        refresh(path)
+
+
+def test_badge_and_set_up_cell_come_from_the_address_and_go_with_it():
+    with_home = tidy(book(), "01_tokenization", HOME)
+    assert "blob/main/notebooks/01_tokenization.ipynb" in with_home.cells[0].source
+    assert f"git+{HOME}" in with_home.cells[1].source
+    assert tidy(with_home, "01_tokenization", HOME) == with_home
+    without = tidy(with_home, "01_tokenization", "")
+    assert without.cells[0].source == "# A title" and "git+" not in without.cells[1].source
+
+
+def test_only_github_has_a_badge():
+    assert badge("https://example.org/minillm", "x") == "" and "git+https://example.org" in setup_cell("https://example.org/m")
+
+
+def test_the_address_has_one_home(tmp_path):
+    file = tmp_path / "pyproject.toml"
+    file.write_text('[project]\nname = "x"\n[project.urls]\nHomepage = "h"\nRepository = "https://github.com/a/b.git"\n[tool]\n')
+    assert address(file) == "https://github.com/a/b"
+    file.write_text('[project]\n# [project.urls]\n# Repository = "https://…"\n[tool.x]\nRepository = "no"\n')
+    assert address(file) == ""
+
+
+def test_an_exercises_facts_are_written_from_its_registration(monkeypatch):
+    asked = Exercise("99.1", "Try", points=2, minutes=7, difficulty="hard")
+    monkeypatch.setattr(stored, "registered", lambda: [asked])
+    cells = tidy(book("# exercise: 99.1\nanswer = ...", "# @title Solution 99.1\n1"), "x", "").cells[2:]
+    assert cells[0].metadata.minillm == {"exercise": "99.1", "role": "answer", "points": 2, "minutes": 7, "difficulty": "hard"}
+    assert cells[0].metadata.tags == ["exercise"] and cells[1].metadata.tags == ["solution"]
+    assert cells[1].metadata.jupyter.source_hidden and cells[1].metadata.cellView == "form"
+    with pytest.raises(NotebookError, match="there is no exercise '99.2'"):
+        tidy(book("# exercise: 99.2"), "x", "")
+
+
+def test_a_picture_too_large_is_refused():
+    notebook = book("1")
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("display_data", {"image/png": "A" * 200_000})]
+    with pytest.raises(NotebookError, match="150,000 bytes"):
+        tidy(notebook, "x", "")
+
+
+def test_widget_views_leave_their_words():
+    notebook = book("1")
+    data = {stored._VIEW: {"model_id": "17"}, "text/plain": "[controls]"}
+    notebook.cells[-1].outputs = [nbformat.v4.new_output("display_data", data)]
+    assert tidy(notebook, "x", "").cells[-1].outputs[0].data == {"text/plain": "[controls]"}
+
+
+def test_every_registered_exercise_has_its_facts():
+    assert all(each.points > 0 and each.minutes > 0 and each.title for each in checks.registered())

@@ -1,0 +1,146 @@
+"""Widgets without a page: what their controls do to what they draw, and what stands in the stored notebook."""
+import ipywidgets
+import pytest
+
+from minillm.notebook import markup, plots, widgets
+from minillm.notebook.widgets import Live, button, choice, shown, slider, text, toggle
+
+
+class Notebook:
+    """Stand in for the page: keep what is displayed and what replaces it."""
+
+    def __init__(self):
+        self.outputs, self.updates = [], []
+
+    def display(self, data, *, raw, metadata=None, display_id=None):
+        self.outputs.append((data, metadata))
+        return self if display_id else None
+
+    def update(self, data, *, raw, metadata):
+        self.updates.append((data, metadata))
+
+
+@pytest.fixture
+def page(monkeypatch):
+    notebook = Notebook()
+    monkeypatch.setattr(widgets, "display", notebook.display)
+    yield notebook
+    for live in shown().values():
+        live.close()
+
+
+def dial(name="dial", **options):
+    figure = plots.picture(400, 200, title="How high?")
+    bar, = plots.axes(figure).bar([0], [1])
+
+    def draw(height, words):
+        bar.set_height(height)
+        if height == 3:
+            raise RuntimeError("three is <too> high")
+        return [figure.describe(f"One bar of height {height}."), markup.card(words, words)]
+    return Live(name, {"height": slider("height", [1, 2, 3], 1), "words": text("words", "one")}, draw, **options)
+
+
+def test_a_moved_control_changes_the_picture_and_its_words():
+    live = dial()
+    live["height"].value = 2
+    assert [part.alt for part in live.parts] == ["One bar of height 2.", "one"]
+
+
+def test_the_stored_notebook_has_words_a_picture_and_no_page(page):
+    dial()._ipython_display_()
+    (controls, _), (picture, metadata), (card, _) = page.outputs
+    assert controls["text/plain"] == "[controls of “dial”: height, words. Run this cell to use them.]"
+    assert picture["text/plain"] == "[picture: One bar of height 1.]" and "image/png" in picture
+    assert metadata["image/png"] == {"width": 400, "alt": "One bar of height 1."}
+    assert "text/html" in card and card["text/plain"] == "[one]"
+
+
+def test_numbers_that_differ_between_machines_stay_out_of_the_stored_words(page):
+    dial(repeatable=False)._ipython_display_()
+    assert page.outputs[1][0]["text/plain"] == "[picture of “dial”]"
+
+
+def test_the_first_touch_replaces_the_stored_picture_by_a_live_one(page):
+    live = dial()
+    live._ipython_display_()
+    assert len(live._box.children) == 3
+    live["height"].value = 2
+    image, html = live._views
+    assert isinstance(image, ipywidgets.Image) and isinstance(html, ipywidgets.HTML)
+    assert [set(data) for data, _ in page.updates] == [
+        {"image/png", "text/plain", widgets._VIEW}, {"text/html", "text/plain", widgets._VIEW}]
+    before, number = image.value, len(page.updates)
+    live["height"].value = 1
+    assert image.value != before and len(page.updates) == number, "afterwards only the image changes"
+    assert "One bar of height 1." in live._words.value
+
+
+def test_showing_a_name_again_closes_the_old_one_with_all_its_parts(page):
+    def open_widgets():
+        registry = getattr(ipywidgets.widgets.widget, "_instances", None)
+        return len(ipywidgets.Widget.widgets if registry is None else registry)
+    before = open_widgets()
+    for _ in range(5):
+        live = dial()
+        live._ipython_display_()
+        live["height"].value = 2
+        alone = alone if _ else open_widgets() - before
+    assert open_widgets() - before == alone, "only the last one is left"
+    live.close()
+    assert open_widgets() == before
+
+
+def test_two_names_live_side_by_side(page):
+    first, second = dial("a"), dial("b")
+    first._ipython_display_()
+    second._ipython_display_()
+    assert set(shown()) == {"a", "b"} and not first.closed
+
+
+def test_an_error_in_a_callback_is_told_in_the_widget_and_passes(page):
+    live = dial()
+    live._ipython_display_()
+    live["height"].value = 3
+    assert isinstance(live.error, RuntimeError)
+    assert "<b>RuntimeError</b>: three is &lt;too&gt; high" in live._note.value
+    live["height"].value = 2
+    assert live.error is None and "RuntimeError" not in live._note.value
+
+
+def test_an_error_at_first_stops_the_cell(page):
+    live = dial()
+    live["height"].value = 3
+    live.parts = []
+    with pytest.raises(RuntimeError):
+        live._ipython_display_()
+
+
+def test_what_makes_no_sense_is_off_and_says_why():
+    live = dial(rules=lambda height, words: {"words": "nobody reads at height 2"} if height == 2 else {})
+    live["height"].value = 2
+    assert live["words"].disabled and "<b>words</b> is off: nobody reads at height 2" in live._note.value
+    live["height"].value = 1
+    assert not live["words"].disabled and "is off" not in live._note.value
+
+
+def test_a_button_acts_before_the_drawing():
+    count = []
+    live = Live("counter", {"more": button("more")}, lambda: markup.card(str(len(count)), str(len(count))),
+                on_press={"more": lambda: count.append(1)})
+    live["more"].click()
+    live["more"].click()
+    assert live.parts[0].alt == "2"
+
+
+def test_a_closed_widget_no_longer_answers():
+    live = dial()
+    live.close()
+    live["height"].value = 2
+    assert not live.parts
+
+
+def test_controls_take_their_values():
+    assert slider("s", [1, 2, None], 2, show=lambda each: "off" if each is None else f"{each}").value == 2
+    assert choice("c", {"one": 1, "two": 2}).value == 1 and choice("c", ["a", "b"], "b").value == "b"
+    assert toggle("t", True).value is True and isinstance(text("x", rows=3), ipywidgets.Textarea)
