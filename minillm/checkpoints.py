@@ -141,10 +141,10 @@ def check(folder: str | os.PathLike) -> Path:
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter and persistent buffer once: of tied ones only the first name."""
-    first: dict[tuple, str] = {}
+    first: dict[int, str] = {}
     weights = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
-        if first.setdefault((tensor.data_ptr() or name, tensor.shape), name) == name:
+        if first.setdefault(id(tensor), name) == name:
             weights[name] = _whole(tensor)
     return weights
 

@@ -16,7 +16,7 @@ from minillm.cli.processes import Team
 from minillm.cli.progress import Progress
 from minillm.data import batches, compact
 from minillm.model import Transformer
-from minillm.training import evaluate, measure_precision, restore, snapshot, train
+from minillm.training import evaluate, measure_precision, snapshot, train
 
 
 class Job:
@@ -44,7 +44,7 @@ class Job:
         self.start, self.saved = 0, saved
         if saved:
             self._check_same_text(saved)
-            self.start = restore(saved, self.optimizer)
+            self.start = team.restore(saved, self.optimizer)
         self.done = self.start
         self.folder = team.same(lambda: str(reserve(options)))
 

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.tensor import distribute_tensor
 
 from minillm.precision import choose_device
+from minillm.training import restore
 
 
 class Team:
@@ -50,6 +52,16 @@ class Team:
         for part in (*model.blocks, model):
             fully_shard(part, mesh=mesh)
         return model
+
+    def restore(self, saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> int:
+        """Give the optimizer back what was saved, each process its part; returns the number of steps done."""
+        start = restore(saved, optimizer)
+        for weight, state in optimizer.state.items():
+            if hasattr(weight, "device_mesh"):  # FSDP2 split it
+                for name, value in state.items():
+                    if isinstance(value, torch.Tensor) and value.shape == weight.shape:
+                        state[name] = distribute_tensor(value, weight.device_mesh, weight.placements)
+        return start
 
 
 @contextmanager
