@@ -107,6 +107,10 @@ def read_stamp(folder: Path) -> dict:
         return {"digest": None, "extras": []}
 
 
+def write_stamp(folder: Path, extras: tuple[str, ...]) -> None:
+    (folder / "minillm.json").write_text(json.dumps({"digest": digest(), "extras": extras}), encoding="utf-8")
+
+
 def check_room(folder: Path) -> None:
     needed = GIGABYTES_CUDA if has_nvidia_gpu() else GIGABYTES
     free = shutil.disk_usage(ROOT).free / 1e9
@@ -156,7 +160,7 @@ def install(folder: Path, extras: tuple[str, ...]) -> None:
     quiet.mkdir(parents=True, exist_ok=True)
     (quiet / "overrides.json").write_text(json.dumps({"@jupyterlab/apputils-extension:notification":
                                                       {"fetchNews": "false", "checkForUpdates": False}}))
-    (folder / "minillm.json").write_text(json.dumps({"digest": digest(), "extras": extras}), encoding="utf-8")
+    write_stamp(folder, extras)
 
 
 def torch_index() -> list[str]:
