@@ -4,19 +4,39 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from minillm.tokenizers import huggingface
+from minillm.tokenizers import sentencepiece as _sentencepiece
+from minillm.tokenizers.bpe import BPETokenizer
 from minillm.tokenizers.byte import ByteTokenizer
 from minillm.tokenizers.char import CharTokenizer
-from minillm.tokenizers.protocol import END_OF_TEXT, StreamDecoder, Tokenizer, read_settings, show_bytes
+from minillm.tokenizers.gpt2 import GPT2Tokenizer
+from minillm.tokenizers.merges import PATTERNS
+from minillm.tokenizers.protocol import (
+    END_OF_TEXT,
+    SETTINGS_FILE,
+    StreamDecoder,
+    Tokenizer,
+    read_settings,
+    show_bytes,
+)
+from minillm.tokenizers.sentencepiece import SentencePieceTokenizer
 
-KINDS = {"char": CharTokenizer, "byte": ByteTokenizer}
+KINDS = {tokenizer.kind: tokenizer for tokenizer in
+         (CharTokenizer, ByteTokenizer, BPETokenizer, SentencePieceTokenizer)}
 
-__all__ = ["END_OF_TEXT", "KINDS", "ByteTokenizer", "CharTokenizer", "StreamDecoder", "Tokenizer",
-           "load_tokenizer", "show_bytes"]
+__all__ = ["END_OF_TEXT", "KINDS", "PATTERNS", "BPETokenizer", "ByteTokenizer", "CharTokenizer", "GPT2Tokenizer",
+           "SentencePieceTokenizer", "StreamDecoder", "Tokenizer", "load_tokenizer", "show_bytes"]
 
 
 def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:
-    """The tokenizer that was saved in a folder, of whichever kind."""
+    """The tokenizer in a folder: one that was saved here, or a published `tokenizer.json` or `tokenizer.model`."""
+    folder = Path(folder)
+    if not (folder / SETTINGS_FILE).is_file():
+        if (folder / huggingface.FILE).is_file():
+            return BPETokenizer.from_tokenizer_json(folder / huggingface.FILE)
+        if (folder / _sentencepiece.FILE).is_file():
+            return SentencePieceTokenizer.from_model(folder / _sentencepiece.FILE)
     kind = read_settings(folder)["kind"]
     if kind not in KINDS:
-        raise ValueError(f"{Path(folder)} names a tokenizer of kind {kind!r}; known are {', '.join(KINDS)}")
+        raise ValueError(f"{folder} names a tokenizer of kind {kind!r}; known are {', '.join(KINDS)}")
     return KINDS[kind].load(folder)

@@ -38,9 +38,9 @@ class CharTokenizer(Tokenizer):
         except KeyError as error:
             character = error.args[0]
             raise ValueError(
-                f"character {text.index(character)}, {character!r} (U+{ord(character):04X}), is not among the "
-                f"{len(self.characters)} that this tokenizer was trained on; remove it, train on a text that has "
-                "it, or take the byte tokenizer, which knows every text") from None
+                f"character {text.index(character)}, {character!r} (U+{ord(character):04X}), is not among "
+                f"the {len(self.characters)} that this tokenizer was trained on; remove it, train on a text "
+                "that has it, or take the byte tokenizer, which knows every text") from None
 
     def _cut(self, text: str) -> int:
         return len(text)

@@ -24,6 +24,7 @@ class Tokenizer(ABC):
     kind: str
     vocab_size: int
     special: dict[str, int]
+    starts_with_space = False  # SentencePiece models may put a blank before every text; decoding takes it off
 
     @property
     def end_of_text(self) -> int | None:
@@ -81,7 +82,8 @@ class Tokenizer(ABC):
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids.  Bytes that form no character (a model may write them) become U+FFFD."""
-        return b"".join(map(self.token_bytes, ids)).decode("utf-8", errors="replace")
+        data = b"".join(map(self.token_bytes, ids))
+        return (data.removeprefix(b" ") if self.starts_with_space else data).decode("utf-8", errors="replace")
 
     def decoder(self) -> StreamDecoder:
         """Decode as ids arrive: ``push(id)`` gives the text that is certain by now, ``finish()`` the rest."""
@@ -127,18 +129,20 @@ class StreamDecoder:
 
     def __init__(self, tokenizer: Tokenizer):
         self._token_bytes = tokenizer.token_bytes
+        self._prefix = b" " if tokenizer.starts_with_space else b""
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token: int) -> str:
         """The characters that this id completes; an empty string while one is still open."""
-        return self._utf8.decode(self._token_bytes(token))
+        data, self._prefix = self._token_bytes(token).removeprefix(self._prefix), b""
+        return self._utf8.decode(data)
 
     def finish(self) -> str:
         """What is left at the end: nothing, or U+FFFD for a character that never came to its end."""
         return self._utf8.decode(b"", final=True)
 
 
-def check_text(text: str, position: int = 0) -> None:
+def check_text(text: object, position: int = 0) -> None:
     """Refuse what has no UTF-8 form; `position` is that of the text's first character."""
     if not isinstance(text, str):
         raise TypeError(f"a tokenizer reads str, not {type(text).__name__}; decode bytes first: "

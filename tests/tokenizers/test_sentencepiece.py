@@ -1,0 +1,138 @@
+"""SentencePiece: the library's own ids, nothing lost, and errors that a learner understands."""
+import io
+import math
+import re
+
+import pytest
+import sentencepiece
+from hypothesis import given
+from tokenizer_samples import ANY_TEXT, TEXT
+
+from minillm.tokenizers import SentencePieceTokenizer
+
+TOKENIZERS = {name: SentencePieceTokenizer.train(TEXT, 400, algorithm=name) for name in ("unigram", "bpe")}
+both = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+
+
+@both
+@given(text=ANY_TEXT)
+def test_ids_are_the_library_s_own(tokenizer, text):
+    text = text.replace("▁", "")
+    library = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    ids, theirs = tokenizer.encode(text), library.encode(text)
+    if ids != theirs:  # equally probable ("9", "99" or "99", "9"): there the library goes by rounding
+        assert tokenizer is TOKENIZERS["unigram"]
+        assert sum(map(library.get_score, ids)) == pytest.approx(sum(map(library.get_score, theirs)), rel=1e-5)
+    assert [i for word in sentence_words(text) for i in library.encode(word)] == ids
+    assert library.decode(ids) == text
+
+
+def sentence_words(text):
+    return re.findall(r"\n| *[^ \n]+| +", text)
+
+
+@both
+def test_the_library_loses_its_own_blank_sign_and_we_do_not(tokenizer):
+    text = "a▁b ▁\n▁"
+    library = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
+    assert library.decode(library.encode(text)) == "a b  \n "
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.pieces(tokenizer.encode("▁")) == ["⟨E2⟩", "⟨96⟩", "⟨81⟩"]
+
+
+@both
+def test_a_saved_model_is_a_file_of_the_library(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    library = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
+    assert library.encode(TEXT) == tokenizer.encode(TEXT)
+
+
+def test_training_twice_gives_the_same_model():
+    assert SentencePieceTokenizer.train(TEXT, 400).model == TOKENIZERS["unigram"].model
+
+
+def test_unigram_takes_the_most_probable_segmentation():
+    """Every segmentation of a word, tried one by one."""
+    tokenizer = TOKENIZERS["unigram"]
+    scores = tokenizer.piece_scores()
+
+    def best(text):
+        return max(([scores[text[:i]] + rest[0], text[:i], *rest[1:]] for i in range(1, len(text) + 1)
+                    if text[:i] in scores and (rest := best(text[i:]))[0] > -math.inf),
+                   default=[-math.inf], key=lambda found: found[0]) if text else [0.0]
+
+    for word in (" sat", " matting", "Three", " dogs", " собака", " القط"):
+        assert tokenizer.pieces(tokenizer.encode(word)) == best(word)[1:]
+
+
+def test_normalisation_is_off_unless_asked_for():
+    text = "ﬁnd Ａ² ½"
+    assert TOKENIZERS["unigram"].decode(TOKENIZERS["unigram"].encode(text)) == text
+    nfkc = SentencePieceTokenizer.train(TEXT, 400, normalization="nfkc")
+    assert nfkc.decode(nfkc.encode(text)) == "find A2 1⁄2"
+
+
+def test_rare_characters_make_room_for_pieces():
+    tokenizer = SentencePieceTokenizer.train("".join(map(chr, range(0x4E00, 0x5200))) + "abc ab " * 99, 300)
+    assert tokenizer.vocab_size <= 300
+    assert tokenizer.pieces(tokenizer.encode("丠")) == ["⟨E4⟩", "⟨B8⟩", "⟨A0⟩"]
+    assert "ab" in tokenizer.piece_scores()
+
+
+def test_a_vocabulary_ends_where_the_text_does():
+    assert SentencePieceTokenizer.train("ab ab ab", 1000, algorithm="bpe").vocab_size < 300
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    ((TEXT, 200), "vocab_size=200 has no room .* ask for at least 261"),
+    (("", 400), "the training text is empty"),
+    (("\n\n", 400), "the training text is empty")])
+def test_impossible_wishes_are_refused_in_a_sentence(arguments, reason):
+    with pytest.raises(ValueError, match=reason):
+        SentencePieceTokenizer.train(*arguments)
+
+
+def test_unknown_options_are_refused_by_name():
+    with pytest.raises(ValueError, match="algorithm='word' is neither"):
+        SentencePieceTokenizer.train(TEXT, 400, algorithm="word")
+    with pytest.raises(ValueError, match="normalization='nfx' is not one of: identity, nfkc"):
+        SentencePieceTokenizer.train(TEXT, 400, normalization="nfx")
+    with pytest.raises(ValueError, match="3 bytes are not a SentencePiece model"):
+        SentencePieceTokenizer(b"abc")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A model as Llama 2's was made: a blank before every text, <s> and </s>, byte fallback."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXT.splitlines()), model_writer=model, vocab_size=450, model_type="bpe",
+        byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False,
+        character_coverage=0.99, minloglevel=2)
+    path = tmp_path_factory.mktemp("llama") / "tokenizer.model"
+    path.write_bytes(model.getvalue())
+    return SentencePieceTokenizer.from_model(path), sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+
+@given(text=ANY_TEXT)
+def test_a_published_model_keeps_its_ids_and_its_text(published, text):
+    tokenizer, library = published
+    text = text.replace("▁", "")
+    ids = tokenizer.encode(text)
+    assert ids == library.encode(text) == list(tokenizer.encode_stream(text))
+    assert tokenizer.decode(ids) == text
+    decoder = tokenizer.decoder()
+    assert "".join(map(decoder.push, ids)) + decoder.finish() == text
+
+
+def test_a_published_model_names_its_end_of_text(published):
+    assert published[0].special == {"<s>": 1, "</s>": 2}
+    assert published[0].end_of_text == 2
+
+
+def test_a_model_without_byte_fallback_refuses_what_it_cannot_write():
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(["ab ab abc"]), model_writer=model, vocab_size=10,
+                                             hard_vocab_limit=False, minloglevel=2)
+    with pytest.raises(ValueError, match=r"character 2, 'ж' \(U\+0436\), is unknown"):
+        SentencePieceTokenizer(model.getvalue()).encode("abж")
