@@ -64,7 +64,8 @@ def test_same_compares_functions_of_anything(capsys):
 
 
 @pytest.mark.parametrize("mine, other", [
-    (1.0, 1.0 + 1e-7), (1000.0, 1000.005), (1, 1.0), (float("nan"), float("nan")), ("a", "a"), ([1, (2.0,)], [1, (2.0,)]),
+    (1.0, 1.0 + 1e-7), (1000.0, 1000.005), (1, 1.0), (float("nan"), float("nan")), ("a", "a"),
+    ([1, (2.0,)], [1, (2.0,)]),
     (torch.tensor([1.0, float("inf")]), torch.tensor([1.0 + 1e-7, float("inf")])), ({"a": 1}, {"a": 1}), (True, True),
 ])
 def test_equal_enough(mine, other):
@@ -78,7 +79,8 @@ def test_equal_enough(mine, other):
     (torch.zeros(2, 3), torch.zeros(3, 2), "shape (2, 3) instead of (3, 2)"),
     (torch.zeros(2), [0.0, 0.0], "a Tensor instead of a list"),
     (torch.tensor([0.0, float("nan")]), torch.tensor([0.0, 1.0]), "at [1], nan instead of 1 (1 of 2 differ)"),
-    (torch.tensor([0]), torch.tensor([0.0]), "torch.int64 instead of torch.float32"), ("1", 1, "a str instead of an int"),
+    (torch.tensor([0]), torch.tensor([0.0]), "torch.int64 instead of torch.float32"),
+    ("1", 1, "a str instead of an int"),
 ])
 def test_differences_are_named(mine, other, said):
     assert difference(mine, other, 1e-5) == said

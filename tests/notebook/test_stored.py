@@ -66,7 +66,8 @@ def test_badge_and_set_up_cell_come_from_the_address_and_go_with_it():
 
 
 def test_only_github_has_a_badge():
-    assert badge("https://example.org/minillm", "x") == "" and "git+https://example.org" in setup_cell("https://example.org/m")
+    assert badge("https://example.org/minillm", "x") == ""
+    assert "git+https://example.org/m" in setup_cell("https://example.org/m")
 
 
 def test_the_address_has_one_home(tmp_path):
@@ -81,7 +82,8 @@ def test_an_exercises_facts_are_written_from_its_registration(monkeypatch):
     asked = Exercise("99.1", "Try", points=2, minutes=7, difficulty="hard")
     monkeypatch.setattr(stored, "registered", lambda: [asked])
     cells = tidy(book("# exercise: 99.1\nanswer = ...", "# @title Solution 99.1\n1"), "x", "").cells[2:]
-    assert cells[0].metadata.minillm == {"exercise": "99.1", "role": "answer", "points": 2, "minutes": 7, "difficulty": "hard"}
+    assert cells[0].metadata.minillm == {"exercise": "99.1", "role": "answer", "points": 2, "minutes": 7,
+                                         "difficulty": "hard"}
     assert cells[0].metadata.tags == ["exercise"] and cells[1].metadata.tags == ["solution"]
     assert cells[1].metadata.jupyter.source_hidden and cells[1].metadata.cellView == "form"
     with pytest.raises(NotebookError, match="there is no exercise '99.2'"):
