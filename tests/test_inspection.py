@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+
 from minillm.inspection import capture, intervene, logit_lens, token_losses
 from minillm.model import Transformer
-
 from tests.variants import SMALL
 
 TOKENS = torch.randint(31, (2, 12), generator=torch.Generator().manual_seed(0))

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from minillm.lora import LoRALinear, add_lora, merge_lora
 from minillm.model import Transformer
-
 from tests.variants import SMALL
 
 TOKENS = torch.randint(31, (2, 12), generator=torch.Generator().manual_seed(0))

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+
 from minillm.cache import KVCache
 from minillm.config import CHOICES, ModelConfig
 from minillm.inspection import capture
 from minillm.model import Transformer
-
 from tests.variants import OTHERS, SMALL, name_of, variants
 
 VARIANTS = variants(90)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+
 from minillm.config import ModelConfig
 from minillm.inspection import capture, intervene
 from minillm.layers import Attention

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from minillm.config import ModelConfig
 from minillm.layers import MLPS, Mixture, balance_loss
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from minillm.layers import HeadNorm, LayerNorm, RMSNorm
 
 X = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))

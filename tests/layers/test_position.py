@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+
 from minillm.config import RopeScaling
 from minillm.layers import ALiBi, Learned, RoPE, Sinusoidal
 from minillm.layers.position import frequencies, stretch
