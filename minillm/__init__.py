@@ -16,7 +16,7 @@ _EXPORTS = {  # name -> module that defines it; nothing is imported until it is 
     "train": "training", "evaluate": "training", "Step": "training", "next_token_loss": "training",
     "adamw": "optim", "muon": "optim", "warmup_cosine": "optim",
     "generate": "sampling", "next_token_probabilities": "sampling",
-    "save": "checkpoints", "load": "checkpoints",
+    "save": "checkpoints", "load": "checkpoints", "load_pretrained": "pretrained", "export_hf": "pretrained",
     "add_lora": "lora", "merge_lora": "lora",
 }
 

@@ -112,7 +112,10 @@ class Family:
         for theirs, ours in self.values.get(name, {}).items():
             if ours == value:
                 return theirs
-        return round(value ** -2, 9) if name == "attention_scale" else value
+        if name == "attention_scale":  # transformers insists on a whole number where it is one
+            inverse = round(value ** -2, 9)
+            return int(inverse) if inverse == int(inverse) else inverse
+        return value
 
 
 def canonical(config: ModelConfig) -> ModelConfig:
@@ -219,6 +222,8 @@ def _layer_type(global_every: int | None, layer: int) -> str:
 
 def _usual(c: ModelConfig, name: str, value: Any) -> Any:
     """What a field is where it is left at `value`: None stands for the usual size beside c's others."""
+    if value is not None:
+        return value
     try:
         return getattr(replace(c, **{name: value}).resolve(), name)
     except ValueError:

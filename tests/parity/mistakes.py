@@ -1,0 +1,94 @@
+"""Make the mistakes that a port of each family is likely to hold: the comparison has to notice every one."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from minillm.config import ModelConfig
+from minillm.layouts import State
+
+# fields of the config told wrongly, or tensors put in the wrong place
+Mistake = dict | Callable[[State], State]
+
+
+def swapped(a: str, b: str) -> Callable[[State], State]:
+    """Two tensors in each other's place."""
+    def swap(state: State) -> State:
+        names = {name: name.replace(a, "?").replace(b, a).replace("?", b) for name in state}
+        return {names[name]: tensor for name, tensor in state.items()}
+    return swap
+
+
+def changed(part: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[State], State]:
+    """Every tensor whose name holds `part`, changed."""
+    return lambda state: {name: change(x) if part in name else x for name, x in state.items()}
+
+
+def forgotten(part: str) -> Callable[[State], State]:
+    return changed(part, torch.zeros_like)
+
+
+def ungained(part: str) -> Callable[[State], State]:
+    return changed(part, torch.ones_like)
+
+
+def interleaved(part: str, n: int) -> Callable[[State], State]:
+    """Rows that follow each other in n parts, taken as if they alternated."""
+    return changed(part, lambda x: x.unflatten(0, (n, -1)).transpose(0, 1).flatten(0, 1))
+
+
+ROPE = {"neighbouring pairs": dict(rope_pairs="neighbours"), "another theta": dict(rope_theta=700.0)}
+GATE = {"gate and up exchanged": swapped("gate_proj", "up_proj")}
+MIXTURE = {"one expert too few": dict(experts_per_token=1), **GATE,
+           "experts in another order": swapped("experts.0", "experts.1")}
+ONE_PLUS = {"gain without its one": changed("norm.weight", lambda x: x - 1)}
+MISTAKES: dict[str, dict[str, Mistake]] = {
+    "gpt2": {"exact GELU": dict(mlp="gelu-exact"), "keys before queries": swapped("q_proj", "k_proj"),
+             "scores not scaled": dict(attention_scale=1.0),
+             "positions one too late": changed("position", lambda x: x.roll(1, 0)),
+             "o_proj not transposed": changed("o_proj.weight", lambda x: x.T)},
+    "llama": {**ROPE, **GATE, "large eps": dict(norm_eps=1e-3)},
+    "llama-2": {**ROPE, "groups interleaved": interleaved("k_proj", 2),
+                "norms exchanged": swapped("attention_norm", "mlp_norm")},
+    "llama-3.1": {**ROPE, "not stretched": dict(rope_scaling=None)},
+    "mistral": {"no window": dict(window=None), "window one too narrow": dict(window=7),
+                "window one too wide": dict(window=9), **ROPE},
+    "mixtral": {**MIXTURE, "weights not rescaled": dict(normalize_experts=False)},
+    "qwen2": {**ROPE, "bias forgotten": forgotten("v_proj.bias"),
+              "query bias forgotten": forgotten("q_proj.bias")},
+    "qwen3": {**ROPE, "query gain forgotten": ungained("q_norm"),
+              "gains exchanged": swapped("q_norm", "k_norm")},
+    "qwen3_moe": {**MIXTURE, "weights not rescaled": dict(normalize_experts=False)},
+    "gemma": {**ONE_PLUS, "embeddings not scaled": dict(embed_scale=False), "SiLU": dict(mlp="swiglu")},
+    "gemma2": {**ONE_PLUS, "scores uncapped": dict(attention_softcap=None),
+               "logits uncapped": dict(logit_softcap=None), "windows everywhere": dict(global_every=None),
+               "usual scale": dict(attention_scale=None),
+               "norms exchanged": swapped("attention_out_norm", "mlp_norm")},
+    "gemma3": {**ONE_PLUS, "one theta": dict(rope_theta_local=None),
+               "global one too early": dict(global_every=5), "gains exchanged": swapped("q_norm", "k_norm")},
+    "olmo": {**ROPE, "RMS": dict(norm="rmsnorm"), **GATE},
+    "olmo2": {**ROPE, "gain per head": ungained("k_norm"), "norms exchanged": swapped("attention_out_norm",
+                                                                                      "mlp_out_norm")},
+    "olmoe": {**MIXTURE, "weights rescaled": dict(normalize_experts=True),
+              "query gain forgotten": ungained("q_norm")},
+    "gpt_neox": {"all of a head turned": dict(rope_fraction=1.0),
+                 "one after the other": dict(norm_order="pre"), "rows by part": interleaved("q_proj", 2),
+                 "tanh GELU": dict(mlp="gelu")},
+    "bloom": {"no slopes": dict(position="none"), "heads in another order": interleaved("q_proj", 2),
+              "embedding gain forgotten": ungained("embed_norm"), "exact GELU": dict(mlp="gelu-exact")},
+    "phi": {"all of a head turned": dict(rope_fraction=1.0), "exact GELU": dict(mlp="gelu-exact"),
+            "last bias forgotten": forgotten("unembed.bias"), **ROPE},
+    "phi3": {**GATE, **ROPE, "keys before values": swapped("k_proj", "v_proj"),
+             "no window": dict(window=None)},
+    "deepseek": {**MIXTURE, "weights rescaled": dict(normalize_experts=True),
+                 "shared experts forgotten": forgotten("shared")},
+}
+
+
+def made(mistake: Mistake, config: ModelConfig, state: State) -> tuple[ModelConfig, State]:
+    """The config and the tensors that somebody who makes this mistake ends up with."""
+    if isinstance(mistake, dict):
+        return replace(config, **mistake), state
+    return config, {name: x.contiguous() for name, x in mistake(dict(state)).items()}

@@ -1,0 +1,108 @@
+"""Make tiny random models with transformers, one for each family, saved as transformers saves them."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from torch import nn
+
+transformers.logging.set_verbosity_error()
+transformers.utils.logging.disable_progress_bar()
+VOCAB = 96
+COMMON = dict(vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+              intermediate_size=48, max_position_embeddings=64, bos_token_id=None, eos_token_id=None,
+              pad_token_id=None)
+LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=16)
+CAPS = dict(attn_logit_softcapping=2.0, final_logit_softcapping=3.0, query_pre_attn_scalar=5)
+CONFIGS = {  # sizes chosen so that every choice of the family has an effect on 40 tokens
+    "gpt2": ("GPT2Config", dict(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=64,
+                                bos_token_id=None, eos_token_id=None)),
+    "llama": ("LlamaConfig", COMMON | dict(tie_word_embeddings=False)),
+    "llama-2": ("LlamaConfig", COMMON | dict(rms_norm_eps=1e-5, num_key_value_heads=2)),
+    "llama-3.1": ("LlamaConfig", COMMON | dict(num_key_value_heads=2, rope_parameters=LLAMA3)),
+    "mistral": ("MistralConfig", COMMON | dict(num_key_value_heads=2, sliding_window=8)),
+    "mixtral": ("MixtralConfig", COMMON | dict(num_key_value_heads=2, num_local_experts=4)),
+    "qwen2": ("Qwen2Config", COMMON | dict(num_key_value_heads=2)),
+    "qwen3": ("Qwen3Config", COMMON | dict(num_key_value_heads=2, head_dim=16)),
+    "qwen3_moe": ("Qwen3MoeConfig", COMMON | dict(num_key_value_heads=2, head_dim=16, num_experts=4,
+                                                  num_experts_per_tok=2, moe_intermediate_size=24,
+                                                  norm_topk_prob=True)),
+    "gemma": ("GemmaConfig", COMMON | dict(num_key_value_heads=1, head_dim=16)),
+    "gemma2": ("Gemma2Config", COMMON | CAPS | dict(num_key_value_heads=2, head_dim=16, sliding_window=8)),
+    "gemma3": ("Gemma3TextConfig", COMMON | dict(num_hidden_layers=7, num_key_value_heads=2, head_dim=16,
+                                                 sliding_window=8, query_pre_attn_scalar=5)),
+    "olmo": ("OlmoConfig", COMMON),
+    "olmo2": ("Olmo2Config", COMMON | dict(num_key_value_heads=2)),
+    "olmoe": ("OlmoeConfig", COMMON | dict(num_experts=4, num_experts_per_tok=2)),
+    "gpt_neox": ("GPTNeoXConfig", COMMON | dict(num_attention_heads=2)),
+    "bloom": ("BloomConfig", dict(vocab_size=VOCAB, hidden_size=48, n_layer=2, n_head=6, bos_token_id=None,
+                                  eos_token_id=None, pad_token_id=None)),
+    "phi": ("PhiConfig", COMMON),
+    "phi3": ("Phi3Config", COMMON | dict(num_key_value_heads=2, sliding_window=8)),
+    "deepseek": ("LlamaConfig", COMMON | dict(num_hidden_layers=3)),
+}
+
+
+def reference(name: str, folder: Path, *, seed: int = 0, shards: bool = False) -> nn.Module:
+    """A random model of the family, in evaluation mode, and its files in `folder`.
+
+    All weights come from N(0, 0.3²), gains and biases too, so that none of them is without effect.
+    """
+    torch.manual_seed(seed)
+    kind, settings = CONFIGS[name]
+    model = transformers.AutoModelForCausalLM.from_config(
+        getattr(transformers, kind)(**settings), experts_implementation="eager")
+    if name == "deepseek":
+        with_deepseeks_mixture(model)
+    for weight in model.parameters():
+        nn.init.normal_(weight, std=0.3)
+    if name == "deepseek":
+        save_deepseek(model, folder)
+    else:
+        model.save_pretrained(folder, max_shard_size="20KB" if shards else "5GB")
+    return model.eval()
+
+
+def with_deepseeks_mixture(model: nn.Module) -> None:
+    """DeepSeekMoE 16B by its parts: transformers has no class for it, but both halves of it.
+
+    It is LLaMA's block,
+    whose MLP from the second layer on is the mixture that DeepSeek-V2 kept (Dai et al. 2024,
+    section 3; greedy top-k over a softmax, weights not rescaled, shared experts added).
+    """
+    from transformers.models.deepseek_v2 import DeepseekV2Config
+    from transformers.models.deepseek_v2.modeling_deepseek_v2 import DeepseekV2Moe
+
+    config = DeepseekV2Config(hidden_size=32, moe_intermediate_size=24, n_routed_experts=4,
+                              num_experts_per_tok=2, n_shared_experts=2, topk_method="greedy",
+                              routed_scaling_factor=1.0)
+    config._experts_implementation = "eager"
+    for layer in model.model.layers[1:]:
+        layer.mlp = DeepseekV2Moe(config)
+
+
+def save_deepseek(model: nn.Module, folder: Path) -> None:
+    """Under the names and settings of the published deepseek-moe-16b files: one tensor per expert."""
+    state = {}
+    for name, tensor in model.state_dict().items():
+        where, _, last = name.rpartition(".")
+        if where.endswith("experts") and last in ("gate_up_proj", "down_proj"):
+            for e, expert in enumerate(tensor):
+                parts = zip(("gate_proj", "up_proj"), expert.chunk(2),
+                            strict=True) if last == "gate_up_proj" else [
+                    (last, expert)]
+                state |= {f"{where}.{e}.{part}.weight": x.contiguous() for part, x in parts}
+        else:
+            state[name] = tensor
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    settings = model.config.to_dict() | dict(
+        model_type="deepseek", architectures=["DeepseekForCausalLM"], n_routed_experts=4,
+        num_experts_per_tok=2,
+        n_shared_experts=2, moe_intermediate_size=24, first_k_dense_replace=1, moe_layer_freq=1,
+        norm_topk_prob=False, scoring_func="softmax")
+    (folder / "config.json").write_text(json.dumps(settings))
