@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -41,9 +42,7 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(d_model)) if weight else None
 
     def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
-        x = x - x.mean(-1, keepdim=True)
-        x = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps)
-        return x if self.weight is None else self.weight * x + self.bias
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)  # the equation in one kernel
 
 
 class HeadNorm(RMSNorm):

@@ -60,19 +60,23 @@ class RoPE(nn.Module):
                  pairs: str = "halves", scaling: RopeScaling | None = None):
         super().__init__()
         self.d_turned = int(d_head * fraction)
-        self.layout = {"halves": "(half pair)", "neighbours": "(pair half)"}[pairs]
+        self.half = {"halves": -2, "neighbours": -1}[pairs]  # the axis of a pair's two members, once it is cut out
         omega = stretch(frequencies(self.d_turned, theta), scaling)
         angles = torch.outer(torch.arange(context_length).float(), omega)
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        self.register_buffer("cos", torch.stack([angles.cos(), angles.cos()], self.half).flatten(-2), persistent=False)
+        self.register_buffer("sin", torch.stack([-angles.sin(), angles.sin()], self.half).flatten(-2), persistent=False)
 
     def forward(self, x: Float[Tensor, "*axes seq d_head"], positions: Int[Tensor, "seq"]
                 ) -> Float[Tensor, "*axes seq d_head"]:
         cos, sin = self.cos[positions].to(x.dtype), self.sin[positions].to(x.dtype)
         turned, still = x[..., :self.d_turned], x[..., self.d_turned:]
-        a, b = rearrange(turned, f"... {self.layout} -> half ... pair", half=2)
-        turned = rearrange([a * cos - b * sin, a * sin + b * cos], f"half ... pair -> ... {self.layout}")
+        turned = turned * cos + self.partner(turned) * sin
         return torch.cat([turned, still], dim=-1) if still.shape[-1] else turned
+
+    def partner(self, x: Float[Tensor, "*axes d_turned"]) -> Float[Tensor, "*axes d_turned"]:
+        """Put each component's partner in its place."""
+        pairs = x.unflatten(-1, (2, -1) if self.half == -2 else (-1, 2))
+        return pairs.flip(self.half).flatten(-2)
 
     def _apply(self, fn, recurse=True):
         cos, sin = self.cos, self.sin
