@@ -12,6 +12,8 @@ _EXPORTS = {  # name -> module that defines it; nothing is imported until it is 
     "ALiBi": "layers", "Attention": "layers", "Mixture": "layers", "ReLU": "layers", "ReLU2": "layers",
     "GELU": "layers", "SwiGLU": "layers", "GeGLU": "layers",
     "capture": "inspection", "intervene": "inspection", "logit_lens": "inspection", "token_losses": "inspection",
+    "BPETokenizer": "tokenizers", "ByteTokenizer": "tokenizers", "CharTokenizer": "tokenizers",
+    "GPT2Tokenizer": "tokenizers", "SentencePieceTokenizer": "tokenizers", "load_tokenizer": "tokenizers",
     "batches": "data", "prompt_batches": "data", "TokenFile": "data", "Corpus": "corpora",
     "train": "training", "evaluate": "training", "Step": "training", "next_token_loss": "training",
     "adamw": "optim", "muon": "optim", "warmup_cosine": "optim",

@@ -9,6 +9,8 @@ COMMANDS = {  # name -> what it does, in one line; the module of that name has `
     "train": "train a model on a text of the catalogue or on your own files",
     "generate": "let a trained model write",
     "corpora": "list the texts that minillm knows by name, and fetch them",
+    "tokenize": "show how a tokenizer cuts a text, and train tokenizers",
+    "assign": "make assignments of notebooks, and grade what comes back",
     "notebooks": "run the notebooks and store them clean, as they are committed",
 }
 SETUP = {  # these need no environment yet: minillm/__main__.py has them
