@@ -21,6 +21,7 @@ from .world import (
     FOUND,
     GOODS,
     KIN,
+    MENDS,
     OUTDOORS,
     SIZES,
     SPOTS,
@@ -450,7 +451,7 @@ def mending(t: Tale, hero: Person) -> Events:
     yield e.AskMend(hero, adult, thing)
     t.world.give(hero, adult, thing)
     t.world.give(adult, hero, thing)
-    yield e.Mend(adult, hero, thing, t.pick(("glue", "nail", "thread", "wire")))
+    yield e.Mend(adult, hero, thing, t.pick(MENDS[thing.kind]))
     yield e.Thank(hero, adult)
     if t.pick((True, False)):
         yield e.Repay(hero, adult, t.pick(("sweep", "sing", "carry", "draw")))
@@ -649,7 +650,7 @@ def night_noise(t: Tale, hero: Person) -> Events:
         yield e.Comfort(kin, hero, "lantern")
     yield from t.go(hero, place, ("tiptoe", "creep"))
     yield e.Reveal(hero, place, t.pick(("branch", "cat", "mouse", "pet", "shutter", "owl")))
-    yield from t.feel(hero, "happy", "surprised", "tired")
+    yield from t.feel(hero, "surprised", "tired")
     yield e.Closing(hero, "sleep")
 
 

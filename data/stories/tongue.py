@@ -19,9 +19,10 @@ from . import events as e
 from .chance import Chooser
 from .world import CLOTHES, DISHES, KIN, Animal, Kin, Person, Role, Thing
 
-SPEECH = ("name", "my", "your")  # forms that do not tell the reader of whom a sentence speaks
+SPEECH = ("name", "my", "your")  # forms for those who know each other: nobody is introduced by them
 FIELDS = {"start": "place", "via": "place", "end": "place", "target": "place", "target_spot": "spot", "dish": "food",
           "first": "part", "second": "part", "strong": "animal", "clever": "animal"}
+AGREEING = {"job": "first_person", "how": "first_person", "over": "first_person", "doing": "other"}  # with whom
 NEW_PARAGRAPH = (e.Go, e.GoTogether, e.Meet, e.Trouble, e.Occasion, e.Cook, e.WeatherTurns, e.Afraid, e.Done, e.PetGone,
                  e.Note, e.Hungry, e.Newcomer, e.Sprout, e.Find, e.Broken, e.Win, e.Own, e.Advice, e.Chest)
 
@@ -91,6 +92,7 @@ class Tongue:
     words: dict[str, list[str]]      # nouns: id -> word, gender, other forms
     tables: dict[str, dict[str, list[str]]]  # other words, by the kind of slot
     formats: dict[str, int] = {}     # form -> column of its table
+    first = {"": "a"}                # form -> the form for a thing of which nothing was said before
 
     def gender(self, value) -> int:
         """0 masculine, 1 feminine, 2 and 3 the same in the plural."""
@@ -107,7 +109,7 @@ class Tongue:
         """Name a thing; `owner` is the first person of the event."""
         raise NotImplementedError
 
-    def animal(self, kind: str, form: str) -> str:
+    def animal(self, kind: str, form: str, owner=None) -> str:
         """Name a nameless animal."""
         raise NotImplementedError
 
@@ -122,6 +124,11 @@ class Tongue:
     def word(self, kind: str, key: str, form: str) -> str:
         """Say a plain id of some kind (place, spot, food, colour …)."""
         return self.tables[kind][key][self.formats.get(form, 0)]
+
+    def inflected(self, kind: str, key: str, form: str, gender: int) -> str:
+        """Say a plain id that agrees with somebody: a job, a verb of going."""
+        forms = self.tables[kind][key]
+        return self.word(kind, key, form) if form else forms[min(gender % 2, len(forms) - 1)]
 
     def finish(self, text: str) -> str:
         """Mend what can only be seen in the whole text: contractions, capital letters, spaces."""
@@ -138,6 +145,9 @@ class Teller:
         self.topic: set = set()      # the people of the last sentence
         self.now: set = set()        # the people of this one
         self.used: set[str] = set()  # patterns of this story, not to be repeated while there are others
+        self.event: e.Event | None = None
+        self.company: dict = {}      # the two who last did something together
+        self.place = ""              # the place spoken of last
         self.length = 0              # sentences in this paragraph
 
     def tell(self, log: list[e.Event]) -> str:
@@ -157,6 +167,9 @@ class Teller:
     def names(self, event: e.Event) -> list[str]:
         """Return the headings for an event: one for each fact of an introduction, else one."""
         known = patterns(self.tongue.language)
+        before, self.event = self.event, event
+        if isinstance(event, e.Talk) and isinstance(before, e.Talk) and before.fact == event.fact:
+            return [f"Talk.{event.fact}.back"]
         if isinstance(event, e.Intro):
             return ["Fact.job.adult" if fact == "job" and not event.who.is_child else f"Fact.{fact}"
                     for fact in event.facts]
@@ -171,7 +184,9 @@ class Teller:
 
     def slots(self, event: e.Event) -> dict:
         """Return everything that a pattern for this event may name."""
-        slots = dict(vars(event))
+        slots = self.company | vars(event)
+        if {"who", "other"} <= vars(event).keys():
+            self.company = {"who": event.who, "other": event.other}
         if isinstance(event, e.Own) and event.source in KIN:
             slots["giver"] = Kin(event.who, event.source)
         person = event.other if isinstance(event, e.Talk | e.Return) else slots.get("who")
@@ -220,14 +235,16 @@ class Teller:
             fresh = self.topic == {value} and not self.now - {value}
             said = tongue.who(value, form, fresh=fresh, known=value in self.known, hero=self.hero)
             if form not in SPEECH:
+                self.known.add(value)
                 if self.hero is None and isinstance(value, Person):
                     self.hero = value
-                self.known.add(value)
-                self.now.add(value)
+            self.now.add(value)
             return said
         if isinstance(value, Animal):
-            return tongue.animal(value.kind, form)
+            return tongue.animal(value.kind, form, slots["first_person"])
         if isinstance(value, Thing):
+            form = form if value in self.known else tongue.first.get(form, form)
+            self.known.add(value)
             if value.kind in DISHES or value.kind not in tongue.words:
                 return tongue.word("food", value.kind, form)
             return tongue.thing(value, form, slots["first_person"])
@@ -236,10 +253,14 @@ class Teller:
         if isinstance(value, tuple):
             return tongue.listed(value, form)
         kind = FIELDS.get(slot, slot)
+        if kind == "place":
+            form = "in" if form == "there" and value != self.place else form
+            self.place = value
         if kind == "animal":
             return tongue.animal(value, form)
-        if kind == "job" and form in ("", "a"):
-            return tongue.word("job", value, "f" if tongue.gender(slots["first_person"]) % 2 else "m")
+        if kind in AGREEING:
+            form, _, whose = form.partition("_")
+            return tongue.inflected(kind, value, form, tongue.gender(slots[whose or AGREEING[kind]]))
         return tongue.word(kind, value, form)
 
     def agree(self, slots: dict, text: str) -> str:

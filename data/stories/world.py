@@ -125,6 +125,9 @@ BREAKS = {
     "clock": "stopped", "umbrella": "torn", "basket": "lost_handle", "lantern": "cracked", "flute": "cracked",
     "bag": "torn", "box": "lost_handle",
 }
+MEANS = {"torn": ("glue", "thread"), "lost_arm": ("glue", "thread"), "cracked": ("glue", "wire"),
+         "lost_wheel": ("nail", "wire"), "stopped": ("wire", "nail"), "lost_handle": ("nail", "wire")}
+MENDS = {kind: MEANS[damage] for kind, damage in BREAKS.items()}
 # what a child may be afraid of, and what helps
 FEARS = {
     "thunder": ("song", "count"), "dark": ("lantern", "song"), "big_dog": ("slow", "hand"),
