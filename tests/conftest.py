@@ -2,13 +2,19 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several test processes share the cores
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from jaxtyping import install_import_hook
+sys.path.insert(0, str(Path(__file__).parents[1]))  # minillm and tests, installed or not
 
-install_import_hook("minillm", "beartype.beartype")  # before minillm: every annotated shape is checked
+from jaxtyping import install_import_hook  # noqa: E402
+
+import tests.typechecking  # noqa: E402, F401
+
+install_import_hook("minillm", "tests.typechecking.checked")  # before minillm: every annotated shape is checked
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
