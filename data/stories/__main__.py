@@ -1,16 +1,16 @@
-"""Write the English texts anew, byte for byte: `python -m data.stories` from the root of the project.
+"""Write the English texts and the questions anew, byte for byte: `python -m data.stories` from the root of the project.
 
 Seeds 0, 1, 2 … are the stories that ship; the fresh ones, which no model has seen, begin at FRESH.
 """
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import gazetteer
+from . import gazetteer, questions
 from .chance import Dice
 from .english import tell
 from .plots import happen
 
-HERE = Path(__file__).parent
+DATA = Path(__file__).parent.parent
 BETWEEN = "\n\n"  # between two stories; within one, each paragraph is a line
 CHARACTERS = 1_650_000
 FRESH = 1_000_000
@@ -32,12 +32,15 @@ def stories(characters: int = CHARACTERS, first: int = 0) -> Iterator[str]:
 
 
 def files() -> dict[str, str]:
-    """Return file name -> text, for everything that this command writes."""
+    """Return path below data/ -> text, for everything that this command writes."""
     texts = {"en.txt": stories(), "fresh.txt": stories(150_000, FRESH), "gazetteer.txt": gazetteer.documents(0)}
-    return {name: BETWEEN.join(documents) + "\n" for name, documents in texts.items()}
+    told = {f"stories/{name}": BETWEEN.join(documents) + "\n" for name, documents in texts.items()}
+    return told | {f"questions/{name}": text for name, text in questions.files().items()}
 
 
 if __name__ == "__main__":
     for name, text in files().items():
-        (HERE / name).write_text(text, "utf-8", newline="\n")
-        print(f"{name}: {len(text):,} characters, {text.count(BETWEEN) + 1:,} documents")
+        (DATA / name).parent.mkdir(exist_ok=True)
+        (DATA / name).write_text(text, "utf-8", newline="\n")
+        between = BETWEEN if name.startswith("stories") else "\n"
+        print(f"data/{name}: {len(text):,} characters, {text.strip().count(between) + 1:,} items")
