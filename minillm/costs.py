@@ -67,8 +67,7 @@ def pairs(config: ModelConfig, layer: int, *, seq: int, cached: int = 0, causal:
     """(query, key) pairs that a layer scores in each head; with `causal`, only the visible ones."""
     window = config.window if config.is_windowed(layer) else None
     if causal:
-        reach = window or cached + seq
-        return sum(min(position + 1, reach) for position in range(cached, cached + seq))
+        return _seen(cached + seq, window) - _seen(cached, window)
     kept = min(cached, window) if window else cached  # a ring holds no more than its window
     if window and seq == 1:
         return min(cached + 1, window)
@@ -115,6 +114,12 @@ def state_bytes(config: ModelConfig, *, trained: bool = True, bytes_per_number: 
     """Memory that no batch changes: weights, and in training their gradients and AdamW's two means."""
     n = sum(parameters(config).values()) * bytes_per_number
     return {"weights": n, "gradients": n, "AdamW": 2 * n} if trained else {"weights": n}
+
+
+def _seen(n: int, window: int | None) -> int:
+    """Positions that the first n queries see together: 1 + 2 + … up to the window, then a window each."""
+    reach = min(n, window or n)
+    return reach * (reach + 1) // 2 + (n - reach) * reach
 
 
 def _norm(c: ModelConfig) -> int:

@@ -1,0 +1,199 @@
+"""Draw a configuration: what follows what, where the norms are, and the shape at every step."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.patches import Circle, FancyBboxPatch
+
+from minillm.config import GATED, ModelConfig
+from minillm.notebook.plots import CARD, COLOURS, INK, MUTED, Picture, picture
+
+HEIGHT = 540
+NORMS = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
+MLPS = {"swiglu": "SwiGLU", "geglu": "GeGLU", "gelu": "GELU", "gelu-exact": "GELU (exact)", "relu": "ReLU",
+        "relu2": "ReLU²"}
+ORDERS = {"pre": "norms before each part", "post": "norms after each sum", "output": "norms after each part",
+          "sandwich": "norms before and after each part", "parallel": "attention and MLP side by side, two norms",
+          "parallel-shared": "attention and MLP side by side, one norm"}
+
+
+def block_diagram(config: ModelConfig, title: str) -> Picture:
+    """The model from tokens to logits (left), and one of its blocks opened up (right)."""
+    c = config.resolve()
+    figure = picture(height=HEIGHT, title=title)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, 720), ylim=(HEIGHT, 0))
+    ax.axis("off")
+    _stack(ax, c)
+    _block(ax, c)
+    return figure.describe(
+        f"{title}: {c.n_layers} blocks with {ORDERS[c.norm_order]} ({NORMS[c.norm]}); "
+        f"{'; '.join(attention_facts(c))}; {'; '.join(mlp_facts(c))}.")
+
+
+def attention_facts(config: ModelConfig) -> list[str]:
+    """What there is to say of the attention, in short lines."""
+    c = config.resolve()
+    group = c.n_heads // c.n_kv_heads
+    sharing = {1: "one key head per query head (MHA)", c.n_heads: "one key head for all (MQA)"}
+    facts = [f"{c.n_heads} query heads of width {c.d_head}",
+             sharing.get(group, f"{c.n_kv_heads} key heads, {group} queries share one (GQA)")]
+    if c.position == "rope":
+        share = "" if c.rope_fraction == 1 else f" on {c.rope_fraction:.0%} of each head"
+        facts.append(f"RoPE, θ = {c.rope_theta:,.0f}{share}")
+        if c.rope_scaling:
+            facts.append(f"stretched {c.rope_scaling.factor:g} × ({c.rope_scaling.kind})")
+    elif c.position == "alibi":
+        facts.append("ALiBi: distance lowers the score")
+    if c.qk_norm:
+        facts.append({"head": "queries, keys normed per head", "full": "queries, keys normed at full width"}[c.qk_norm])
+    windowed = sum(c.is_windowed(i) for i in range(c.n_layers))
+    if windowed:
+        facts.append(f"window {c.window:,} in {windowed} of {c.n_layers} layers")
+    if c.attention_softcap:
+        facts.append(f"scores capped at {c.attention_softcap:g}")
+    return facts
+
+
+def mlp_facts(config: ModelConfig) -> list[str]:
+    """What there is to say of the MLP or the mixture, in short lines."""
+    c = config.resolve()
+    mlp = MLPS[c.mlp]
+    if not c.n_experts:
+        return [f"{mlp}, {3 if c.mlp in GATED else 2} matrices", f"{c.d_model:,} → {c.d_ff:,} → {c.d_model:,}"]
+    facts = [f"router: {c.experts_per_token} of {c.n_experts} experts", f"each {mlp} {c.d_model:,} → {c.d_expert:,}"]
+    if c.n_shared_experts:
+        facts.append(f"and {c.n_shared_experts} that every token visits")
+    if c.n_dense_layers:
+        facts.append(f"first {c.n_dense_layers} of {c.n_layers} layers dense")
+    return facts
+
+
+def _stack(ax, c: ModelConfig) -> None:
+    steps = [("tokens", MUTED, "seq"), (f"embed {c.vocab_size:,} × {c.d_model:,}", COLOURS["embedding"], None)]
+    if c.embed_scale:
+        steps.append((f"× √{c.d_model:,}", COLOURS["embedding"], None))
+    if c.position in ("learned", "sinusoidal"):
+        steps.append((f"+ {c.position} positions", COLOURS["embedding"], None))
+    if c.embed_norm:
+        steps.append((NORMS[c.norm], COLOURS["norm"], None))
+    steps[-1] = (*steps[-1][:2], f"seq × {c.d_model:,}")
+    steps.append((f"{c.n_layers} × block", COLOURS["residual"], f"seq × {c.d_model:,}"))
+    if c.norm_order != "post":
+        steps.append((NORMS[c.norm], COLOURS["norm"], None))
+    tied = " (tied)" if c.tie_embeddings else ""
+    steps.append((f"unembed{tied} {c.d_model:,} × {c.vocab_size:,}", COLOURS["embedding"], f"seq × {c.vocab_size:,}"))
+    if c.logit_softcap:
+        steps.append((f"cap logits at {c.logit_softcap:g}", COLOURS["norm"], None))
+    y = 46
+    for i, (words, colour, shape) in enumerate(steps):
+        tall = 86 if "block" in words else 30
+        _box(ax, 16, y, 230, tall, [words], colour)
+        if "block" in words:
+            for edge in (y + 4, y + tall - 4):
+                ax.plot([246, 290], [edge, 46 if edge == y + 4 else HEIGHT - 14], color=MUTED, lw=0.8, ls=":")
+        gap = 24 if shape else 12
+        if i + 1 < len(steps):
+            _arrow(ax, 131, y + tall, y + tall + gap)
+        if shape:
+            ax.text(139, y + tall + gap / 2 + 1, shape, va="center", fontsize=8.5, color=MUTED)
+        y += tall + gap
+
+
+def _block(ax, c: ModelConfig) -> None:
+    ax.add_patch(FancyBboxPatch((290, 46), 416, HEIGHT - 60, boxstyle="round,pad=0,rounding_size=6", fill=False,
+                                ec=MUTED, lw=0.8, ls=":"))
+    attention = ("attention", attention_facts(c), COLOURS["attention"])
+    mlp = ("mixture of experts" if c.n_experts else "MLP", mlp_facts(c), COLOURS["mlp"])
+    norm, x = NORMS[c.norm] + ("" if c.norm_weight else ", no gain"), 312
+    before = {"pre": norm, "sandwich": norm}.get(c.norm_order)
+    after = {"output": norm, "sandwich": norm}.get(c.norm_order)
+    ax.text(x + 8, 64, f"seq × {c.d_model:,}", fontsize=8.5, color=MUTED, va="center")
+    if c.norm_order.startswith("parallel"):
+        _beside(ax, c, x, norm, attention, mlp)
+        return
+    y, start = 78, 54
+    for name, facts, colour in (attention, mlp):
+        y0 = y
+        _branch(ax, x, 372, y0)
+        if before:
+            y = _step(ax, 352, y, 340, [before], COLOURS["norm"])
+        y = _step(ax, 352, y, 340, [name, *facts], colour)
+        if after:
+            y = _step(ax, 352, y, 340, [after], COLOURS["norm"])
+        y += 10
+        ax.plot([522, 522, x + 9], [y - 22, y, y], color=INK, lw=1)
+        _arrow(ax, x, start, y - 9)
+        _plus(ax, x, y)
+        start = y + 9
+        if c.norm_order == "post":
+            _arrow(ax, x, start, y + 22)
+            _box(ax, 298, y + 22, 150, 26, [norm], COLOURS["norm"])
+            start, y = y + 48, y + 44
+        y += 26
+    _arrow(ax, x, start, max(y + 4, HEIGHT - 30))
+
+
+def _beside(ax, c: ModelConfig, x: float, norm: str, *parts: tuple[str, list[str], str]) -> None:
+    """Two columns from the same stream, one sum."""
+    columns, bottoms = ((346, 178), (532, 166)), []
+    shared = c.norm_order == "parallel-shared"
+    top = 96
+    if shared:
+        _branch(ax, x, 430, 96)
+        top = _step(ax, 346, 96, 352, [norm], COLOURS["norm"])
+    else:
+        ax.plot([x, 615], [80, 80], color=INK, lw=1)
+        for left, width in columns:
+            _arrow(ax, left + width / 2, 80, 96)
+    for (left, width), (name, facts, colour) in zip(columns, parts, strict=True):
+        y = top if shared else _step(ax, left, top, width, [norm], COLOURS["norm"])
+        lines = [name, *(part for fact in facts for part in _folded(fact, 30))]
+        bottoms.append(_step(ax, left, y, width, lines, colour) - 12)
+    y = max(bottoms) + 34
+    for (left, width), bottom in zip(columns, bottoms, strict=True):
+        ax.plot([left + width / 2] * 2, [bottom, y], color=INK, lw=1)
+    ax.plot([columns[1][0] + columns[1][1] / 2, x + 9], [y, y], color=INK, lw=1)
+    _arrow(ax, x, 54, y - 9)
+    _plus(ax, x, y)
+    _arrow(ax, x, y + 9, HEIGHT - 30)
+
+
+def _folded(words: str, width: int) -> list[str]:
+    lines = [""]
+    for word in words.split():
+        if lines[-1] and len(lines[-1]) + len(word) + 1 > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
+
+
+def _step(ax, left: float, y: float, width: float, lines: Sequence[str], colour: str) -> float:
+    """A box with a short line under it; returns where the next one begins."""
+    height = 12 + 15 * len(lines)
+    _box(ax, left, y, width, height, lines, colour)
+    ax.plot([left + width / 2] * 2, [y + height, y + height + 12], color=INK, lw=1)
+    return y + height + 12
+
+
+def _box(ax, left: float, y: float, width: float, height: float, lines: Sequence[str], colour: str) -> None:
+    ax.add_patch(FancyBboxPatch((left, y), width, height, boxstyle="round,pad=0,rounding_size=5", fc=colour + "26",
+                                ec=colour, lw=1.2))
+    middle = y + height / 2 - 7.5 * (len(lines) - 1)
+    for i, line in enumerate(lines):
+        ax.text(left + width / 2, middle + 15 * i, line, ha="center", va="center", color=INK,
+                fontsize=9.5 if i == 0 else 8.5, fontweight="bold" if i == 0 and len(lines) > 1 else "normal")
+
+
+def _branch(ax, x: float, to: float, y: float) -> None:
+    ax.plot([x, to, to], [y - 8, y - 8, y], color=INK, lw=1)
+
+
+def _arrow(ax, x: float, top: float, bottom: float) -> None:
+    ax.plot([x, x], [top, bottom], color=INK, lw=1)
+    ax.plot([x - 3, x, x + 3], [bottom - 4, bottom, bottom - 4], color=INK, lw=1)
+
+
+def _plus(ax, x: float, y: float) -> None:
+    ax.add_patch(Circle((x, y), 9, fc=CARD, ec=INK, lw=1.2))
+    ax.text(x, y, "+", ha="center", va="center", fontsize=12, color=INK)
