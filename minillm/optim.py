@@ -171,7 +171,7 @@ def _climb(step: int, warmup: int) -> float:
 
 
 def _fraction(step: int, start: float, end: float) -> float:
-    return min(1.0, max(0.0, (step - start) / max(end - start, 1)))
+    return min(1.0, max(0.0, (step - start) / max(end - start, 1e-9)))
 
 
 def _whole(x: Tensor) -> Tensor:

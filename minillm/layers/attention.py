@@ -78,7 +78,7 @@ class Attention(nn.Module):
         """
         dropout = self.dropout.p if self.training else 0.0
         n_query, n_key = len(query), len(key)
-        if n_query == 1 or q.is_cuda or (q.dtype == torch.float32 and n_key >= 256):
+        if n_query == 1 or q.is_cuda or (v.dtype == torch.float32 and n_key >= 256):
             causal = n_query == n_key > 1
             mask = None if causal or n_query == 1 else visible(query, key)
             return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=self.scale)

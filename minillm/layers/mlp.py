@@ -1,6 +1,7 @@
 """Let each position think for itself: widen, bend, narrow."""
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -28,7 +29,22 @@ class ReLU2(ReLU):
     """
 
     def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
-        return self.down_proj(F.relu(self.up_proj(x)).square())
+        return self.down_proj(SquaredReLU.apply(self.up_proj(x)))
+
+
+class SquaredReLU(torch.autograd.Function):
+    """max(0, u)², with its gradient 2 max(0, u) from the one tensor kept: half the passes of two steps."""
+
+    @staticmethod
+    def forward(ctx, u: Tensor) -> Tensor:
+        h = F.relu(u)
+        ctx.save_for_backward(h)
+        return h * h
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        h, = ctx.saved_tensors
+        return (gradient * h).mul_(2)
 
 
 class GELU(ReLU):

@@ -1,0 +1,69 @@
+"""Put the parts together as they are known to learn fast on a small computer."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from minillm.config import ModelConfig
+from minillm.data import Batch, Batches, Endless
+from minillm.optim import muon, warmup_linear
+from minillm.training import Step, train
+
+# How much of the run has passed, and which share of the context is read from then on.
+GROWTH = ((0.0, 0.25), (0.35, 0.5), (0.7, 1.0))
+
+
+def small(vocab_size: int, *, context_length: int = 256) -> ModelConfig:
+    """0.8 million parameters that learn fast: RoPE, RMSNorm, queries and keys normalised, ReLU²."""
+    return ModelConfig(vocab_size=vocab_size, d_model=128, n_layers=4, n_heads=4, context_length=context_length,
+                       qk_norm="head", mlp="relu2")
+
+
+class Growing(Endless):
+    """Batches whose windows grow with the run, a quarter, a half, then all of the context, and whose number
+    shrinks in step: as many tokens each, but early on, when what is near matters most, cheaper ones.
+
+    `progress(step)` is the share of the run that lies behind, 0 to 1.  Li et al. 2022, arXiv:2108.06084.
+    """
+
+    def __init__(self, tokens: Sequence[int] | Int[Tensor, "seq"], *, batch_size: int, context_length: int,
+                 seed: int, progress: Callable[[int], float], start: int = 0):
+        self.progress, self.step = progress, start
+        self.stages = {share: Batches(tokens, batch_size=round(batch_size / share), seed=seed,
+                                      context_length=max(1, round(context_length * share)))
+                       for _, share in GROWTH}
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of any step."""
+        share = [share for begin, share in GROWTH if self.progress(step) >= begin][-1]
+        return self.stages[share][step]
+
+
+def learn(model: nn.Module, tokens: Sequence[int] | Int[Tensor, "seq"], *, n_steps: int | None = None,
+          seconds: float | None = None, batch_size: int = 8, lr: float = 0.02, adam_lr: float = 3e-3,
+          precision: str = "auto", seed: int = 0, say: Callable[[str], None] = print) -> Iterator[Step]:
+    """Train on a text for `n_steps`, or for so many `seconds` from now: Muon, a growing context, and a learning
+    rate that falls to zero exactly at the end.
+
+    With `n_steps` and precision "fp32" the same call gives the same model; with `seconds` the machine's speed
+    decides how far it comes.
+    """
+    if (n_steps is None) == (seconds is None):
+        raise ValueError(f"n_steps={n_steps} and seconds={seconds}: give one of them, to say when to stop")
+    began = time.perf_counter()
+
+    def progress(step: int) -> float:
+        return step / n_steps if n_steps else min(1.0, (time.perf_counter() - began) / seconds)
+
+    stream = Growing(tokens, batch_size=batch_size, context_length=model.config.context_length, seed=seed,
+                     progress=progress)
+    shape = warmup_linear(1000, warmup=20)
+    for step in train(model, stream, optimizer=muon(model, lr=lr, adam_lr=adam_lr), n_steps=n_steps,
+                      schedule=lambda step: shape(round(1000 * progress(step))), precision=precision, seed=seed,
+                      say=say):
+        yield step
+        if progress(step.step + 1) >= 1:
+            return

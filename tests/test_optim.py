@@ -1,0 +1,120 @@
+"""What the optimizers move, how far, and when."""
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from minillm.config import ModelConfig
+from minillm.model import Transformer
+from minillm.optim import (
+    Muon,
+    adamw,
+    constant,
+    hidden_matrices,
+    muon,
+    orthogonalize,
+    warmup_cosine,
+    warmup_linear,
+    warmup_stable_decay,
+)
+
+SCHEDULES = {"cosine": warmup_cosine, "linear": warmup_linear, "stable": warmup_stable_decay}
+
+
+@pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+@given(n_steps=st.integers(2, 500), warmup=st.integers(0, 50), floor=st.floats(0, 0.5))
+def test_a_schedule_rises_to_one_and_falls_to_its_floor(make, n_steps, warmup, floor):
+    factor = make(n_steps + warmup, warmup=warmup, floor=floor)
+    values = [factor(step) for step in range(n_steps + warmup + 1)]
+    top = values.index(max(values))
+    assert values[:top] == sorted(values[:top]) and values[top:] == sorted(values[top:], reverse=True)
+    assert max(values) <= 1.0 and values[0] > 0.0
+    assert values[-1] == pytest.approx(floor) == factor(10 * n_steps + 500)
+
+
+def test_schedules_by_hand():
+    cosine = warmup_cosine(104, warmup=4)
+    assert [cosine(s) for s in (0, 3)] == pytest.approx([1 / 5, 4 / 5])
+    assert [cosine(s) for s in (4, 29, 54, 104)] == pytest.approx([1.0, 0.5 + 0.5 * math.sqrt(0.5), 0.5, 0.0])
+    assert warmup_linear(100)(25) == pytest.approx(0.75)
+    stable = warmup_stable_decay(100, decay=0.2)
+    assert [stable(s) for s in (50, 80, 90)] == pytest.approx([1.0, 1.0, 0.5])
+    assert [constant(warmup=3)(s) for s in (0, 3, 1000)] == pytest.approx([0.25, 1.0, 1.0])
+
+
+def model(**choices) -> Transformer:
+    return Transformer(ModelConfig(vocab_size=11, d_model=16, n_layers=2, n_heads=2, context_length=8, **choices))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_adamw_decays_matrices_and_nothing_else(tied):
+    m = model(bias="all", position="learned", norm="layernorm", tie_embeddings=tied)
+    before = {name: p.detach().clone() for name, p in m.named_parameters()}
+    for p in m.parameters():
+        p.grad = torch.zeros_like(p)  # no gradient: whatever changes, decay changed
+    adamw(m, lr=0.1, weight_decay=0.5).step()
+    shrunk = {name for name, p in m.named_parameters() if not torch.equal(p, before[name])}
+    expected = {n for n in before if n.endswith("proj.weight")} | (set() if tied else {"unembed.weight"})
+    assert shrunk == expected
+    for name in shrunk:
+        torch.testing.assert_close(dict(m.named_parameters())[name], before[name] * (1 - 0.1 * 0.5))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (6, 20), (20, 6)])
+def test_orthogonalize_keeps_directions_and_evens_their_sizes(shape):
+    g = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    u, s, vt = torch.linalg.svd(g, full_matrices=False)
+    ours = u.mT @ orthogonalize(g) @ vt.mT  # diagonal, if the singular vectors are kept
+    sizes = ours.diagonal(dim1=-2, dim2=-1)
+    large = s > 0.05 * s.norm(dim=-1, keepdim=True)
+    assert large.any() and (sizes[large] > 0.6).all() and (sizes < 1.25).all()
+    assert (ours - torch.diag_embed(sizes)).abs().max() < 0.05  # bfloat16 has 8 bits
+
+
+def test_muon_moves_every_direction_equally_far():
+    """One step from zero weights: W = -lr sqrt(max(1, out / in)) U V^T, however lopsided the gradient."""
+    linear = nn.Linear(8, 32, bias=False)
+    nn.init.zeros_(linear.weight)
+    u, v = (torch.linalg.qr(torch.randn(n, 8)).Q for n in (32, 8))
+    linear.weight.grad = u @ torch.diag(torch.linspace(1.0, 10.0, 8)) @ v.T
+    Muon([linear.weight], lr=0.1).step()
+    moved = -(u.T @ linear.weight.detach() @ v).diagonal() / (0.1 * 2.0)
+    assert moved.min() > 0.6 and moved.max() < 1.25  # the gradient's own sizes were 1 to 10
+
+
+def test_muon_takes_the_hidden_matrices_and_adam_the_rest():
+    m = model(tie_embeddings=False, n_experts=2, position="learned")
+    names = {id(p): name for name, p in m.named_parameters()}
+    chosen = {names[id(p)] for p in hidden_matrices(m)}
+    assert chosen == {n for n in names.values() if n.endswith("proj.weight")}
+    optimizer = muon(m)
+    assert sorted(id(p) for g in optimizer.param_groups for p in g["params"]) == sorted(names)
+
+
+def test_muons_adam_is_pytorchs():
+    ours, theirs = (nn.Parameter(torch.linspace(-1, 1, 12).reshape(3, 4)) for _ in range(2))
+    optimizers = [Muon([], [ours], adam_lr=0.01, betas=(0.8, 0.9)), torch.optim.Adam([theirs], 0.01, (0.8, 0.9))]
+    for i in range(5):
+        for p, optimizer in zip((ours, theirs), optimizers, strict=True):
+            p.grad = torch.sin(p.detach() * 3 + i)
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_muon_refuses_what_is_no_matrix():
+    with pytest.raises(ValueError, match=r"\(3,\).*others"):
+        Muon([nn.Parameter(torch.zeros(3))])
+
+
+@pytest.mark.parametrize("make", [adamw, muon])
+def test_frozen_weights_stay(make):
+    m = model()
+    m.blocks[0].requires_grad_(False)
+    optimizer = make(m)
+    held = [p for g in optimizer.param_groups for p in g["params"]]
+    assert all(p.requires_grad for p in held) and len(held) == sum(p.requires_grad for p in m.parameters())

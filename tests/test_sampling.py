@@ -1,0 +1,173 @@
+"""What the filters keep, and that generation is the model's own distribution, however long the text."""
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minillm.config import ModelConfig
+from minillm.model import Transformer
+from minillm.sampling import (
+    apply_temperature,
+    generate,
+    generate_batch,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    next_token_probabilities,
+    remember,
+)
+
+P = torch.tensor([0.5, 0.3, 0.15, 0.05])
+LOGITS = P.log()
+CONFIG = ModelConfig(vocab_size=13, d_model=16, n_layers=2, n_heads=2, context_length=12)
+
+
+def model(**choices) -> Transformer:
+    torch.manual_seed(0)
+    m = Transformer(ModelConfig(**{**CONFIG.to_dict(), **choices})).eval()
+    with torch.no_grad():
+        for p in m.parameters():
+            p.mul_(4.0)  # opinions strong enough that a wrong context shows
+    return m
+
+
+def kept(logits: torch.Tensor) -> list[int]:
+    return torch.isfinite(logits).nonzero().flatten().tolist()
+
+
+def test_filters_by_hand():
+    assert kept(keep_top_k(LOGITS, 2)) == [0, 1]
+    assert kept(keep_top_p(LOGITS, 0.79)) == [0, 1]
+    assert kept(keep_top_p(LOGITS, 0.81)) == [0, 1, 2]
+    assert kept(keep_top_p(LOGITS, 0.01)) == [0]
+    assert kept(keep_min_p(LOGITS, 0.31)) == [0, 1]
+    assert kept(keep_min_p(LOGITS, 0.29)) == [0, 1, 2]
+    torch.testing.assert_close(next_token_probabilities(LOGITS, top_k=2), torch.tensor([0.625, 0.375, 0, 0]))
+    flat = P.sqrt() / P.sqrt().sum()  # temperature 2 takes the square root
+    torch.testing.assert_close(next_token_probabilities(LOGITS, temperature=2.0), flat)
+    assert next_token_probabilities(LOGITS, temperature=0.0).tolist() == [1, 0, 0, 0]
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=9), st.integers(1, 12), st.floats(0.01, 1), st.floats(0, 1))
+def test_filters_keep_the_likeliest_and_leave_its_rivals_proportions(values, k, p, m):
+    logits = torch.tensor(values)
+    for out in (keep_top_k(logits, k), keep_top_p(logits, p), keep_min_p(logits, m)):
+        staying = kept(out)
+        assert int(logits.argmax()) in staying or logits[staying].max() == logits.max()
+        assert torch.equal(out[staying], logits[staying])
+        dropped = [i for i in range(len(values)) if i not in staying]
+        assert not dropped or logits[dropped].max() <= logits[staying].min()
+
+
+def test_filters_that_keep_everything_change_nothing():
+    for out in (keep_top_k(LOGITS, 99), keep_top_p(LOGITS, 1.0), keep_min_p(LOGITS, 0.0),
+                apply_temperature(LOGITS, 1.0)):
+        assert torch.equal(out, LOGITS)
+
+
+@pytest.mark.parametrize("options, named", [
+    (dict(temperature=-1.0), "temperature=-1.0"), (dict(top_k=0), "top_k=0"), (dict(top_p=0.0), "top_p=0.0"),
+    (dict(top_p=1.5), "top_p=1.5"), (dict(min_p=-0.1), "min_p=-0.1")])
+def test_settings_out_of_range_are_refused_by_name(options, named):
+    with pytest.raises(ValueError, match=named):
+        next_token_probabilities(LOGITS, **options)
+
+
+@torch.no_grad()
+def test_greedy_takes_the_likeliest_next_token():
+    m, ids = model(), [1, 2, 3]
+    for token in generate(m, ids, n_tokens=9, temperature=0):
+        assert token == int(m(torch.tensor([ids]))[0, -1].argmax())
+        ids.append(token)
+    assert len(ids) == 12
+
+
+def test_drawn_tokens_follow_the_distribution():
+    m, prompt = model(), torch.tensor([[1, 2, 3]])
+    expected = next_token_probabilities(m(prompt)[0, -1], temperature=1.5, top_k=5).detach()
+    (drawn,) = generate_batch(m, prompt.expand(20_000, -1), n_tokens=1, temperature=1.5, top_k=5, seed=3)
+    shares = torch.bincount(torch.tensor(drawn), minlength=13) / 20_000
+    assert (shares - expected).abs().max() < 0.015  # four standard errors: 4 sqrt(1/4 / 20,000)
+    assert (shares[expected == 0] == 0).all()
+
+
+def test_a_seed_writes_the_same_text_and_leaves_other_randomness_alone():
+    m = model()
+    state = torch.get_rng_state()
+    first, again, other = (list(generate(m, [1], n_tokens=40, seed=s)) for s in (5, 5, 6))
+    assert first == again != other
+    assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("position", ["rope", "learned", "sinusoidal", "alibi", "none"])
+@pytest.mark.parametrize("n_prompt", [1, 5, 12])
+@torch.no_grad()
+def test_past_the_context_it_is_the_model_run_on_exactly_what_is_remembered(position, n_prompt):
+    m = model(position=position)
+    prompt = torch.arange(n_prompt) % 13
+    text, read = prompt[None], prompt[None]
+    for token in generate(m, prompt, n_tokens=40, temperature=0):
+        if read.shape[1] > 12:
+            read = remember(text, n_prompt, 12)
+            assert read.shape[1] <= 12
+        assert token == int(m(read)[0, -1].argmax())
+        text, read = (torch.cat([x, torch.tensor([[token]])], dim=1) for x in (text, read))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
+def test_remembering_keeps_the_prompt_and_the_latest_and_leaves_room(context, n_prompt, n_more):
+    n_prompt = min(n_prompt, context)
+    text = torch.arange(n_prompt + max(n_more, context + 1 - n_prompt))[None]
+    read = remember(text, n_prompt, context)[0].tolist()
+    n_kept = min(n_prompt, context // 2)
+    assert read[:n_kept] == list(range(n_kept))
+    assert read[n_kept:] == text[0, -(len(read) - n_kept):].tolist() and read[-1] == int(text[0, -1])
+    assert len(read) <= context and (context < 4 or context - len(read) >= context // 4)
+
+
+def test_long_texts_are_read_again_rarely():
+    """Work per token stays bounded: over ten contexts, fewer than four tokens go in for each that comes out."""
+    m, fed = model(), []
+    m.register_forward_pre_hook(lambda module, inputs: fed.append(inputs[0].shape[1]))
+    list(generate(m, [1, 2, 3], n_tokens=120))
+    assert sum(fed) < 4 * 120
+
+
+def test_a_batch_is_its_texts_one_by_one():
+    m, prompts = model(), torch.tensor([[1, 2], [3, 4], [5, 6]])
+    together = list(generate_batch(m, prompts, n_tokens=20, temperature=0))
+    for i, prompt in enumerate(prompts):
+        assert [row[i] for row in together] == list(generate(m, prompt, n_tokens=20, temperature=0))
+
+
+def test_it_stops_at_the_end_of_text():
+    m = model()
+    free = list(generate(m, [1], n_tokens=30, seed=1))
+    stop = free[7]
+    assert list(generate(m, [1], n_tokens=30, seed=1, stop=stop)) == free[:free.index(stop)]
+    rows = list(generate_batch(m, torch.ones(4, 1, dtype=torch.long), n_tokens=60, seed=1, stop=stop))
+    for i in range(4):
+        ended = [row[i] is None for row in rows]
+        assert ended == sorted(ended)
+
+
+def test_it_streams_without_end():
+    assert len(list(islice(generate(model(), [1]), 50))) == 50
+
+
+@pytest.mark.parametrize("prompt", [[], list(range(13))])
+def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers(prompt):
+    with pytest.raises(ValueError, match=f"{len(prompt)} tokens.*context_length=12"):
+        next(generate(model(), prompt))
+
+
+def test_dropout_is_off_while_it_writes_and_on_again_after():
+    m = model(dropout=0.5).train()
+    writing = generate(m, [1], n_tokens=20, temperature=0)
+    first = next(writing)
+    assert m.training
+    assert [first, *writing] == list(generate(m.eval(), [1], n_tokens=20, temperature=0))
