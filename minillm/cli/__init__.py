@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from importlib import import_module
 
@@ -64,8 +65,8 @@ def main(arguments: list[str]) -> int:
     options = parser_of(name).parse_args(arguments[1:])
     try:
         return import_module(f"minillm.cli.{name}").run(options)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
         print(f"minillm {name}: {error}", file=sys.stderr)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stderr.close()
     return 1

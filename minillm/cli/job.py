@@ -58,13 +58,21 @@ class Job:
         steps, minutes = self.options.steps, self.options.minutes
         return step / steps if steps else min(1.0, self.seconds / (60 * minutes))
 
-    def work(self) -> int:
+    def work(self, told: list[int]) -> int:
+        """Train to the end, to a Ctrl-C, or until `told` to stop.  Returns the exit code."""
+        try:
+            return self._work(told)
+        finally:
+            with suppress(OSError):
+                Path(self.folder).rmdir()  # a folder that nothing was saved in is given back
+
+    def _work(self, told: list[int]) -> int:
         options, team = self.options, self.team
-        context, shape = self.config.context_length, optim.warmup_cosine(1000, warmup=20)
+        context, shape = self.config.context_length, optim.warmup_cosine(10_000, warmup=200)
         stream = batches(self.ids, batch_size=options.batch, context_length=context, seed=options.seed,
                          start=self.start)
         team.say(f"{self.n_parameters:,} parameters learn from {len(self.ids):,} tokens "
-                      f"({self.config.vocab_size:,} kinds); {len(self.validation):,} are kept for validation")
+                 f"({self.config.vocab_size:,} kinds); {len(self.validation):,} are kept for validation")
         name = self.saved["precision"] if self.saved else options.precision
         self.precision = measure_precision(name, self.model, stream[self.start], say=team.say)
         if self.saved:
@@ -72,11 +80,13 @@ class Job:
         bar = Progress(shown=team.first, done=self.fraction(self.start))
         marks = [i / options.evaluations for i in range(1, options.evaluations)]
         marks = [mark for mark in marks if mark > self.fraction(self.start)]
+        steps = train(self.model, stream, optimizer=self.optimizer, n_steps=options.steps, start=self.start,
+                      schedule=lambda step: shape(round(10_000 * self.fraction(step))), precision=self.precision,
+                      micro_batch=options.micro_batch, seed=options.seed, say=team.say)
         try:
-            for step in train(self.model, stream, optimizer=self.optimizer, n_steps=options.steps, start=self.start,
-                              schedule=lambda step: shape(1000 * self.fraction(step)), precision=self.precision,
-                              micro_batch=options.micro_batch, seed=options.seed, say=team.say):
-                self.done, self.seconds = step.step + 1, team.same(lambda took=step.seconds: self.seconds + took)
+            for step in steps:
+                self.done = step.step + 1
+                self.seconds, stop = team.same(lambda took=step.seconds: (self.seconds + took, bool(told)))
                 self.log.append(vars(step))
                 bar.show(step, self.fraction(self.done))
                 if marks and self.fraction(self.done) >= marks[0]:
@@ -85,14 +95,14 @@ class Job:
                     self.save()
                 if self.fraction(self.done) >= 1:
                     break
+                if stop:
+                    return self._stop()
         except KeyboardInterrupt:
-            return self.stop(bar)
-        except BaseException:
+            return self._stop()
+        finally:
             bar.close()
-            unreserve(self.folder)
-            raise
+        self.save()  # the look at the whole validation part takes a while
         loss = bar.note(self.evaluate(len(self.validation)))
-        bar.close()
         self.save()
         team.say(f"the whole validation part: {loss:.3f} nats per token, "
                  f"{loss / math.log(2) / self.bytes_per_token:.3f} bits per byte; saved. Now let it write:\n"
@@ -101,10 +111,8 @@ class Job:
             print(self.folder)
         return 0
 
-    def stop(self, bar) -> int:
-        bar.close()
+    def _stop(self) -> int:
         if self.done == self.start:
-            unreserve(self.folder)
             self.team.say("stopped before the first step; nothing is lost, and nothing was saved")
         else:
             self.save()
@@ -114,7 +122,7 @@ class Job:
 
     def evaluate(self, n_tokens: int) -> float:
         """Nats per token on (the beginning of) the validation part."""
-        ids = self.validation[:n_tokens].astype("int64")
+        ids = torch.from_numpy(self.validation[:n_tokens].astype("int64"))
         loss = evaluate(self.model, ids, context_length=self.config.context_length)
         self.log.append({"step": self.done - 1, "validation": loss, "tokens": len(ids)})
         return loss
@@ -145,9 +153,3 @@ def reserve(options: argparse.Namespace) -> Path:
                 raise ValueError(f"{folder} exists already; choose another --out, or go on with "
                                  f"--resume {folder}") from None
     raise ValueError(f"{wanted} and 998 more exist already; name another folder with --out")
-
-
-def unreserve(folder: str) -> None:
-    """Give back a folder that nothing was saved in."""
-    with suppress(OSError):
-        Path(folder).rmdir()

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import argparse
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 EXAMPLES = """\
 examples:
@@ -65,9 +67,19 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("name a text to learn from, say `minillm train shakespeare`; `minillm corpora` lists them")
     if options.steps is None and options.minutes is None:
         options.minutes = 2.0
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))  # a polite kill saves, too
-    with joined(options.device) as team:
-        return Job(options, saved, team).work()
+    with joined(options.device) as team, told_to_end() as told:
+        return Job(options, saved, team).work(told)
+
+
+@contextmanager
+def told_to_end() -> Iterator[list[int]]:
+    """A list that is filled when the system asks this program to end (SIGTERM), so that it can save first."""
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+    try:
+        yield told
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _go_on_with(saved: dict, given: argparse.Namespace) -> argparse.Namespace:
