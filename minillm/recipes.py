@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from jaxtyping import Int
-from torch import Tensor, nn
+from torch import nn
 
 from minillm.config import ModelConfig
-from minillm.data import Batch, Batches, Endless
+from minillm.data import Batch, Batches, Endless, Tokens
 from minillm.optim import muon, warmup_linear
 from minillm.training import Step, train
 
@@ -29,7 +28,7 @@ class Growing(Endless):
     `progress(step)` is the share of the run that lies behind, 0 to 1.  Li et al. 2022, arXiv:2108.06084.
     """
 
-    def __init__(self, tokens: Sequence[int] | Int[Tensor, "seq"], *, batch_size: int, context_length: int,
+    def __init__(self, tokens: Tokens, *, batch_size: int, context_length: int,
                  seed: int, progress: Callable[[int], float], start: int = 0):
         self.progress, self.step = progress, start
         self.stages = {share: Batches(tokens, batch_size=round(batch_size / share), seed=seed,
@@ -42,7 +41,7 @@ class Growing(Endless):
         return self.stages[share][step]
 
 
-def learn(model: nn.Module, tokens: Sequence[int] | Int[Tensor, "seq"], *, n_steps: int | None = None,
+def learn(model: nn.Module, tokens: Tokens, *, n_steps: int | None = None,
           seconds: float | None = None, batch_size: int = 8, lr: float = 0.02, adam_lr: float = 3e-3,
           precision: str = "auto", seed: int = 0, say: Callable[[str], None] = print) -> Iterator[Step]:
     """Train on a text for `n_steps`, or for so many `seconds` from now: Muon, a growing context, and a learning

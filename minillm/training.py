@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -95,7 +96,7 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, tokens: Sequence[int] | Int[Tensor, "seq"], *,
+def evaluate(model: nn.Module, tokens: Sequence[int] | Int[np.ndarray, "seq"] | Int[Tensor, "seq"], *,
              context_length: int | None = None, stride: int | None = None, precision: str = "fp32") -> float:
     """Mean surprise over a whole text, in nats per token: every token but the first is predicted once.
 

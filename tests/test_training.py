@@ -1,0 +1,264 @@
+"""That training learns, counts every target once, can be stopped anywhere, and is the same again."""
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+from itertools import islice
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from minillm.config import ModelConfig
+from minillm.model import Transformer
+from minillm.optim import adamw, muon, warmup_cosine
+from minillm.precision import Precision, choose_device, choose_precision
+from minillm.recipes import GROWTH, Growing, learn, small
+from minillm.training import evaluate, measure_precision, next_token_loss, train
+from tests.variants import name_of, variants
+
+TEXT = torch.randint(13, (420,), generator=torch.Generator().manual_seed(0))
+OPTIMIZERS = {"adamw": adamw, "muon": muon}
+
+
+def model(**choices) -> Transformer:
+    torch.manual_seed(1)
+    return Transformer(ModelConfig(vocab_size=13, d_model=16, n_layers=2, n_heads=2, context_length=8, **choices))
+
+
+def batches(n: int = 1000, rows: int = 6, start: int = 0, masked: float = 0.0):
+    for step in range(start, n):
+        g = torch.Generator().manual_seed(step)
+        places = torch.randint(len(TEXT) - 9, (rows, 1), generator=g)
+        window = TEXT[places + torch.arange(9)]
+        inputs, targets = window[:, :-1], window[:, 1:].clone()
+        targets[torch.rand(targets.shape, generator=g) < masked] = -100
+        yield inputs, targets
+
+
+def run(m: nn.Module, stream, optimizer=None, precision="fp32", **options) -> list:
+    return list(train(m, stream, optimizer=optimizer or adamw(m), precision=precision, **options))
+
+
+def weights(m: nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in m.parameters()])
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_it_learns_one_batch_by_heart(make):
+    m, batch = model(), next(batches(rows=4))
+    steps = run(m, iter(lambda: batch, None), make(m, lr=0.02), n_steps=200, schedule=warmup_cosine(200, warmup=5))
+    assert steps[0].loss == pytest.approx(math.log(13), rel=0.05)
+    assert steps[-1].loss < 0.3
+
+
+@pytest.mark.parametrize("config", variants(60), ids=name_of)
+@torch.no_grad()
+def test_before_training_every_token_is_as_likely_as_any_other(config):
+    torch.manual_seed(0)
+    tokens = torch.randint(config.vocab_size, (16, config.context_length + 1))
+    m = Transformer(config).eval()
+    loss = float(next_token_loss(m(tokens[:, :-1]), tokens[:, 1:]))
+    assert loss == pytest.approx(math.log(config.vocab_size), rel=0.05)
+
+
+def test_steps_report_what_happened():
+    m = model()
+    steps = run(m, batches(masked=0.3), n_steps=12, start=2, schedule=warmup_cosine(20, warmup=4))
+    assert [s.step for s in steps] == list(range(2, 12))
+    assert [s.lr for s in steps] == pytest.approx([1e-3 * warmup_cosine(20, warmup=4)(s) for s in range(2, 12)])
+    expected = [int((y != -100).sum()) for _, y in islice(batches(masked=0.3), 10)]
+    assert [s.tokens for s in steps] == expected
+    assert all(s.seconds > 0 and s.grad_norm > 0 for s in steps)
+
+
+def test_the_loss_is_the_mean_over_targets_that_count():
+    logits, targets = torch.randn(2, 5, 13), torch.randint(13, (2, 5))
+    targets[0, :3] = -100
+    by_hand = [-logits[b, t].log_softmax(-1)[targets[b, t]] for b in range(2) for t in range(5) if targets[b, t] >= 0]
+    torch.testing.assert_close(next_token_loss(logits, targets), torch.stack(by_hand).mean())
+    assert float(next_token_loss(logits, torch.full((2, 5), -100))) == 0.0
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2, 4, 6])
+def test_micro_batches_add_up_to_the_batch(micro_batch):
+    """Also where they hold different numbers of targets: a mean of means would be wrong."""
+    whole, parts = model(), model()
+    a = run(whole, batches(masked=0.6), torch.optim.SGD(whole.parameters(), 0.5), n_steps=8)
+    b = run(parts, batches(masked=0.6), torch.optim.SGD(parts.parameters(), 0.5), n_steps=8, micro_batch=micro_batch)
+    assert [s.loss for s in a] == pytest.approx([s.loss for s in b], abs=1e-5)
+    torch.testing.assert_close(weights(whole), weights(parts), atol=1e-5, rtol=1e-4)
+
+
+def test_clipping_bounds_the_step():
+    m = model()
+    before = weights(m)
+    (step,) = run(m, batches(), torch.optim.SGD(m.parameters(), 1.0), n_steps=1, clip=0.01)
+    assert step.grad_norm > 0.1
+    assert float((weights(m) - before).norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_another():
+    models = [model(dropout=0.3) for _ in range(3)]
+    for m, seed in zip(models, (4, 4, 5), strict=True):
+        torch.rand(3)  # what others draw must not matter
+        run(m, batches(), n_steps=5, seed=seed)
+    a, b, c = map(weights, models)
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_training_leaves_the_callers_randomness_alone():
+    state = torch.get_rng_state()
+    m = model(dropout=0.3)
+    state = torch.get_rng_state()
+    run(m, batches(), n_steps=3)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_two_runs_side_by_side_are_two_runs_one_after_the_other():
+    together, alone = [model(dropout=0.3) for _ in range(2)], [model(dropout=0.3) for _ in range(2)]
+    for _ in zip(*(train(m, batches(7), optimizer=adamw(m), precision="fp32", say=str) for m in together), strict=True):
+        pass
+    for m in alone:
+        run(m, batches(7))
+    assert torch.equal(weights(together[0]), weights(alone[0]))
+    assert torch.equal(weights(together[1]), weights(alone[1]))
+
+
+def test_ctrl_c_waits_for_the_step_and_loses_nothing():
+    m, reference = model(), model()
+
+    def loss(logits, targets):  # the signal comes in the middle of the third step's forward pass
+        calls.append(1)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return next_token_loss(logits, targets)
+
+    calls, seen = [], []
+    with pytest.raises(KeyboardInterrupt):
+        for step in train(m, batches(), optimizer=adamw(m), precision="fp32", loss=loss):
+            seen.append(step.step)
+    assert seen == [0, 1, 2]
+    run(reference, batches(), n_steps=3)
+    assert torch.equal(weights(m), weights(reference))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_it_trains_in_a_thread():
+    m = model()
+    thread = threading.Thread(target=run, args=(m, batches()), kwargs={"n_steps": 2})
+    before = weights(m)
+    thread.start()
+    thread.join()
+    assert not torch.equal(before, weights(m))
+
+
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
+    m = model()
+    before = weights(m)
+    with pytest.raises(FloatingPointError, match="step 0.*Lower the learning rate"):
+        run(m, batches(), loss=lambda logits, targets: next_token_loss(logits, targets) * torch.inf)
+    assert torch.equal(before, weights(m))
+
+
+def test_any_module_can_be_trained_with_any_loss():
+    m = nn.Sequential(nn.Embedding(13, 8), nn.Linear(8, 13))
+    smooth = [s.loss for s in run(m, batches(), torch.optim.Adam(m.parameters(), 0.01), n_steps=60,
+                                  loss=lambda logits, y: F.cross_entropy(logits.flatten(0, 1), y.flatten(),
+                                                                         label_smoothing=0.1))]
+    assert smooth[-1] < smooth[0]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("n, stride", [(400, None), (401, None), (30, None), (9, None), (5, None), (100, 3), (57, 8)])
+def test_evaluation_predicts_every_token_once(n, stride):
+    m, text = model(), TEXT[:n]
+    context, stride = 8, stride or 8
+    losses = []
+    for t in range(1, n):  # the window that first reaches t, as the docstring says
+        end = min(context, n - 1) if t <= context else min(context + -(-(t - context) // stride) * stride, n - 1)
+        window = text[max(0, end - context):end + 1][None]
+        at = t - max(0, end - context) - 1
+        losses.append(F.cross_entropy(m(window[:, :-1])[0, at], text[t]).double())
+    assert evaluate(m, text, stride=stride if stride < context else None) == pytest.approx(
+        float(torch.stack(losses).mean()), abs=1e-6)
+
+
+def test_evaluation_is_the_same_again_and_without_dropout():
+    m = model(dropout=0.5).train()
+    first = evaluate(m, TEXT)
+    assert m.training and first == evaluate(m, TEXT.tolist()) == evaluate(m.eval(), TEXT.numpy())
+
+
+def test_a_text_of_one_token_cannot_be_evaluated():
+    with pytest.raises(ValueError, match="tokens=1 "):
+        evaluate(model(), [3])
+
+
+def test_precisions_agree_roughly_and_restore_the_callers_settings():
+    losses = {}
+    for name in ("fp32", "medium", "bf16"):
+        m = model()
+        losses[name] = run(m, batches(), n_steps=20, precision=name)[-1].loss
+        assert torch.get_float32_matmul_precision() == "highest" and not torch.is_autocast_enabled("cpu")
+        assert next(m.parameters()).dtype == torch.float32
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], abs=0.02) == losses["medium"]
+
+
+def test_auto_takes_the_fastest_says_so_and_learns_nothing(monkeypatch):
+    monkeypatch.setattr("minillm.precision.has_bf16", lambda device: True)
+    seconds, said = {"fp32": 0.03, "medium": 0.02, "bf16": 0.004}, []
+    chosen = choose_precision("auto", torch.device("cpu"), lambda p: time.sleep(seconds[p.name]), say=said.append)
+    assert chosen.name == "bf16" and len(said) == 1 and all(name in said[0] for name in seconds)
+    seconds["bf16"] = seconds["medium"] = 0.0295  # not worth the rounding
+    assert choose_precision("auto", torch.device("cpu"), lambda p: time.sleep(seconds[p.name]), say=str).name == "fp32"
+    m = model(dropout=0.3)
+    before = weights(m)
+    measure_precision("auto", m, next(batches()), say=said.append)
+    assert torch.equal(before, weights(m)) and all(p.grad is None for p in m.parameters())
+
+
+def test_a_processor_without_bf16_computes_in_fp32(monkeypatch):
+    monkeypatch.setattr("minillm.precision.has_bf16", lambda device: False)
+    assert choose_precision("auto", torch.device("cpu"), lambda p: None, say=str).name == "fp32"
+
+
+def test_unknown_precisions_and_absent_devices_are_refused(monkeypatch):
+    with pytest.raises(ValueError, match="'fp8'.*bf16"):
+        Precision("fp8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device().type == "cpu"
+    with pytest.raises(ValueError, match="no CUDA device"):
+        choose_device("cuda")
+
+
+def test_the_context_grows_and_the_tokens_of_a_step_stay():
+    stream = Growing(TEXT, batch_size=2, context_length=8, seed=0, progress=lambda step: step / 20)
+    shapes = [next(stream)[0].shape for _ in range(20)]
+    assert {rows * seq for rows, seq in shapes} == {16}
+    contexts = [seq for _, seq in shapes]
+    assert contexts == sorted(contexts) and set(contexts) == {2, 4, 8} == {8 * share for _, share in GROWTH}
+
+
+def test_the_recipe_is_repeatable_in_steps_and_punctual_in_seconds():
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        m = Transformer(ModelConfig(vocab_size=13, d_model=16, n_layers=1, n_heads=2, context_length=8))
+        runs.append([s.loss for s in learn(m, TEXT, n_steps=30, precision="fp32")])
+    assert runs[0] == runs[1] and len(runs[0]) == 30 and runs[0][-1] < runs[0][0]
+    began = time.perf_counter()
+    steps = list(learn(m, TEXT, seconds=0.5, precision="fp32"))
+    assert steps and steps[-1].lr < steps[len(steps) // 2].lr
+    assert 0.5 <= time.perf_counter() - began < 5
+    with pytest.raises(ValueError, match="give one of them"):
+        next(learn(m, TEXT))
+
+
+def test_the_recipes_model_is_small():
+    assert sum(p.numel() for p in Transformer(small(65)).parameters()) < 900_000
