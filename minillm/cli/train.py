@@ -67,19 +67,29 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError("name a text to learn from, say `minillm train shakespeare`; `minillm corpora` lists them")
     if options.steps is None and options.minutes is None:
         options.minutes = 2.0
-    with joined(options.device) as team, told_to_end() as told:
-        return Job(options, saved, team).work(told)
+    with joined(options.device) as team:
+        job = Job(options, saved, team)
+        with told_to_end() as told:
+            return job.work(told)
 
 
 @contextmanager
 def told_to_end() -> Iterator[list[int]]:
-    """A list that is filled when the system asks this program to end (SIGTERM), so that it can save first."""
+    """A list that fills when the reader (Ctrl-C) or the system (SIGTERM) asks this program to end: between two steps
+    it then saves, so that what is saved is whole.  A second Ctrl-C is obeyed at once."""
     told: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+
+    def note(number, frame):
+        told.append(number)
+        if told.count(signal.SIGINT) > 1:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield told
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _go_on_with(saved: dict, given: argparse.Namespace) -> argparse.Namespace:
