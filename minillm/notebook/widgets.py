@@ -120,8 +120,7 @@ class Live:
             self.parts = list(drawn) if isinstance(drawn, (list, tuple)) else [drawn]
             for view, part in zip(self._views, self.parts, strict=bool(self._views)):
                 _fill(view, part)
-            if self._views:
-                self._words.value = _spoken(" ".join(part.alt for part in self.parts))
+            self._words.value = _spoken(" ".join(part.alt for part in self.parts))
         return self.parts
 
     def close(self) -> None:

@@ -1,0 +1,172 @@
+"""Widgets in JupyterLab, in a real browser: first touch, every kind of control, a cell run again, a page reloaded."""
+import time
+
+import nbformat
+import pytest
+from lab import CHROMIUM, PATIENCE, Lab
+
+from minillm.notebook.stored import refresh
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on the PATH")]
+
+DIAL = '''
+import torch
+from minillm.notebook import Clock, Live, axes, card, choice, chip, flow, picture, slider, text, toggle
+
+def dial():
+    figure = picture(640, 240, title="How sharp is the softmax?")
+    bars = axes(figure, xlabel="token", ylabel="probability").bar(range(4), [1.0] * 4)
+    def draw(temperature, masked, shape, words):
+        scores = torch.tensor([1.0, 2.0, 3.0, 4.0 - 3 * masked])
+        if words == "break":
+            raise RuntimeError("broken on purpose")
+        shown = (scores / temperature).softmax(-1) if shape == "softmax" else scores / 10
+        for bar, height in zip(bars, shown.tolist()):
+            bar.set_height(height)
+        return [figure.describe(f"The highest bar is {shown.max():.2f}."), card(flow(map(chip, words.split())), words)]
+    controls = {"temperature": slider("temperature", [0.5, 1, 2, 4], 1), "masked": toggle("masked"),
+                "shape": choice("shape", ["softmax", "raw"]), "words": text("words", "one مرحبا", rows=2)}
+    return Live("dial", controls, draw, rows=[["temperature", "masked", "shape"], ["words"]],
+                rules=lambda temperature, masked, shape, words:
+                    {"temperature": "raw scores have none"} if shape == "raw" else {})
+'''
+TRAINER = '''
+import time
+def trainer():
+    figure = picture(640, 240, title="Does it fall?")
+    ax = axes(figure, xlabel="step", ylabel="loss")
+    line, = ax.plot([], [])
+    def start(rate):
+        loss = 10.0
+        while True:
+            time.sleep(0.005)
+            loss *= 1 - rate
+            yield loss
+    def draw(history, rate):
+        line.set_data(range(len(history)), history)
+        ax.axis((0, len(history) + 1, 0, 10))
+        return figure.describe(f"{len(history)} steps.")
+    return Clock("trainer", {"rate": slider("rate", [0.01, 0.02, 0.05])}, start, draw)
+'''
+DIAL_CELL, TRAINER_CELL = 3, 5
+OPEN = ("import ipywidgets; registry = getattr(ipywidgets.widgets.widget, '_instances', None); "
+        "print(len(ipywidgets.Widget.widgets if registry is None else registry))")
+STEPS = "from minillm.notebook.widgets import shown; print(len(shown()['trainer'].history))"
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with Lab() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A small notebook, run and stored as all are."""
+    v4 = nbformat.v4
+    cells = [v4.new_markdown_cell("# Widgets"), v4.new_code_cell("", metadata={"tags": ["setup"]}),
+             *map(v4.new_code_cell, (DIAL, "dial()", TRAINER, "trainer()"))]
+    path = tmp_path_factory.mktemp("stored") / "widgets.ipynb"
+    nbformat.write(v4.new_notebook(cells=cells), path)
+    refresh(path)
+    return path
+
+
+@pytest.fixture
+def page(lab, stored):
+    with lab.open(stored) as opened:
+        yield opened
+
+
+def picture(page, index):
+    """(how many pictures the cell shows, the words for a screen reader beside the live one)"""
+    cell = page.cell(index)
+    pictures = [each for each in cell.locator(".jp-OutputArea img").all() if each.is_visible()]
+    words = cell.locator("[role=status]")
+    return len(pictures), words.first.inner_text() if words.count() else ""
+
+
+def until(page, holds, seconds=20):
+    """Wait for what follows a moment after the picture has changed."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"did not come about within {seconds} s"
+        page.page.wait_for_timeout(50)
+
+
+def test_before_anything_runs_the_stored_picture_and_words_are_shown(page):
+    assert picture(page, DIAL_CELL)[0] == 1
+    text = page.cell(DIAL_CELL).inner_text()
+    assert "controls of “dial”" in text and "Error displaying widget" not in text and "Loading widget" not in text
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_control_changes_the_picture_and_one_picture_stays(lab, stored, dark, tmp_path):
+    with lab.open(stored, dark=dark) as page:
+        page.run_all()
+        assert picture(page, DIAL_CELL) == (1, "")
+        for label, words in (("temperature", "0.46"), ("masked", "0.43"), ("words", ""), ("shape", "0.30")):
+            kind, control = page.control(DIAL_CELL, label)
+            took = page.timed(DIAL_CELL, kind, control)
+            print(f"{label}: {took and round(took)} ms")
+            assert took is not None, f"{label} changed nothing"
+            until(page, lambda words=words: picture(page, DIAL_CELL)[0] == 1 and words in picture(page, DIAL_CELL)[1])
+        assert "temperature is off: raw scores have none" in page.cell(DIAL_CELL).inner_text()
+        assert "temperature" not in [label for _, label, _ in page.controls(DIAL_CELL)]
+        page.shot(tmp_path / "dial.png", DIAL_CELL)
+
+
+def test_typed_text_of_any_script_is_shown_and_an_error_is_told(page):
+    page.run_all()
+    kind, box = page.control(DIAL_CELL, "words")
+    page.timed(DIAL_CELL, kind, box, "שלום 世界 नमस्ते")
+    page.cell(DIAL_CELL).get_by_text("नमस्ते", exact=True).wait_for(timeout=PATIENCE)
+    page.touch(kind, box, "break")
+    page.cell(DIAL_CELL).get_by_text("broken on purpose").first.wait_for(timeout=PATIENCE)
+    page.touch(kind, box, "well again")
+    page.cell(DIAL_CELL).get_by_text("again", exact=True).wait_for(timeout=PATIENCE)
+    assert "broken on purpose" not in page.cell(DIAL_CELL).inner_text()
+
+
+def test_a_cell_run_again_starts_anew_and_leaves_nothing_behind(page):
+    page.run_all()
+    fresh = int(page.evaluate(OPEN))
+    for _ in range(2):
+        kind, control = page.control(DIAL_CELL, "temperature")
+        assert page.timed(DIAL_CELL, kind, control) is not None
+        page.run_cell(DIAL_CELL)
+        until(page, lambda: picture(page, DIAL_CELL) == (1, ""))
+        assert int(page.evaluate(OPEN)) == fresh
+
+
+def test_a_reloaded_page_still_answers(page, lab, stored):
+    page.run_all()
+    kind, control = page.control(DIAL_CELL, "temperature")
+    page.timed(DIAL_CELL, kind, control)
+    page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    lab.visit(page, stored.name)
+    page.cell(DIAL_CELL).locator(".widget-slider").wait_for(timeout=PATIENCE)
+    kind, control = page.control(DIAL_CELL, "temperature")
+    assert page.timed(DIAL_CELL, kind, control) is not None
+
+
+def test_play_trains_until_paused_and_a_cell_run_again_stops_it(page):
+    page.run_all()
+    kind, play = page.control(TRAINER_CELL, "play")
+    assert int(page.evaluate(STEPS)) == 20
+    page.timed(TRAINER_CELL, kind, play)
+    page.page.wait_for_timeout(2000)
+    page.touch(*page.control(TRAINER_CELL, "play"))
+    page.page.wait_for_timeout(1000)
+    paused = int(page.evaluate(STEPS))
+    page.page.wait_for_timeout(1000)
+    assert int(page.evaluate(STEPS)) == paused > 40
+    page.touch(*page.control(TRAINER_CELL, "play"))
+    page.page.wait_for_timeout(500)
+    page.run_cell(TRAINER_CELL)
+    page.page.wait_for_timeout(1000)
+    assert int(page.evaluate(STEPS)) == 20, "the old run trains on in the new one's place"
+    for label, steps in (("one step", 21), ("run 100 steps", 121), ("reset", 0)):
+        kind, button = page.control(TRAINER_CELL, label)
+        assert page.timed(TRAINER_CELL, kind, button) is not None
+        until(page, lambda steps=steps: int(page.evaluate(STEPS)) == steps)
