@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from minillm.training import Step, evaluate, train
 
 BATCH, CONTEXT, WARMUP = 16, 64, 20
 SAMPLE = 80          # characters that a model writes when it is asked how far it has come
-HELD_OUT = 4096      # ids of the validation part that are looked at while it trains
+HELD_OUT = 2048      # ids of the validation part that are looked at while it trains
 OWN = "minillm's own"
 
 PUBLISHED = ("gpt2", "llama-7b", "llama-3-8b", "mistral-7b", "qwen3-0.6b", "gemma-2-2b", "olmo-2-1b", "pythia-70m",
@@ -44,8 +45,8 @@ class Material:
     """A text made ready: split first, then turned into ids."""
     corpus: Corpus
     tokenizer: CharTokenizer
-    ids: Any
-    validation: Any
+    ids: np.ndarray
+    validation: Tensor
 
 
 def prepare(corpus: Corpus) -> Material:
@@ -57,7 +58,7 @@ def prepare(corpus: Corpus) -> Material:
     if len(ids) <= CONTEXT or len(validation) < 2:
         raise ValueError(f"{corpus.name!r} has {corpus.characters} characters; this page learns from windows of "
                          f"{CONTEXT}, so it needs at least {2 * CONTEXT}: choose a longer text")
-    return Material(corpus, tokenizer, ids, validation[:HELD_OUT])
+    return Material(corpus, tokenizer, ids, torch.as_tensor(validation[:HELD_OUT].astype("int64")))
 
 
 @lru_cache(maxsize=4)
@@ -77,8 +78,9 @@ class Moment:
 class Run:
     """A model while it learns: `steps()` moves it on; everything else may be looked at in between."""
 
-    def __init__(self, material: Material, config: ModelConfig, *, lr: float = 3e-3, n_steps: int = 500, seed: int = 0):
-        self.material, self.lr, self.n_steps, self.seed = material, lr, n_steps, seed
+    def __init__(self, material: Material, config: ModelConfig, *, lr: float = 3e-3, n_steps: int = 500, seed: int = 0,
+                 writes: bool = True):
+        self.material, self.lr, self.n_steps, self.seed, self.writes = material, lr, n_steps, seed, writes
         with torch.random.fork_rng([]):
             torch.manual_seed(seed)
             self.model = Transformer(config)
@@ -95,8 +97,9 @@ class Run:
         for step in train(self.model, self.stream, optimizer=self.optimizer, schedule=self.schedule,
                           n_steps=self.n_steps, precision="fp32", seed=self.seed):
             self.done = step.step + 1
-            if self.done in (1, 10, 20) or self.done % 50 == 0:
-                yield Moment(step, evaluate(self.model, self.material.validation, context_length=CONTEXT), self.write())
+            if self.done in (10, 20) or self.done % 50 == 0:
+                held_out = evaluate(self.model, self.material.validation, context_length=CONTEXT)
+                yield Moment(step, held_out, self.write() if self.writes else None)
             else:
                 yield Moment(step)
 

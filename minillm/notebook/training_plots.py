@@ -21,7 +21,7 @@ class Curve:
     validation: list[tuple[int, float]] = field(default_factory=list)   # (steps done, nats per token)
 
 
-def smooth(values: Sequence[float], most: float = 0.9) -> np.ndarray:
+def smooth(values: Sequence[float] | np.ndarray, most: float = 0.9) -> np.ndarray:
     """A running mean that forgets: the noise of single batches goes, the trend stays.
 
     Unbiased from the start; it remembers the longer, the longer the run: a short one would only lag.

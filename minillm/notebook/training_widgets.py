@@ -1,4 +1,4 @@
-"""Train a small model on the page: race it, read one batch with it, see where it looks, let it write."""
+"""Train a small model on the page and race it; walk down a valley; turn the dials of a schedule."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ import torch
 
 from minillm import corpora
 from minillm.corpora import Corpus
-from minillm.inspection import capture
 from minillm.notebook import experiment, markup
-from minillm.notebook.clock import Clock, one_thread
+from minillm.notebook.clock import Clock
 from minillm.notebook.experiment import CHANGES, OWN, Material, Moment, Run, configure, rival_of, uploaded
-from minillm.notebook.plots import COLOURS, EDGE, INK, MUTED
-from minillm.notebook.training_plots import Attention, Board, Curve, Finder, Valley, schedule_curve
-from minillm.notebook.widgets import Live, button, choice, slider, text
+from minillm.notebook.model_widgets import attention_map, batch_microscope, writer
+from minillm.notebook.plots import EDGE, MUTED
+from minillm.notebook.training_plots import Board, Curve, Finder, Valley, schedule_curve
+from minillm.notebook.widgets import Live, choice, slider
 from minillm.optim import adamw, constant, warmup_cosine, warmup_linear, warmup_stable_decay
 from minillm.training import train
 
@@ -33,7 +33,7 @@ class TrainingLab(Clock):
     `lab.writer()` look at `lab.run` as it is at that moment.
     """
 
-    def __init__(self, corpus: Corpus):
+    def __init__(self, corpus: Corpus, *, against: str = "learning rate ÷ 10", first: int = 20):
         self.material: Material = experiment.prepare(corpus)
         self._first_text = corpus.name
         self.run: Run | None = None
@@ -56,9 +56,9 @@ class TrainingLab(Clock):
             "n_steps": slider("steps", [100, 200, 500, 1000, 2000, 5000], 500),
             "seed": slider("seed", [0, 1, 2, 3, 4], 0),
             "against": choice("race against", {NOBODY: NOBODY} | {f"the same with {name}": name for name in CHANGES},
-                              "learning rate ÷ 10"),
+                              against),
         }
-        super().__init__("training lab", controls, self._train, self._show, first=20, run=100,
+        super().__init__("training lab", controls, self._train, self._show, first=first, run=100,
                          rows=[["text", "upload"], ["preset", "size"], ["norm", "position", "mlp", "attention"],
                                ["lr", "n_steps", "seed"], ["against"]])
 
@@ -66,15 +66,15 @@ class TrainingLab(Clock):
 
     def batch(self) -> Live:
         """One window of the next batch, token by token, before and after the step."""
-        return batch_microscope(self)
+        return batch_microscope(self.current)
 
     def attention(self) -> Live:
         """Where one head of one layer looks."""
-        return attention_map(self)
+        return attention_map(self.current)
 
     def writer(self) -> Live:
         """Text from a prompt."""
-        return writer(self)
+        return writer(self.current)
 
     def current(self) -> Run:
         """The model in training; where no step was made yet, the first ones are."""
@@ -90,7 +90,7 @@ class TrainingLab(Clock):
         config = configure(preset, size, self.material.tokenizer.vocab_size, **fields)
         other = None if against == NOBODY else rival_of(config, lr, against)
         self.run = Run(self.material, config, lr=lr, n_steps=n_steps, seed=seed)
-        self.rival = other and Run(self.material, other[0], lr=other[1], n_steps=n_steps, seed=seed)
+        self.rival = other and Run(self.material, other[0], lr=other[1], n_steps=n_steps, seed=seed, writes=False)
         return zip(*(run.steps() for run in (self.run, self.rival) if run), strict=True)
 
     def _prepare(self, name: str, upload: Any) -> Material:
@@ -124,7 +124,7 @@ class TrainingLab(Clock):
             late = steps[self._first:][-20:]  # the first steps made the stored picture, and their speed is nobody's
             speed = round(sum(s.tokens for s in late) / sum(s.seconds for s in late), -2) if late else None
             rows.append([curve.label, run.n_parameters, f"{len(steps)} of {run.n_steps}", f"{curve.loss[-1]:.2f}",
-                         f"{curve.validation[-1][1]:.2f}", f"{steps[-1].grad_norm:.1f}",
+                         f"{curve.validation[-1][1]:.2f}" if curve.validation else "–", f"{steps[-1].grad_norm:.1f}",
                          f"{speed:,.0f}" if speed else "–"])
         table = markup.table(["", "parameters", "step", "loss of the last batch", "held-out loss", "gradient norm",
                               "tokens/s"], rows)
@@ -132,22 +132,25 @@ class TrainingLab(Clock):
         samples = [(moments[0].step.step + 1, moments[0].sample) for moments in self.history
                    if moments[0].sample is not None]
         side = "rtl" if corpus.right_to_left else "ltr"
-        written = "".join(
-            f'<div style="display:flex;gap:10px;border-top:1px solid {EDGE};padding:3px 0">'
-            f'<div style="color:{MUTED};width:105px;flex:none">after {done} step{"s" if done > 1 else ""}</div>'
-            f'<div dir="{side}" style="white-space:pre-wrap;flex:1;overflow-wrap:anywhere">{escape(sample.strip())}'
-            "</div></div>"
-            for done, sample in [*samples[:1], *samples[1:][-3:]])
+        written = "".join(_written(done, sample, side) for done, sample in [*samples[:1], *samples[1:][-3:]])
         head = (f"<b>{escape(corpus.title or corpus.name)}</b>: {corpus.characters:,} characters, "
                 f"{self.material.tokenizer.vocab_size:,} different ones")
+        written = written or f'<div style="color:{MUTED}">nothing yet; ask again after 10 steps</div>'
         return markup.card(f"{head}{table}<b>What it writes</b>, from nothing, as it learns{written}",
                            f"Learning {corpus.title or corpus.name}. Step {rows[0][2]}, loss {rows[0][3]}, held-out "
-                           f"loss {rows[0][4]}. After {samples[-1][0]} steps it writes: {samples[-1][1]}")
+                           f"loss {rows[0][4]}. It writes: {samples[-1][1] if samples else 'nothing yet'}")
 
 
-def training_lab(corpus: Corpus) -> TrainingLab:
-    """Train on a text of one's choice, with a rival."""
-    return TrainingLab(corpus)
+def _written(done: int, sample: str, side: str) -> str:
+    """A sample beside the number of steps after which it was written."""
+    row, text_style = f"display:flex;gap:10px;border-top:1px solid {EDGE};padding:3px 0", "flex:1;white-space:pre-wrap"
+    return (f'<div style="{row}"><div style="color:{MUTED};width:105px;flex:none">after {done} steps</div>'
+            f'<div dir="{side}" style="{text_style};overflow-wrap:anywhere">{escape(sample.strip())}</div></div>')
+
+
+def training_lab(corpus: Corpus, *, against: str = "learning rate ÷ 10", first: int = 20) -> TrainingLab:
+    """Train on a text of one's choice, with a rival (`CHANGES` lists them; NOBODY for none)."""
+    return TrainingLab(corpus, against=against, first=first)
 
 
 def _texts(first: Corpus) -> list[str]:
@@ -167,152 +170,6 @@ def _curve(label: str, moments: list[Moment]) -> Curve:
     return Curve(label, [m.step.loss for m in moments], [m.step.lr for m in moments],
                  [m.step.grad_norm for m in moments],
                  [(m.step.step + 1, m.validation) for m in moments if m.validation is not None])
-
-
-# -- one element of one batch ----------------------------------------------------------------------------------------
-
-def batch_microscope(lab: TrainingLab) -> Live:
-    """What the model expects at each place of a window, and what one step on its batch changes."""
-    looked: dict[str, Any] = {}
-
-    def look() -> dict[str, Any]:
-        run = lab.current()
-        if looked.get("at") != (id(run), run.done):
-            inputs, targets = run.next_batch()
-            with one_thread():
-                models = run.model, run.after_one_step()
-                with torch.no_grad():
-                    before, after = (model.eval()(inputs).float().softmax(-1) for model in models)
-            run.model.train()
-            looked.update(at=(id(run), run.done), inputs=inputs, targets=targets, before=before, after=after)
-        return looked
-
-    def draw(row: int, place: int, show: str) -> markup.Markup:
-        seen = look()
-        tokenizer, rtl = lab.run.material.tokenizer, lab.run.material.corpus.right_to_left
-        inputs, targets = seen["inputs"][row], seen["targets"][row]
-        shown = seen[show][row]
-        p_target = shown.gather(-1, targets[:, None])[:, 0]
-        pieces = [_visible(piece) for piece in tokenizer.pieces(targets.tolist())]
-        chips = [_target_chip(piece, float(p), chosen=i == place) for i, (piece, p) in
-                 enumerate(zip(pieces, p_target, strict=True))]
-        window = (f'<div style="white-space:nowrap;color:{MUTED}">first read: '
-                  f"<b>{escape(_visible(tokenizer.pieces([int(inputs[0])])[0]))}</b>; then, on "
-                  f"{_scale()}, what really came</div>{markup.flow(chips, rtl=rtl)}")
-        two = [seen[when][row, place] for when in ("before", "after")]
-        target = int(targets[place])
-        ranks = [1 + int((p > p[target]).sum()) for p in two]
-        best = two[0].topk(min(8, len(two[0]))).indices.tolist()
-        rows = [_alternative(_visible(tokenizer.pieces([token])[0]), [float(p[token]) for p in two], token == target)
-                for token in [*best, *([] if target in best else [target])]]
-        read = tokenizer.decode(inputs[max(0, place - 20):place + 1].tolist())
-        words = (f"Position {place} of window {row}: what came has rank {ranks[0]} and probability "
-                 f"{float(two[0][target]):.0%}; after one step on this batch rank {ranks[1]} and "
-                 f"{float(two[1][target]):.0%}.")
-        bars = (f'<div style="display:grid;grid-template-columns:max-content 1fr 1fr;gap:3px 10px;max-width:640px">'
-                f'<b>next?</b><b>before the step</b><b>after it</b>{"".join(rows)}</div>')
-        story = (f'<div>Having read <bdi style="background:{EDGE};padding:0 4px">…{escape(_visible(read))}</bdi>, '
-                 f'it must guess. {words}</div>')
-        return markup.card(f'{window}<hr style="border:none;border-top:1px solid {EDGE}">{story}{bars}', words)
-
-    controls = {"row": slider("window of the batch", range(experiment.BATCH)),
-                "place": slider("position", range(experiment.CONTEXT), 20),
-                "show": choice("colours", {"before the step": "before", "after the step": "after"}),
-                "refresh": button("look again", "take the model as it is now")}
-    return Live("one batch", controls, draw, rows=[["row", "place"], ["show", "refresh"]], repeatable=False)
-
-
-def _visible(piece: str) -> str:
-    return piece.replace("\n", "⏎").replace("\t", "⇥").replace(" ", "␣")
-
-
-def _shade(p: float) -> str:
-    """From the card's own colour (expected) to orange (a surprise)."""
-    amount = min(1.0, -np.log(max(p, 1e-9)) / 6)
-    ends = (np.array([250, 249, 245]), np.array([240, 150, 100]))
-    return "#" + "".join(f"{int(round(v)):02x}" for v in ends[0] + amount * (ends[1] - ends[0]))
-
-
-def _scale() -> str:
-    """The legend of the shades."""
-    return " ".join(f'<span style="background:{_shade(p)};color:{INK};padding:0 5px;border-radius:3px">{name}</span>'
-                    for p, name in ((1.0, "expected"), (0.2, "1 in 5"), (0.0025, "1 in 400")))
-
-
-def _target_chip(piece: str, p: float, *, chosen: bool) -> str:
-    chip = markup.chip(piece, colour=_shade(p), hint=f"probability {p:.0%}")
-    return f'<span style="outline:2px solid {COLOURS["target"]};border-radius:4px">{chip}</span>' if chosen else chip
-
-
-def _alternative(piece: str, p: list[float], is_target: bool) -> str:
-    """One candidate: its piece, and two bars."""
-    colour = COLOURS["target"] if is_target else COLOURS["prediction"]
-    came = ' <span style="font-size:11px">(came)</span>' if is_target else ""
-    bars = "".join(f'<div><span style="display:inline-block;background:{colour};height:11px;'
-                   f'width:{max(1, round(78 * x))}%"></span> <small>{x:.0%}</small></div>' for x in p)
-    return f'<div style="color:{INK}"><b><bdi>{escape(piece)}</bdi></b>{came}</div>{bars}'
-
-
-# -- attention -------------------------------------------------------------------------------------------------------
-
-def attention_map(lab: TrainingLab) -> Live:
-    """The pattern of one head on one window, and the text under the gaze of one position."""
-    figure = Attention()
-
-    def draw(layer: int, head: int, row: int, query: int) -> list:
-        run = lab.current()
-        inputs = run.next_batch()[0][row:row + 1]
-        config = run.model.config
-        layer, head = min(layer, config.n_layers), min(head, config.n_heads)
-        name = f"blocks.{layer - 1}.attention.pattern"
-        with one_thread(), torch.no_grad(), capture(run.model.eval(), name) as seen:
-            run.model(inputs)
-        run.model.train()
-        pattern = seen[name][0, head - 1].float().numpy()
-        drawn = figure.draw(pattern, query, layer=layer, head=head)
-        tokenizer, rtl = run.material.tokenizer, run.material.corpus.right_to_left
-        looks = pattern[query] / pattern[query].max()
-        chips = [_gaze_chip(_visible(piece), float(look), float(p), chosen=i == query) for i, (piece, look, p) in
-                 enumerate(zip(tokenizer.pieces(inputs[0].tolist()), looks, pattern[query], strict=True))]
-        head_line = (f"Layer {layer} of {config.n_layers}, head {head} of {config.n_heads}. The outlined position "
-                     f"looks back at the blue ones; what comes after it, it cannot see.")
-        return [drawn, markup.card(f"<div>{head_line}</div>{markup.flow(chips, rtl=rtl)}", head_line)]
-
-    controls = {"layer": slider("layer", range(1, 5)), "head": slider("head", range(1, 5)),
-                "row": slider("window of the batch", range(experiment.BATCH)),
-                "query": slider("position that looks", range(experiment.CONTEXT), 40),
-                "refresh": button("look again", "take the model as it is now")}
-    return Live("attention", controls, draw, rows=[["layer", "head"], ["row", "query"], ["refresh"]], repeatable=False)
-
-
-def _gaze_chip(piece: str, look: float, p: float, *, chosen: bool) -> str:
-    ends = (np.array([250, 249, 245]), np.array([120, 180, 220]))
-    colour = "#" + "".join(f"{int(round(v)):02x}" for v in ends[0] + look * (ends[1] - ends[0]))
-    chip = markup.chip(piece, colour=colour, hint=f"attention {p:.0%}")
-    return f'<span style="outline:2px solid {COLOURS["query"]};border-radius:4px">{chip}</span>' if chosen else chip
-
-
-# -- writing ---------------------------------------------------------------------------------------------------------
-
-def writer(lab: TrainingLab) -> Live:
-    """What the model in training goes on with after a prompt."""
-    def draw(prompt: str, temperature: float, top_k: int, n_tokens: int, seed: int) -> markup.Markup:
-        run = lab.current()
-        with one_thread():
-            written = run.write(prompt, n_tokens=n_tokens, temperature=temperature, top_k=top_k or None,
-                                seed=seed)
-        side = "rtl" if run.material.corpus.right_to_left else "ltr"
-        style = "white-space:pre-wrap;overflow-wrap:anywhere"
-        return markup.card(f'<div dir="{side}" style="{style}"><b>{escape(prompt)}</b>{escape(written)}</div>',
-                           f"After {prompt!r} the model writes: {written}")
-
-    controls = {"prompt": text("prompt", ""),
-                "temperature": slider("temperature", [0.0, 0.2, 0.5, 0.8, 1.0, 1.3, 2.0], 0.8),
-                "top_k": slider("top-k", [1, 2, 5, 10, 20, 0], 0, show=lambda k: str(k or "all")),
-                "n_tokens": slider("characters", [50, 100, 200, 400], 200), "seed": slider("seed", range(10)),
-                "refresh": button("write again", "take the model as it is now")}
-    return Live("writer", controls, draw, repeatable=False,
-                rows=[["prompt"], ["temperature", "top_k"], ["n_tokens", "seed"], ["refresh"]])
 
 
 # -- dials -----------------------------------------------------------------------------------------------------------
