@@ -16,11 +16,15 @@ from minillm.notebook.diagrams import MLPS, NORMS, ORDERS, block_diagram
 from minillm.notebook.explain import equations, source
 from minillm.notebook.markup import Markup, Raw, card, table
 from minillm.notebook.plots import COLOURS, MUTED, Picture
-from minillm.notebook.widgets import Live, choice, slider, toggle
+from minillm.notebook.widgets import Live, button, choice, slider, text, toggle
 from minillm.presets import PRESETS, SIZES, scaled
+from minillm.pretrained import load_pretrained
+from minillm.sampling import generate
 from minillm.translation import canonical
 
 ROLES = ("block", "attention", "norm", "position", "MLP", "whole model")
+HUB = {"GPT-2, 0.5 GB": "openai-community/gpt2", "Pythia 70M, 0.2 GB": "EleutherAI/pythia-70m",
+       "SmolLM2 135M (a Llama), 0.3 GB": "HuggingFaceTB/SmolLM2-135M", "Qwen3 0.6B, 1.5 GB": "Qwen/Qwen3-0.6B"}
 CONTEXTS = tuple(2 ** n for n in range(7, 18))
 PART_COLOURS = {"embedding": COLOURS["embedding"], "positions": COLOURS["embedding"],
                 "unembedding": COLOURS["embedding"], "attention": COLOURS["attention"], "norms": COLOURS["norm"]}
@@ -56,10 +60,10 @@ def code(config: ModelConfig, role: str) -> Markup:
     part = class_of(config, role)
     if part is None:
         return card("<b>position</b>: none. No class tells where a token stands.", "no class tells the position")
-    text = escape(source(part))
+    shown = escape(source(part))
     return card(f"<b>{part.__module__}.{part.__name__}</b><pre style='margin:6px 0;font-size:12px;line-height:1.35;"
-                f"background:none;color:inherit;max-height:420px;overflow:auto'>{text}</pre>",
-                f"the source of {part.__name__}, {len(text.splitlines())} lines")
+                f"background:none;color:inherit;max-height:420px;overflow:auto'>{shown}</pre>",
+                f"the source of {part.__name__}, {len(shown.splitlines())} lines")
 
 
 def ledger(config: ModelConfig, other: ModelConfig, names: tuple[str, str], context: int) -> Markup:
@@ -279,3 +283,27 @@ def _word(value: Any) -> str:
         return f"{value:g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
+
+
+def hub() -> Live:
+    """Fetch a published model by its name, when asked to, and let it continue a text."""
+    fetched: dict[str, tuple] = {}
+
+    def fetch() -> None:
+        name = live["model"].value
+        if name not in fetched:
+            fetched[name] = load_pretrained(name)
+
+    def draw(model: str, prompt: str) -> Markup:
+        if model not in fetched:
+            return card(f"<b>{escape(model)}</b> has not been fetched yet.", f"{model} has not been fetched yet")
+        network, tokenizer = fetched[model]
+        ids = list(generate(network, tokenizer.encode(prompt), n_tokens=24, temperature=0.0))
+        said = f"{escape(prompt)}<b>{escape(tokenizer.decode(ids))}</b>"
+        return card(said, f"{model} continues: {prompt}{tokenizer.decode(ids)}")
+
+    live = Live("weights from the hub",
+                {"model": choice("model", HUB), "prompt": text("prompt", "The capital of France is"),
+                 "fetch": button("fetch it and continue the prompt")},
+                draw, rows=[["model", "fetch"], ["prompt"]], on_press={"fetch": fetch})
+    return live

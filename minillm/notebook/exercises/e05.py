@@ -67,9 +67,9 @@ EXERCISES = [
              properties={"a count is a whole number": lambda out, *_: out == int(out),
                          "the two embedding matrices alone are more than that":
                              lambda out, vocab, d_model, *_: out > 2 * vocab * d_model}),
-    Exercise("05.3", "The price of memory", points=2, minutes=8, difficulty="easy", cases=_caches,
+    Exercise("05.3", "What a token costs", points=2, minutes=8, difficulty="medium", cases=_steps,
              forbid=("minillm",)),
-    Exercise("05.4", "What a token costs", points=2, minutes=8, difficulty="medium", cases=_steps,
+    Exercise("05.4", "The price of memory", points=2, minutes=8, difficulty="easy", cases=_caches,
              forbid=("minillm",)),
     Exercise("05.5", "Forty-seven billion, thirteen at work", points=2, minutes=6, difficulty="easy",
              cases=_mixtures, forbid=("minillm",),

@@ -85,21 +85,21 @@ SOLUTIONS = {
         "One more norm stands after the last block.": _without_last_norm,
         "Each RMSNorm has d_model gains: two in every block, one after the last.": _without_norms,
     }),
-    "05.3": Solution(cache_bytes, {
-        "Keys and values are kept: two numbers for each component.":
-            lambda *given: cache_bytes(*given) // 2,
-        "A layer with a window keeps no more positions than its window.":
-            lambda layers, heads, d_head, seq, window, size: cache_bytes(layers, heads, d_head, seq, None, size),
-        "That counts numbers; each takes bytes_per_number bytes.":
-            lambda *given: cache_bytes(*given[:-1], 1),
-    }),
-    "05.4": Solution(token_flops, {
+    "05.3": Solution(token_flops, {
         "A multiplication and an addition per weight: two operations, not one.":
             lambda n, *rest: token_flops(n, *rest) - n,
         "Attention compares with every position seen, and then mixes their values.":
             lambda n, *rest: 2 * n,
         "The scores are one product with every position; mixing the values is a second one.":
             lambda n, layers, heads, d_head, seen: 2 * n + 2 * layers * heads * d_head * seen,
+    }),
+    "05.4": Solution(cache_bytes, {
+        "Keys and values are kept: two numbers for each component.":
+            lambda *given: cache_bytes(*given) // 2,
+        "A layer with a window keeps no more positions than its window.":
+            lambda layers, heads, d_head, seq, window, size: cache_bytes(layers, heads, d_head, seq, None, size),
+        "That counts numbers; each takes bytes_per_number bytes.":
+            lambda *given: cache_bytes(*given[:-1], 1),
     }),
     "05.5": Solution(active_parameters, {
         "Only the experts are chosen among; attention, embeddings and norms are read by every token.":
