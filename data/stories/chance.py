@@ -31,12 +31,14 @@ class Dice:
         """Return i with probability weights[i] / sum(weights)."""
         total = sum(weights)
         threshold = self.random.random() * total
+        choice = max(i for i, weight in enumerate(weights) if weight > 0)  # against rounding in the last sum
         for i, weight in enumerate(weights):
             threshold -= weight
             if threshold < 0 and weight > 0:
+                choice = i
                 break
-        self.nats -= math.log(weights[i] / total)
-        return i
+        self.nats -= math.log(weights[choice] / total)
+        return choice
 
     def pick(self, options: Sequence[Option], weights: Sequence[float] | None = None) -> Option:
         """Return one of the options (all equally likely, or by weight)."""

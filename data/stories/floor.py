@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .chance import Chooser, Dice
-from .entropy import Floor, floor, surprise
 from .english import tell
+from .entropy import Floor, floor, surprise
 from .lexicon import possible
 from .plots import happen
 
@@ -32,7 +32,7 @@ def exact(text: str) -> Iterator[tuple[float, int]]:
 
 
 def drawn(first: int, count: int) -> Iterator[tuple[float, int]]:
-    """Yield (-ln p of the choices made, characters) of fresh stories; equal to `exact` where a text has one derivation."""
+    """Yield (-ln p of the choices made, characters) of fresh stories: `exact` where a text has one derivation."""
     for seed in range(first, first + count):
         world, words = Dice(f"world {seed}"), Dice(f"english {seed}")
         story = tell(words, happen(world, facts=True))

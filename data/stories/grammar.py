@@ -4,6 +4,7 @@ Every pattern of patterns/english.txt becomes a regular expression: its slots st
 that may fill them, and people of one gender are he or she throughout.  So a sentence is accepted if it is well made;
 whether it is true in its story is another question (entropy.surprise asks that of a whole text).
 """
+
 import re
 from functools import cache
 from itertools import product
@@ -13,8 +14,25 @@ from .countries import COUNTRIES
 from .english import PRONOUNS, patterns, spread
 from .lexicon import FOODS, NOUNS, a, listed, number, upper
 from .plots import SIGHTS
-from .world import (CLOTHES, COLOURS, DISHES, FOUND, GOODS, JOBS, KIN, PEOPLE, PETS, PLACES, SIZES, TIMES, TOWNS, TOYS,
-                    TROUBLES, WEEKDAYS, Animal, Kin)
+from .world import (
+    CLOTHES,
+    COLOURS,
+    DISHES,
+    FOUND,
+    GOODS,
+    JOBS,
+    KIN,
+    PEOPLE,
+    PETS,
+    PLACES,
+    SIZES,
+    TIMES,
+    TOWNS,
+    TOYS,
+    TROUBLES,
+    WEEKDAYS,
+    Kin,
+)
 
 PERSON_SLOTS = {"who", "other", "kin", "helper", "giver", "seeker", "first", "second", "adviser", "admirer"}
 ROLES = {"f": ("an old woman", "the old woman"), "m": ("the teacher", "an old man", "the old man")}
@@ -22,7 +40,7 @@ THING_SLOTS = {"thing", "given", "got", "wanted", "offered", "rather", "what"}
 
 
 def sentences(text: str, tags: bool = True) -> list[str]:
-    """Cut a text or a pattern where a sentence ends; in a pattern `tags` says whether "…?" {who.he} asked stays whole."""
+    """Cut a text or a pattern where a sentence ends; `tags`: in a pattern, "…?" {who.he} asked stays whole."""
     tag = r"(?!\{\w+\.he\})" if tags else ""
     cuts = re.split(rf'\n|//|(?<=[.!?]) (?=[A-Z"{{])|(?<=[.]") (?=[A-Z"{{])|(?<=[!?]") (?=[A-Z"{{]){tag}', text)
     return [cut.strip() for cut in cuts if cut.strip()]
@@ -37,13 +55,22 @@ def either(options) -> str:
 def named(gender: str, starts: bool) -> str:
     """All ways to name somebody of a gender, at the start of a sentence or inside."""
     spell = upper if starts else str
-    children, adults = ([one for one in PEOPLE if one.gender == gender and one.is_child is young] for young in (True, False))
+    children, adults = (
+        [one for one in PEOPLE if one.gender == gender and one.is_child is young] for young in (True, False)
+    )
     owner = either(map(spell, ("her", "his"))) + "|" + either(one.name for one in PEOPLE if one.is_child) + "'s"
     kin = [kind for kind in KIN if Kin(PEOPLE[0], kind).gender == gender]
     child = either(one.name for one in children)
-    return "|".join((f"(?:(?:{owner}) friend )?{child}", f"(?:{owner}) {either(kin)}", either(map(upper, kin)),
-                     either(one.name for one in adults), either(f"{one.name} the {one.job}" for one in adults),
-                     either(map(spell, ROLES[gender]))))
+    return "|".join(
+        (
+            f"(?:(?:{owner}) friend )?{child}",
+            f"(?:{owner}) {either(kin)}",
+            either(map(upper, kin)),
+            either(one.name for one in adults),
+            either(f"{one.name} the {one.job}" for one in adults),
+            either(map(spell, ROLES[gender])),
+        )
+    )
 
 
 @cache
@@ -68,7 +95,8 @@ def thing(form: str, starts: bool) -> str:
     spell, looks = upper if starts else str, (*COLOURS, *SIZES)
     bare = [NOUNS.get(kind, kind) for kind in (*TOYS, *CLOTHES, *GOODS, *FOUND)]
     dishes = [noun for _, noun, _ in FOODS.values()]
-    new = f"{either(spell(a(look)) for look in looks)} {either(bare)}|{either(spell(food) for food, _, _ in FOODS.values())}"
+    foods = either(spell(food) for food, _, _ in FOODS.values())
+    new = f"{either(spell(a(look)) for look in looks)} {either(bare)}|{foods}"
     match form:
         case "a":
             return f"(?:{new})"
@@ -87,46 +115,93 @@ def thing(form: str, starts: bool) -> str:
 @cache
 def fillings() -> dict[str, tuple[str, ...]]:
     """All words for the slots that are neither people nor things."""
-    beasts = {*PETS, *(one for kinds, _ in TROUBLES.values() for one in kinds.split()),
-              *(animal for sights in SIGHTS.values() for animal, _ in sights),
-              *"bear mouse wolf hedgehog lion hare crow fox hen dog sparrow ox frog eagle tortoise cat squirrel goose beetle".split()}
+    beasts = {
+        *PETS,
+        *(one for kinds, _ in TROUBLES.values() for one in kinds.split()),
+        *(animal for sights in SIGHTS.values() for animal, _ in sights),
+        *"bear mouse wolf hedgehog lion hare crow fox hen dog sparrow ox frog eagle tortoise cat squirrel".split(),
+        *"goose beetle".split(),
+    }
     pets = [one.pet_name for one in PEOPLE]
     favourites = {FOODS[one.food][1] if one.food in FOODS else one.food for one in PEOPLE}
     groceries = {food for foods in DISHES.values() for food in foods}
-    several = {last: [listed([*foods[:cut]], last) for foods in DISHES.values() for cut in (len(foods), len(foods) - 1)]
-               for last in ("and", "or")}
+    several = {
+        last: [listed([*foods[:cut]], last) for foods in DISHES.values() for cut in (len(foods), len(foods) - 1)]
+        for last in ("and", "or")
+    }
     plants = ("sunflower", "pumpkin", "tulip", "rose", "apple tree")
-    works = {words.WORKS.get(one, one) for one in
-             "snowman raft treehouse sandcastle den birdhouse dam scarecrow".split()}
+    works = {
+        words.WORKS.get(one, one) for one in "snowman raft treehouse sandcastle den birdhouse dam scarecrow".split()
+    }
     numbers = [number(n) for n in (*range(1, 70), 100)]
     found = {
-        "weekday": map(upper, WEEKDAYS), "time": TIMES, "weather": words.CLAUSES, "weather.clause": words.CLAUSES.values(),
-        "town": TOWNS, "age": numbers, "coins": numbers, "number": numbers, "days": numbers,
+        "weekday": map(upper, WEEKDAYS),
+        "time": TIMES,
+        "weather": words.CLAUSES,
+        "weather.clause": words.CLAUSES.values(),
+        "town": TOWNS,
+        "age": numbers,
+        "coins": numbers,
+        "number": numbers,
+        "days": numbers,
         "hours": [f"{n} hour{'s' * (n != 'one')}" for n in ("one", "two", "three")],
-        "girl": ("girl", "boy"), "pet_name": pets, "pet.kind": PETS, "pet.a": map(a, PETS), "pet": pets, "pet.it": ("it",),
-        "colour": COLOURS, "job": JOBS, "job.a": map(a, JOBS), "food.was": ("was", "were"),
+        "girl": ("girl", "boy"),
+        "pet_name": pets,
+        "pet.kind": PETS,
+        "pet.a": map(a, PETS),
+        "pet": pets,
+        "pet.it": ("it",),
+        "colour": COLOURS,
+        "job": JOBS,
+        "job.a": map(a, JOBS),
+        "food.was": ("was", "were"),
         "food.bare": [one.split()[-1] for one in words.PRIZES.values()],
         "food": (*favourites, *groceries, *words.SHARED.values(), *words.PRIZES.values()),
         "hobby": [words.HOBBIES.get(one.hobby, one.hobby) for one in PEOPLE],
-        "dream": (*words.DREAMS.values(), *(f"being {a(job)}" for job in JOBS)), "how": words.HOWS.values(),
-        "doing": words.DOING.values(), "spot": words.SPOTS.values(), "over": [one.format(his=his) for one in
-                                                                             words.OVERS.values() for his in ("his", "her")],
-        "dish": [phrase for phrase, _, _ in FOODS.values()], "dish.bare": [noun for _, noun, _ in FOODS.values()],
-        "dish.was": ("was", "were"), "dish.it": ("it", "them"), "dish.they": ("it", "they"),
-        "foods": several["and"], "foods.or": several["or"], "animal": [f"the {one}" for one in beasts],
-        "animal.a": map(a, beasts), "plant.a": map(a, plants), "plant.fruit": ("a pumpkin", "an apple"),
-        "work.a": map(a, works), "work.bare": works, "first": words.PARTS.values(), "second": words.PARTS.values(),
-        "verb": [past for past, _ in words.WORK.values()], "verbs": [now for _, now in words.WORK.values()],
-        "country": COUNTRIES, "capital": [one.capital for one in COUNTRIES.values()],
+        "dream": (*words.DREAMS.values(), *(f"being {a(job)}" for job in JOBS)),
+        "how": words.HOWS.values(),
+        "doing": words.DOING.values(),
+        "spot": words.SPOTS.values(),
+        "over": [one.format(his=his) for one in words.OVERS.values() for his in ("his", "her")],
+        "dish": [phrase for phrase, _, _ in FOODS.values()],
+        "dish.bare": [noun for _, noun, _ in FOODS.values()],
+        "dish.was": ("was", "were"),
+        "dish.it": ("it", "them"),
+        "dish.they": ("it", "they"),
+        "foods": several["and"],
+        "foods.or": several["or"],
+        "animal": [f"the {one}" for one in beasts],
+        "animal.a": map(a, beasts),
+        "plant.a": map(a, plants),
+        "plant.fruit": ("a pumpkin", "an apple"),
+        "work.a": map(a, works),
+        "work.bare": works,
+        "first": words.PARTS.values(),
+        "second": words.PARTS.values(),
+        "verb": [past for past, _ in words.WORK.values()],
+        "verbs": [now for _, now in words.WORK.values()],
+        "country": COUNTRIES,
+        "capital": [one.capital for one in COUNTRIES.values()],
         "continent": {one.continent for one in COUNTRIES.values()},
     }
     for form in ("", ".in", ".to", ".on"):
-        found["place" + form] = [("the " if not form else "to the " if form == ".to" else f"{at} the ") + place
-                                 for place in PLACES for at in {words.AT.get(place, "in"), "in"}]
-    found |= {f"{slot}{form}": found["place" + form] for slot in ("end", "start", "via", "target")
-              for form in ("", ".in", ".to", ".on")}
-    found |= {"target_spot": found["spot"], "strong": found["animal"], "clever": found["animal"],
-              "strong.a": [a(one) for one in beasts], "clever.a": [a(one) for one in beasts]}
+        found["place" + form] = [
+            ("the " if not form else "to the " if form == ".to" else f"{at} the ") + place
+            for place in PLACES
+            for at in {words.AT.get(place, "in"), "in"}
+        ]
+    found |= {
+        f"{slot}{form}": found["place" + form]
+        for slot in ("end", "start", "via", "target")
+        for form in ("", ".in", ".to", ".on")
+    }
+    found |= {
+        "target_spot": found["spot"],
+        "strong": found["animal"],
+        "clever": found["animal"],
+        "strong.a": [a(one) for one in beasts],
+        "clever.a": [a(one) for one in beasts],
+    }
     return {slot: tuple(options) for slot, options in found.items()}
 
 

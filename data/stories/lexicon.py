@@ -3,8 +3,21 @@ from dataclasses import fields
 
 from . import events as e
 from .countries import COUNTRIES
-from .world import (CLOTHES, COLOURS, DISHES, FOUND, GOODS, KIN, PLACES, SIZES, TIMES, TOYS, WEEKDAYS, Animal, Kin,
-                    Person)
+from .world import (
+    CLOTHES,
+    COLOURS,
+    FOUND,
+    GOODS,
+    KIN,
+    PLACES,
+    SIZES,
+    TIMES,
+    TOYS,
+    WEEKDAYS,
+    Animal,
+    Kin,
+    Person,
+)
 
 NOUNS = {"boat": "toy boat", "train": "toy train", "top": "spinning top", "box": "wooden box", "jar": "glass jar"}
 FOODS = {  # with its article, bare, plural?
@@ -15,7 +28,8 @@ FOODS = {  # with its article, bare, plural?
     "cheese_tart": ("a cheese tart", "cheese tart", False), "plum_jam": ("plum jam", "plum jam", False),
     "nut_biscuits": ("nut biscuits", "nut biscuits", True), "lemon_cake": ("a lemon cake", "lemon cake", False),
 }
-SHARED = {"bread": "a loaf of bread", "apple": "a big apple", "cheese": "a piece of cheese", "cake": "a piece of cake",
+SHARED = {"bread": "a loaf of bread", "apple": "a big apple", "cheese": "a piece of cheese",
+"cake": "a piece of cake",
           "plums": "a bag of plums", "soup": "a bowl of soup"}
 PRIZES = {"cheese": "a piece of cheese", "apple": "an apple", "honey": "a pot of honey", "nut": "a nut",
           "bread": "a crust of bread", "pear": "a pear"}
@@ -31,7 +45,8 @@ DOING = {"read": "was reading a book", "eat_apple": "was eating an apple", "whis
          "feed_birds": "was feeding the birds", "draw_map": "was drawing a map", "rest": "was having a rest",
          "sweep": "was sweeping the ground"}
 CLAUSES = {"sunny": "the sun was shining", "rainy": "rain fell on the roofs", "windy": "the wind shook the trees",
-           "snowy": "snow lay on the roofs", "foggy": "fog hung over the town", "cloudy": "grey clouds hung in the sky",
+           "snowy": "snow lay on the roofs", "foggy": "fog hung over the town",
+           "cloudy": "grey clouds hung in the sky",
            "warm": "the air was warm", "cold": "it was bitterly cold"}
 AT = {"school": "at", "market": "at", "station": "at", "pond": "at", "river": "by", "mill": "at", "bridge": "on",
       "hill": "on", "playground": "on"}
@@ -46,14 +61,18 @@ SPOTS = {
     "by_fountain": "by the fountain", "under_slide": "under the slide", "by_swings": "by the swings",
     "in_sandpit": "in the sandpit", "among_reeds": "among the reeds", "on_flat_stone": "on a flat stone",
     "by_jetty": "by the jetty", "under_desk": "under a desk", "in_cloakroom": "in the cloakroom",
-    "behind_piano": "behind the piano", "between_books": "between two rows of books", "under_stairs": "under the stairs",
-    "on_window_seat": "on the window seat", "under_stall": "under an empty stall", "between_barrels": "between two barrels",
-    "beside_scales": "beside the scales", "under_timetable": "under the timetable", "in_waiting_room": "in the waiting room",
+    "behind_piano": "behind the piano", "between_books": "between two rows of books",
+    "under_stairs": "under the stairs",
+    "on_window_seat": "on the window seat", "under_stall": "under an empty stall",
+    "between_barrels": "between two barrels",
+    "beside_scales": "beside the scales", "under_timetable": "under the timetable",
+    "in_waiting_room": "in the waiting room",
     "on_platform": "on the platform", "under_arch": "under the arch", "beside_lamp": "beside the lamp",
     "on_railing": "on the railing", "under_willow": "under the willow", "in_old_boat": "in an old boat",
     "among_stones": "among the stones", "behind_sacks": "behind the sacks", "beside_wheel": "beside the great wheel",
     "on_steps": "on the steps", "in_ditch": "in the ditch", "behind_haystack": "behind the haystack",
-    "by_gate": "by the gate", "in_hay": "in the hay", "behind_ladder": "behind the ladder", "under_cart": "under the cart",
+    "by_gate": "by the gate", "in_hay": "in the hay", "behind_ladder": "behind the ladder",
+    "under_cart": "under the cart",
     "in_hollow_tree": "in a hollow tree", "under_ferns": "under the ferns", "behind_log": "behind a log",
     "behind_rock": "behind a rock", "beside_bush": "beside a bush", "in_old_tower": "in the old tower",
 }
@@ -66,7 +85,8 @@ WORK = {  # what each trade does: past, present with "one"
     "librarian": ("put a new cover on a book", "puts a new cover on a book"),
     "clockmaker": ("wound up a clock", "winds up a clock"), "potter": ("shaped the clay", "shapes the clay"),
     "miller": ("ground the corn", "grinds the corn"), "nurse": ("put on a bandage", "puts on a bandage"),
-    "tailor": ("sewed on a button", "sews on a button"), "beekeeper": ("took honey from the hive", "takes honey from a hive"),
+    "tailor": ("sewed on a button", "sews on a button"), "beekeeper": ("took honey from the hive",
+    "takes honey from a hive"),
     "shoemaker": ("hammered a heel", "hammers a heel"), "musician": ("played a tune", "plays a tune"),
     "blacksmith": ("bent the hot iron", "bends hot iron"), "cook": ("chopped an onion", "chops an onion"),
     "shopkeeper": ("weighed some rice", "weighs rice"), "postman": ("sorted the letters", "sorts letters"),

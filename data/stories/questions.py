@@ -61,7 +61,8 @@ PHRASINGS = {
         "What does {name} dream of becoming?",
     ), ("What would {name} like to be later?", "Can you tell me what {name} wants to be?")),
     "job": ((
-        "What is {owner} job?", "What does {name} do for a living?", "What is {owner} work?", "What does {name} work as?",
+        "What is {owner} job?", "What does {name} do for a living?", "What is {owner} work?",
+        "What does {name} work as?",
     ), ("What trade does {name} have?", "Can you tell me what {name} works as?")),
 }
 
@@ -96,12 +97,11 @@ def rows(seed: int = 0) -> Iterator[dict[str, str | bool]]:
         for subject in subjects:
             owner = subject.name + ("'" if subject.name.endswith("s") else "'s")
             for kind, answer in answers(subject).items():
-                for new, phrasings in zip((False, True), PHRASINGS[kind], strict=True):
-                    if new and part == "fine_tuning":
-                        continue
-                    questions += [{"prompt": phrasing.format(name=subject.name, owner=owner), "answer": answer,
-                                   "kind": kind, "subject": subject.name, "split": part, "new_phrasing": new}
-                                  for phrasing in phrasings[:len(PHRASINGS[kind][1]) if part == "held_out" else None]]
+                known, new = PHRASINGS[kind]
+                asked = [*known[:len(new)], *new] if part == "held_out" else known
+                questions += [{"prompt": phrasing.format(name=subject.name, owner=owner), "answer": answer,
+                               "kind": kind, "subject": subject.name, "split": part, "new_phrasing": phrasing in new}
+                              for phrasing in asked]
         random.Random(f"order {part} {seed}").shuffle(questions)
         yield from questions
 
