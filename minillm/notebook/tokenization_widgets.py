@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,35 +81,23 @@ def explorer(words: str = SAMPLES["a bit of everything"]) -> Live:
 
 def merge_steps(words: Sequence[str], steps: int = 12) -> Live:
     """Byte-pair encoding by hand: the words after n merges, and the pair that is next."""
-    history, parts = [], [list(word) for word in words]
-    for _ in range(steps + 1):
-        counts = Counter(pair for word in parts for pair in zip(word, word[1:], strict=False))
-        best = min(counts, key=lambda pair: (-counts[pair], pair)) if counts else None
-        history.append(([list(word) for word in parts], best, counts[best] if best else 0))
-        parts = [_join(word, best) for word in parts]
-    names = ["".join(pair or ()) for _, pair, _ in history]
+    learnt = BPETokenizer.train(words, 256 + steps, special=())
+    names = [token.decode("utf-8", errors="replace") for token in learnt.tokens[256:]]
 
     def draw(merges):
-        now, pair, count = history[merges]
+        tokenizer = BPETokenizer(learnt.tokens[:256 + merges], special=())
+        now = [tokenizer.pieces(tokenizer.encode(word)) for word in words]
         rows = "".join(f"<div>{flow(_parts_as_chips(word, names[:merges]))}</div>" for word in now)
-        n = sum(map(len, now))
-        learnt = ", ".join(names[:merges]) or "none yet"
-        following = (f"<div>next: join <b>{escape(pair[0])}</b> and <b>{escape(pair[1])}</b>, found {count} times</div>"
-                     if pair else "")
-        return card(f"<div style='columns:2'>{rows}</div><div>{n} tokens; learnt: {escape(learnt)}</div>{following}",
-                    f"{len(words)} words after {merges} merges: {n} tokens; learnt {learnt}.")
+        n, so_far, following = sum(map(len, now)), ", ".join(names[:merges]) or "none yet", ""
+        if merges < len(names):
+            pair = tuple(part.decode("utf-8", errors="replace") for part in learnt.merges[merges])
+            count = sum(each == pair for word in now for each in pairwise(word))
+            following = (f"<div>next: join <b>{escape(pair[0])}</b> and <b>{escape(pair[1])}</b>, "
+                         f"which stand together {count} times</div>")
+        return card(f"<div style='columns:2'>{rows}</div><div>{n} tokens; learnt: {escape(so_far)}</div>{following}",
+                    f"{len(words)} words after {merges} merges: {n} tokens; learnt: {so_far}.")
 
-    return Live("merge by merge", {"merges": slider("merges", range(steps + 1), 0)}, draw)
-
-
-def _join(word: list[str], pair: tuple[str, str] | None) -> list[str]:
-    joined = []
-    for part in word:
-        if joined and pair and (joined[-1], part) == pair:
-            joined[-1] += part
-        else:
-            joined.append(part)
-    return joined
+    return Live("merge by merge", {"merges": slider("merges", range(len(names) + 1), 0)}, draw)
 
 
 def _parts_as_chips(word: Sequence[str], learnt: Sequence[str]) -> list[Raw]:

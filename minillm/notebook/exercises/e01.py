@@ -1,4 +1,4 @@
-"""Say what notebook 01 asks: bytes of a character, pairs, merges, encoding, streaming, Viterbi, bits per byte."""
+"""Say what notebook 01 asks: from the bytes of a character to a stream that never shows half of one."""
 from __future__ import annotations
 
 import math
@@ -51,10 +51,6 @@ def _counts(random: Random) -> list[tuple]:
     return [([0, 0, 0, 1], [0, 1], 4, 8, 1.0), (known, unseen, 8, 55, 0.5)]
 
 
-def _is_probability_sum(score: float, text: str, scores: dict[str, float]) -> bool:
-    return score <= 0 and math.isfinite(score)
-
-
 EXERCISES = [
     Exercise("01.1", "How many bytes is a character?", points=1, minutes=5, difficulty="easy", cases=_characters,
              properties={"UTF-8 uses one to four bytes": lambda out, character: out in (1, 2, 3, 4)},
@@ -71,8 +67,9 @@ EXERCISES = [
     Exercise("01.4", "Encode with the merges in their order", points=3, minutes=15, difficulty="medium", cases=_chunks,
              properties={"the parts must spell the chunk": lambda out, chunk, ranks: b"".join(out) == chunk},
              forbid=("minillm", "tiktoken")),
-    Exercise("01.5", "The most probable segmentation", points=3, minutes=20, difficulty="hard", cases=_words,
-             properties={"a log probability is never above 0": _is_probability_sum}, forbid=("minillm",)),
+    Exercise("01.5", "All segmentations together", points=3, minutes=20, difficulty="hard", cases=_words,
+             properties={"a log probability is a negative number": lambda out, text, scores: -math.inf < out < 0},
+             forbid=("minillm",)),
     Exercise("01.6", "Bits per byte", points=2, minutes=10, difficulty="medium", cases=_counts,
              properties={"a text costs more than nothing": lambda out, *_: out > 0}, forbid=("minillm",)),
     Exercise("01.7", "Never show half a character", points=2, minutes=15, difficulty="medium", cases=_streams,

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 from minillm.notebook.checks import Solution
 
@@ -124,36 +124,35 @@ def best_score(text, scores):
     return best[-1]
 
 
-def longest_piece_first(text, scores):
-    total = 0.0
-    while text:
-        n = next(n for n in range(len(text), 0, -1) if text[:n] in scores)
-        total, text = total + scores[text[:n]], text[n:]
-    return total
-
-
-def _all_scores(text, scores):
-    for n in range(len(text)):
-        for cuts in combinations(range(1, len(text)), n):
-            parts = [text[a:b] for a, b in pairwise([0, *cuts, len(text)])]
-            if all(part in scores for part in parts):
-                yield len(parts), sum(scores[part] for part in parts)
-
-
-def fewest_pieces(text, scores):
-    return min(_all_scores(text, scores), key=lambda way: (way[0], -way[1]))[1]
-
-
-def worst_score(text, scores):
-    return min(score for _, score in _all_scores(text, scores))
-
-
-def best_last_piece(text, scores):
-    best = [0.0]
+def total_score(text, scores):
+    total = [1.0] + [0.0] * len(text)
     for end in range(1, len(text) + 1):
-        start = max((s for s in range(end) if text[s:end] in scores), key=lambda s: scores[text[s:end]])
-        best.append(best[start] + scores[text[start:end]])
-    return best[-1]
+        for start in range(end):
+            if text[start:end] in scores:
+                total[end] += total[start] * math.exp(scores[text[start:end]])
+    return math.log(total[-1])
+
+
+def sum_of_logs(text, scores):
+    total = [0.0] + [0.0] * len(text)
+    for end in range(1, len(text) + 1):
+        total[end] = sum(total[start] + scores[text[start:end]] for start in range(end) if text[start:end] in scores)
+    return total[-1]
+
+
+def number_of_ways(text, scores):
+    return math.log(total_ways(text, scores)) + best_score(text, scores)
+
+
+def total_ways(text, scores):
+    ways = [1] + [0] * len(text)
+    for end in range(1, len(text) + 1):
+        ways[end] = sum(ways[start] for start in range(end) if text[start:end] in scores)
+    return ways[-1]
+
+
+def letters_only(text, scores):
+    return sum(scores[character] for character in text)
 
 
 def bits_per_byte(known, unseen, vocab_size, n_bytes, alpha):
@@ -227,11 +226,11 @@ SOLUTIONS = {
         "this is longest match first; BPE replays its merges in order, which can give other tokens": encode_longest,
         "you take the highest rank first; the lowest was learnt first": encode_last_rank,
         "you stop after one merge": encode_one_step}),
-    "01.5": Solution(best_score, {
-        "this takes the longest piece first, which need not be the most probable way": longest_piece_first,
-        "fewest pieces is not most probable": fewest_pieces,
-        "you look for the smallest sum: log probabilities are negative, the largest is the best": worst_score,
-        "you choose the best last piece alone; add the best score of what comes before it": best_last_piece}),
+    "01.5": Solution(total_score, {
+        "this is the best segmentation alone, as Viterbi finds it; put a sum where the max was": best_score,
+        "probabilities are added, logarithms are not: add exp(score), and take the logarithm at the end": sum_of_logs,
+        "the segmentations are not equally probable; each has its own product": number_of_ways,
+        "the pieces longer than one character are left out": letters_only}),
     "01.6": Solution(bits_per_byte, {
         "these are nats: use the logarithm to base 2": nats_per_byte,
         "you divide by the tokens; then a tokenizer with longer tokens looks worse than it is": bits_per_token,
