@@ -1,0 +1,180 @@
+"""Make the student, solution and grading notebooks from one master."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import nbformat
+from nbformat import v4
+
+from minillm.assignments.master import HIDDEN, Exercise, Master, find_exercises, read_notebook
+from minillm.assignments.pristine import graded_cells, mistaken_values, owner, recorded
+from minillm.assignments.registry import complete
+from minillm.assignments.run import expecting
+from minillm.assignments.sandbox import Limits
+from minillm.assignments.variants import choices_of, filled, key_of, variant_of
+
+
+def build(
+    master: str | Path,
+    out: str | Path,
+    *,
+    hints: bool = True,
+    students: Iterable[str] = (),
+    seed: int = 0,
+    limits: Limits = Limits(wall_seconds=900.0, cpu_seconds=900, cell_seconds=300.0),
+) -> list[Path]:
+    """Write ``out/student``, ``out/solution`` and ``out/grading``; returns the files.
+
+    `seed` decides the hidden inputs and the variants: keep it to yourself, and use the same one to build again.
+    Where the master lets numbers vary, each of `students` gets a notebook of their own in ``out/student/NAME``.
+    Raises MasterError where the master lacks something, with the cell and the way out.
+    """
+    notebook, out, written = read_notebook(master), Path(out), []
+    name, choices = Path(master).stem, choices_of(notebook)
+    people = [*students] if choices else []
+    made = {}
+    for student in [None, *people]:
+        variant = variant_of(student or "", choices, seed=seed)
+        one = complete(find_exercises(filled(notebook, variant), name), seed=seed)
+        mark = {"assignment": name, **({"variant": variant} if variant else {})}
+        folder = out / "student" / student if student else out / "student"
+        written.append(write(student_notebook(one, hints=hints, mark=mark), folder / f"{name}.ipynb"))
+        key = key_of(variant)
+        if key not in made:
+            made[key] = grading_notebook(one, mark={**mark, "seed": seed, "variants": choices}, limits=limits)
+            suffix = f".{key}" if key else ""
+            written.append(
+                write(solution_notebook(one, mark=mark), out / "solution" / f"{name}{suffix}.ipynb")
+            )
+            written.append(write(made[key], out / "grading" / f"{name}{suffix}.ipynb"))
+    return written
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> Path:
+    """Write a notebook whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    nbformat.write(notebook, part)
+    part.replace(path)
+    return path
+
+
+def student_notebook(master: Master, *, hints: bool, mark: dict) -> nbformat.NotebookNode:
+    """What is handed out: stubs, public checks, hints by choice; no solution, no mistake, no hidden check."""
+    cells = []
+    for i, (old, role) in enumerate(zip(master.notebook.cells, master.roles, strict=True)):
+        if role in ("solution", "mistake") or (role == "hint" and not hints):
+            continue
+        new, exercise = _bare(old), owner(master, i)
+        if role == "answer":
+            new.source = _marked(exercise)
+            new.metadata = _metadata(exercise, "answer", locked=False)
+        elif role == "check":
+            check = next(c for c in exercise.checks if c.cell == i and c.source == old.source)
+            if check.hidden:
+                new.source = HIDDEN.sub("", check.source).strip()
+                if new.source == check.source.strip() or not new.source:
+                    continue
+            new.metadata = _metadata(exercise, "check", points=check.points)
+        cells.append(new)
+    return _notebook(master, cells, mark)
+
+
+def solution_notebook(master: Master, *, mark: dict) -> nbformat.NotebookNode:
+    """The same with the reference answers in place of the stubs; for the teacher, and for handing out afterwards."""
+    cells = []
+    for i, (old, role) in enumerate(zip(master.notebook.cells, master.roles, strict=True)):
+        if role in ("solution", "mistake"):
+            continue
+        new, exercise = _bare(old), owner(master, i)
+        if role == "answer":
+            new.source, new.metadata = (
+                f"# exercise: {exercise.id}\n{exercise.solution}",
+                _metadata(exercise, "answer"),
+            )
+        cells.append(new)
+    return _notebook(master, cells, mark)
+
+
+def grading_notebook(master: Master, *, mark: dict, limits: Limits) -> nbformat.NotebookNode:
+    """The pristine notebook that answers travel into: reference answers, hidden checks, and what these must give.
+
+    The reference runs once, in the sandbox, to find the expected values; so does each listed mistake, so that a wrong
+    answer can be told which one it is.
+    """
+    cells = graded_cells(master)
+    values = recorded(cells, limits, f"the solutions of {master.name}")
+    for i, made in enumerate(cells):
+        if made.metadata.minillm.role == "check":
+            expecting(made, values[i])
+    mistakes = {}
+    for exercise in master.exercises.values():
+        if not exercise.manual:
+            mistakes[exercise.id] = mistaken_values(master, exercise, limits)
+    facts = {
+        e.id: {
+            **{k: v for k, v in asdict(e).items() if k not in ("checks", "mistakes", "solution", "answer")},
+            "mistakes": mistakes.get(e.id, {}),
+        }
+        for e in master.exercises.values()
+    }
+    return _notebook(master, cells, {**mark, "exercises": facts, "order": list(facts)})
+
+
+def _bare(old: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    new = copy.deepcopy(old)
+    if new.cell_type == "code":
+        new.outputs, new.execution_count = [], None
+    return new
+
+
+def _marked(exercise: Exercise) -> str:
+    first = f"# exercise: {exercise.id}\n"
+    return exercise.stub if exercise.stub.lower().startswith("# exercise:") else first + exercise.stub
+
+
+def _metadata(
+    exercise: Exercise, role: str, *, points: float = 0.0, locked: bool = True
+) -> nbformat.NotebookNode:
+    """Ours, a readable tag, and nbgrader's, so that a course which uses nbgrader can take the notebook as it is."""
+    grade = role == "check" or exercise.manual
+    nbgrader = {
+        "schema_version": 3,
+        "grade": grade,
+        "solution": role == "answer",
+        "locked": locked,
+        "task": False,
+        "grade_id": exercise.id if role == "answer" else f"check-{exercise.id}-{points:g}",
+    }
+    if grade:
+        nbgrader["points"] = exercise.points if exercise.manual else points
+    return v4.new_code_cell(
+        metadata={
+            "minillm": {
+                "exercise": exercise.id,
+                "role": role,
+                "points": exercise.points if role == "answer" else points,
+                "minutes": exercise.minutes,
+                "difficulty": exercise.difficulty,
+            },
+            "tags": [role, f"exercise:{exercise.id}"],
+            "nbgrader": nbgrader,
+        }
+    ).metadata
+
+
+def _notebook(master: Master, cells: list[nbformat.NotebookNode], mark: dict) -> nbformat.NotebookNode:
+    kept = {
+        k: master.notebook.metadata[k]
+        for k in ("kernelspec", "language_info")
+        if k in master.notebook.metadata
+    }
+    notebook = v4.new_notebook(cells=cells, metadata={**kept, "minillm": json.loads(json.dumps(mark))})
+    for number, each in enumerate(notebook.cells):
+        each["id"] = f"cell-{number}"
+    return notebook

@@ -1,0 +1,179 @@
+"""Grade submissions, several at once, each exercise by itself, so that the score can be trusted and repeated."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import nbformat
+
+from minillm.assignments import guard
+from minillm.assignments.collect import Submission, read_submission
+from minillm.assignments.marks import (
+    BLANK,
+    FORBIDDEN,
+    MANUAL,
+    MISSING,
+    TROUBLE,
+    Mark,
+    grader_failed,
+    mark_of,
+    same_code,
+)
+from minillm.assignments.master import MasterError, read_notebook
+from minillm.assignments.pristine import for_exercise
+from minillm.assignments.run import execute
+from minillm.assignments.sandbox import Limits, student_package
+from minillm.assignments.variants import key_of, variant_of
+
+
+@dataclass
+class Result:
+    """All marks of one student for one assignment."""
+
+    student: str
+    assignment: str
+    file: str
+    marks: list[Mark]
+    late: bool = False
+    note: str = ""
+
+    @property
+    def points(self) -> float:
+        return round(sum(m.points for m in self.marks), 6)
+
+    @property
+    def out_of(self) -> float:
+        return sum(m.out_of for m in self.marks)
+
+
+class Grader:
+    """Holds one assignment's grading notebooks and judges answers by them; safe to use from several threads.
+
+    The same answer to the same exercise is judged once: re-grading, and copies, give identical marks.
+    """
+
+    def __init__(self, grading: str | Path, *, limits: Limits = Limits()):
+        grading = Path(grading)
+        books = [grading] if grading.is_file() else sorted(grading.glob("*.ipynb"))
+        if not books:
+            raise MasterError(f"{grading} holds no grading notebook; make one with minillm assign build")
+        first = read_notebook(books[0])
+        own = first.metadata.get("minillm") or {}
+        if "exercises" not in own:
+            raise MasterError(
+                f"{books[0].name} is not a grading notebook; make one with minillm assign build"
+            )
+        self.limits, self.folder, self.name = limits, books[0].parent, own["assignment"]
+        self.choices, self.seed = own.get("variants") or {}, own.get("seed", 0)
+        self.exercises = {id: own["exercises"][id] for id in own["order"]}
+        self._books = {key_of(own.get("variant") or {}): first}
+        self._judged: dict[str, Mark] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        self._package = tempfile.TemporaryDirectory(prefix="mgp-")
+        student_package(Path(self._package.name))
+
+    def book(self, student: str) -> nbformat.NotebookNode:
+        """The grading notebook of a student's variant; who was not on the roster got the common one."""
+        for name in (student, ""):
+            key = key_of(variant_of(name, self.choices, seed=self.seed))
+            path = self.folder / (f"{self.name}.{key}.ipynb" if key else f"{self.name}.ipynb")
+            if key not in self._books and path.exists():
+                self._books[key] = read_notebook(path)
+            if key in self._books:
+                return self._books[key]
+        raise MasterError(f"{self.folder} lacks the grading notebook that everybody shares; build again")
+
+    def grade(self, submission: Submission) -> Result:
+        """All marks of a submission.  Never raises for what a student handed in."""
+        answers = read_submission(submission.path, list(self.exercises))
+        book = self.book(submission.student)
+        marks = []
+        for id in self.exercises:
+            if id in answers.sources:
+                marks.append(self.judge(book, id, answers.sources[id]))
+            else:
+                marks.append(Mark(id, MISSING, 0.0, self.exercises[id]["points"], answers.problems[id]))
+        return Result(
+            submission.student, self.name, submission.path.name, marks, submission.late, submission.note
+        )
+
+    def judge(self, book: nbformat.NotebookNode, id: str, answer: str) -> Mark:
+        """The mark of one answer, from memory where the same was judged before."""
+        facts = book.metadata.minillm.exercises[id]
+        key = hashlib.sha256(
+            json.dumps([id, answer, dict(book.metadata.minillm.get("variant") or {})]).encode()
+        ).hexdigest()
+        with self._lock:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._judged:
+                self._judged[key] = self._judge(book, id, facts, answer)
+            return Mark(**asdict(self._judged[key]))
+
+    def _judge(self, book: nbformat.NotebookNode, id: str, facts: dict, answer: str) -> Mark:
+        out_of = float(facts["points"])
+        remarks = [f"uses {name}" for name in guard.notable_names(answer)]
+        if same_code(answer, facts["stub"]):
+            return Mark(id, BLANK, 0.0, out_of, "the cell is as it was handed out")
+        if facts["manual"]:
+            return Mark(id, MANUAL, 0.0, out_of, "points are given by hand")
+        banned = guard.forbidden_names(answer, list(facts["forbid"]))
+        if banned:
+            return Mark(
+                id,
+                FORBIDDEN,
+                0.0,
+                out_of,
+                f"uses {', '.join(banned)}, which the exercise asks to do without",
+                remarks,
+            )
+        cells = for_exercise(book.cells, id, answer, list(facts["forbid"]))
+        for _ in range(3):
+            run = execute(cells, limits=self.limits, package=Path(self._package.name))
+            if not grader_failed(cells, run):
+                return mark_of(id, out_of, facts, cells, run, remarks)
+        return Mark(
+            id, TROUBLE, 0.0, out_of, "a given cell failed three times; grade this one again", remarks
+        )
+
+
+def grade(
+    submissions: Iterable[Submission], grader: Grader, *, jobs: int = 2, done: dict[str, Result] | None = None
+) -> Iterator[Result]:
+    """Grade many, `jobs` at once, in whatever order they finish.  `done` holds finished ones by the file's digest."""
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = {}
+        for submission in submissions:
+            known = (done or {}).get(submission.digest + submission.student)
+            if known:
+                yield known
+            else:
+                waiting[pool.submit(_safely, grader, submission)] = submission
+        try:
+            for future in as_completed(waiting):
+                yield future.result()
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            raise
+
+
+def _safely(grader: Grader, submission: Submission) -> Result:
+    try:
+        return grader.grade(submission)
+    except Exception as error:  # noqa: BLE001 - one bad submission never stops the batch
+        marks = [
+            Mark(id, TROUBLE, 0.0, float(facts["points"]), f"{type(error).__name__}: {error}")
+            for id, facts in grader.exercises.items()
+        ]
+        return Result(
+            submission.student, grader.name, submission.path.name, marks, submission.late, submission.note
+        )

@@ -1,0 +1,143 @@
+"""Keep an answer from using what it was asked to build."""
+
+from __future__ import annotations
+
+import ast
+import json
+
+NOTABLE = (
+    "os._exit",
+    "os.kill",
+    "os.fork",
+    "os.system",
+    "subprocess",
+    "socket",
+    "ctypes",
+    "gc.get_objects",
+    "inspect",
+    "sys.modules",
+    "multiprocessing",
+    "signal",
+    "shutil",
+    "requests",
+    "urllib",
+    "builtins",
+    "__subclasses__",
+    "get_ipython",
+    "importlib",
+)
+
+
+def forbidden_names(source: str, forbid: list[str]) -> list[str]:
+    """Which of the forbidden names an answer mentions: as an attribute, an import, or a bare module.
+
+    A scan reads what is written; what is put together while it runs is left to `guard`.
+    """
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return []
+    mentioned = _mentioned(tree)
+    return [name for name in forbid if any(_covers(name, m) for m in mentioned)] + sorted(
+        {m for m in mentioned if m.startswith("_minillm")}
+    )
+
+
+def notable_names(source: str) -> list[str]:
+    """Names that an honest answer rarely needs; told to the teacher, never scored."""
+    try:
+        mentioned = _mentioned(ast.parse(source))
+    except SyntaxError:
+        return []
+    return [name for name in NOTABLE if any(_covers(name, m) for m in mentioned)]
+
+
+def _mentioned(tree: ast.AST) -> set[str]:
+    alias, found = {}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for a in node.names:
+                alias[a.asname or a.name.partition(".")[0]] = a.name if a.asname else a.name.partition(".")[0]
+                found.add(a.name)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for a in node.names:
+                alias[a.asname or a.name] = f"{node.module}.{a.name}"
+                found |= {node.module, f"{node.module}.{a.name}"}
+    usual = {"F": "torch.nn.functional", "nn": "torch.nn", "np": "numpy"}
+    for node in ast.walk(tree):
+        parts, at = [], node
+        while isinstance(at, ast.Attribute):
+            parts.append(at.attr)
+            at = at.value
+        if isinstance(at, ast.Name) and isinstance(node, (ast.Attribute, ast.Name)):
+            root = alias.get(at.id, usual.get(at.id, at.id))
+            found.add(".".join([root, *reversed(parts)]))
+        if isinstance(node, ast.Attribute):
+            found.add(f"Tensor.{node.attr}")  # a method of something: torch.Tensor's, perhaps
+    return found
+
+
+def _covers(name: str, mentioned: str) -> bool:
+    name = name.removeprefix("torch.") if name.startswith("torch.Tensor.") else name
+    return (
+        mentioned == name
+        or mentioned.startswith(name + ".")
+        or (
+            not name.startswith("Tensor.")
+            and "." not in name
+            and mentioned.split(".")[-1] == name
+            and name.startswith("__")
+        )
+    )
+
+
+GUARD = '''
+def _minillm_guard(names):
+    """Make forbidden functions refuse, while the check runs, calls that come from the answer's own lines."""
+    import builtins, functools, importlib, sys
+    allowed = {f.__code__.co_filename for f in list(globals().values()) if hasattr(f, "__code__")}
+    allowed.add(sys._getframe().f_code.co_filename)
+    def from_answer():
+        frame = sys._getframe(2)
+        return frame.f_globals.get("__name__") == "__main__" and frame.f_code.co_filename not in allowed
+    def refusing(call, name):
+        @functools.wraps(call, updated=())
+        def guarded(*args, **options):
+            if from_answer():
+                raise PermissionError("this exercise asks you to build " + name + " yourself")
+            return call(*args, **options)
+        return guarded
+    for name in names:
+        path, _, last = name.rpartition(".")
+        path = "torch.Tensor" if path == "Tensor" else path
+        holder = None
+        for cut in range(path.count(".") + 1, 0, -1):
+            module = sys.modules.get(".".join(path.split(".")[:cut]))
+            if module is not None:
+                holder = functools.reduce(lambda o, p: getattr(o, p, None), path.split(".")[cut:], module)
+                break
+        target = getattr(holder, last, None)
+        if isinstance(target, type):
+            target.__init__ = refusing(target.__init__, name)
+        elif callable(target):
+            setattr(holder, last, refusing(target, name))
+    modules = {n for n in names if "." not in n}
+    def importing(call):
+        @functools.wraps(call)
+        def guarded(name, *args, **options):
+            if str(name).partition(".")[0] in modules and from_answer():
+                raise PermissionError("this exercise asks you to do without " + str(name))
+            return call(name, *args, **options)
+        return guarded
+    builtins.__import__ = importing(builtins.__import__)
+    importlib.import_module = importing(importlib.import_module)
+    return allowed.add
+'''
+
+
+def guard(forbid: list[str]) -> str:
+    """A cell that stands in front of an answer and forbids names while the kernel runs."""
+    return f"{GUARD}\n_minillm_allow = _minillm_guard({json.dumps(list(forbid))})\n"
+
+
+ALLOW = "import sys as _minillm_sys; _minillm_allow(_minillm_sys._getframe().f_code.co_filename)\n"

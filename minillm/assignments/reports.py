@@ -1,0 +1,220 @@
+"""Write grades in the forms that courses use: CSV, JSON, Gradescope, Moodle, Canvas, a page per student, statistics."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import statistics
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from minillm.assignments.grade import Result
+from minillm.assignments.marks import MANUAL, Mark
+from minillm.assignments.master import MasterError
+
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46em; margin: 2em auto; padding: 0 1em;
+        color: #222; background: #fff }}
+table {{ border-collapse: collapse; width: 100% }} th, td {{ text-align: left; padding: .4em .6em; vertical-align: top;
+        border-bottom: 1px solid #ddd }} td.points {{ white-space: nowrap; text-align: right }}
+@media (prefers-color-scheme: dark) {{ body {{ color: #ddd; background: #1c1c1c }} th, td {{ border-color: #444 }} }}
+</style><h1>{title}</h1>{body}</html>
+"""
+
+
+def write_all(results: list[Result], out: str | Path, *, late_share: float = 1.0) -> list[Path]:
+    """Every report below `out`; returns the files.  Late work counts for `late_share` of its points.
+
+    The same results give the same bytes: nothing here depends on the time or the order of grading.
+    """
+    out, results = Path(out), sorted(results, key=lambda r: (r.student, r.assignment))
+    out.mkdir(parents=True, exist_ok=True)
+    files = [
+        _text(
+            out / "grades.json",
+            json.dumps([as_dict(r, late_share) for r in results], indent=1, ensure_ascii=False),
+        ),
+        _table(out / "grades.csv", grades(results, late_share)),
+        _table(out / "statistics.csv", statistics_rows(results)),
+        _table(
+            out / "moodle.csv",
+            [
+                ["username", "grade", "feedback"],
+                *([r.student, _points(total(r, late_share)), summary(r)] for r in results),
+            ],
+        ),
+        _table(
+            out / "canvas.csv",
+            [
+                ["Student", "ID", "SIS Login ID", "Section", *{r.assignment: 0 for r in results}],
+                *([r.student, "", r.student, "", _points(total(r, late_share))] for r in results),
+            ],
+        ),
+    ]
+    for result in results:
+        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in result.student)
+        files.append(_text(out / "feedback" / f"{name}.html", feedback(result, late_share)))
+        files.append(
+            _text(
+                out / "gradescope" / name / "results.json",
+                json.dumps(gradescope(result, late_share), indent=1),
+            )
+        )
+    return files
+
+
+def total(result: Result, late_share: float) -> float:
+    return round(result.points * (late_share if result.late else 1.0), 6)
+
+
+def as_dict(result: Result, late_share: float = 1.0) -> dict:
+    return {**asdict(result), "points": total(result, late_share), "out_of": result.out_of}
+
+
+def from_dict(row: dict) -> Result:
+    """The inverse of `as_dict` (late work as it was graded, before its share)."""
+    return Result(
+        row["student"],
+        row["assignment"],
+        row["file"],
+        [Mark(**m) for m in row["marks"]],
+        row["late"],
+        row["note"],
+    )
+
+
+def grades(results: list[Result], late_share: float) -> list[list]:
+    """One row a student: points per exercise, total, and what a teacher should look at."""
+    ids = list(dict.fromkeys(m.exercise for r in results for m in r.marks))
+    rows = [["student", "assignment", *ids, "total", "out_of", "late", "note"]]
+    for r in results:
+        by = {m.exercise: m for m in r.marks}
+        look = [
+            f"{m.exercise}: {m.status}"
+            for m in r.marks
+            if m.status in ("forbidden", MANUAL, "grader's trouble")
+        ]
+        rows.append(
+            [
+                r.student,
+                r.assignment,
+                *(_points(by[i].points) if i in by else "" for i in ids),
+                _points(total(r, late_share)),
+                _points(r.out_of),
+                "late" if r.late else "",
+                "; ".join([*filter(None, [r.note]), *look]),
+            ]
+        )
+    return rows
+
+
+def statistics_rows(results: list[Result]) -> list[list]:
+    """One row an exercise: how many solved it, the mean share of its points, why some lost them."""
+    rows = [["exercise", "students", "passed", "mean_share", "median_points", "commonest_trouble"]]
+    for id in dict.fromkeys(m.exercise for r in results for m in r.marks):
+        marks = [m for r in results for m in r.marks if m.exercise == id]
+        troubles = Counter(m.reason or m.status for m in marks if m.status != "passed").most_common(3)
+        rows.append(
+            [
+                id,
+                len(marks),
+                sum(m.status == "passed" for m in marks),
+                f"{statistics.mean(m.points / m.out_of if m.out_of else 1.0 for m in marks):.3f}",
+                _points(statistics.median(m.points for m in marks)),
+                "; ".join(f"{n} x {t}" for t, n in troubles),
+            ]
+        )
+    return rows
+
+
+def summary(result: Result) -> str:
+    return "; ".join(
+        f"{m.exercise}: {_points(m.points)}/{_points(m.out_of)} {m.reason or m.status}" for m in result.marks
+    )
+
+
+def feedback(result: Result, late_share: float) -> str:
+    """A student's page.  Remarks stay with the teacher, and so does what the hidden checks expected."""
+    rows = "".join(
+        f"<tr><td>{html.escape(m.exercise)}<td>{html.escape(m.status)}<td>{html.escape(m.reason)}"
+        f"<td class=points>{_points(m.points)} of {_points(m.out_of)}"
+        for m in result.marks
+    )
+    late = f"<p>Handed in late: {late_share:.0%} of the points count." if result.late else ""
+    note = f"<p>{html.escape(result.note)}" if result.note else ""
+    got = _points(total(result, late_share))
+    body = (
+        f"<p>{html.escape(result.student)}: <b>{got} of {_points(result.out_of)} points</b>{late}{note}"
+        f"<table><tr><th>Exercise<th>Result<th>Why<th>Points{rows}</table>"
+    )
+    return PAGE.format(title=html.escape(result.assignment), body=body)
+
+
+def gradescope(result: Result, late_share: float) -> dict:
+    """Gradescope's results.json: one test an exercise."""
+    return {
+        "score": total(result, late_share),
+        "visibility": "visible",
+        "tests": [
+            {
+                "name": m.exercise,
+                "score": m.points,
+                "max_score": m.out_of,
+                "status": "passed" if m.status == "passed" else "failed",
+                "output": m.reason or m.status,
+            }
+            for m in result.marks
+        ],
+    }
+
+
+def add_manual(results: list[Result], path: str | Path) -> list[Result]:
+    """Put points given by hand in place: a CSV with student, exercise, points and, if wished, comment."""
+    with open(path, newline="", encoding="utf-8-sig") as lines:
+        rows = list(csv.DictReader(lines))
+    if rows and not {"student", "exercise", "points"} <= set(rows[0]):
+        raise MasterError(
+            f"{Path(path).name} needs the columns student, exercise, points; it has {', '.join(rows[0])}"
+        )
+    by = {(r.student, m.exercise): m for r in results for m in r.marks}
+    for line, row in enumerate(rows, 2):
+        mark = by.get((row["student"].strip(), row["exercise"].strip()))
+        if mark is None:
+            raise MasterError(
+                f"{Path(path).name}, line {line}: no exercise {row['exercise']} of {row['student']} was graded"
+            )
+        points = float(row["points"])
+        if not 0 <= points <= mark.out_of:
+            raise MasterError(
+                f"{Path(path).name}, line {line}: {points:g} points of {mark.out_of:g} possible"
+            )
+        mark.points, mark.status, mark.reason = (
+            points,
+            MANUAL,
+            (row.get("comment") or "graded by hand").strip(),
+        )
+    return results
+
+
+def _points(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _text(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def _table(path: Path, rows: list[list]) -> Path:
+    with open(path, "w", newline="", encoding="utf-8") as lines:
+        csv.writer(lines).writerows([[_harmless(x) for x in row] for row in rows])
+    return path
+
+
+def _harmless(value: object) -> object:
+    """A spreadsheet runs a cell that starts like a formula; a student's name or error must not."""
+    return "'" + value if isinstance(value, str) and value[:1] in "=+@\t\r" else value

@@ -1,0 +1,140 @@
+"""Execute one grading notebook in a sandbox and hear, over a pipe, how each cell went."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from nbformat import v4
+
+from minillm.assignments import sandbox
+from minillm.assignments.sandbox import KERNEL, Limits
+from minillm.assignments.values import MARK
+
+
+@dataclass
+class CellReport:
+    """How one cell went."""
+
+    outcome: str  # passed | failed
+    values: list[str] = field(default_factory=list)
+    error: list[str] | None = None  # name and text of the exception
+    timed_out: bool = False
+    trouble: str | None = None
+
+
+@dataclass
+class Run:
+    """How a notebook went: a report per code cell that was reached, and why the run was ended, if it was."""
+
+    cells: dict[int, CellReport]
+    ended: str | None = None
+
+
+def cell(source: str, role: str, **own) -> nbformat.NotebookNode:
+    """A code cell for a run, with what the plugin has to know about it."""
+    made = v4.new_code_cell(source, metadata={"minillm": {"role": role, **own}})
+    made.execution_count = 1
+    return made
+
+
+def expecting(made: nbformat.NotebookNode, values: list[str]) -> nbformat.NotebookNode:
+    """The cell with the values that it must give."""
+    made.outputs = [v4.new_output("display_data", {"text/plain": MARK + v}) for v in values]
+    return made
+
+
+def execute(
+    cells: list[nbformat.NotebookNode], *, limits: Limits = Limits(), package: Path, record: bool = False
+) -> Run:
+    """Run the cells from top to bottom in a fresh kernel.  `record`: compare nothing, hear the values."""
+    run = sandbox.prepare(package, limits)
+    try:
+        for made in cells:
+            made.metadata.minillm["compare"] = not record
+        path = run / "run.ipynb"
+        nbformat.write(
+            v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": KERNEL, "display_name": "graded"}}),
+            path,
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "nbval.plugin",
+            "-p",
+            "minillm.assignments.plugin",
+            "-c",
+            os.devnull,
+            "--rootdir",
+            str(run),
+            "--nbval",
+            "--nbval-kernel-name",
+            KERNEL,
+            f"--nbval-cell-timeout={limits.cell_seconds}",
+            "--color=no",
+            str(path),
+        ]
+        receive, send = os.pipe()
+        lines: list[str] = []
+        reader = threading.Thread(target=_read, args=(receive, lines), daemon=True)
+        process = subprocess.Popen(
+            command,
+            cwd=run,
+            env=_environment(run, send),
+            pass_fds=(send,),
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(send)
+        reader.start()
+        try:
+            ended = sandbox.watch(process, limits)
+        finally:
+            sandbox.kill_tree(process)
+        reader.join(10)
+        reports = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be cut short
+        return Run({r.pop("cell"): CellReport(**r) for r in reports}, ended)
+    finally:
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _read(fd: int, lines: list[str]) -> None:
+    with os.fdopen(fd, errors="replace") as pipe:
+        for line in pipe:
+            lines.append(line)
+
+
+def _environment(run: Path, send: int) -> dict[str, str]:
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k in ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    }
+    own = str(Path(__file__).resolve().parents[2])
+    return {
+        **kept,
+        "HOME": str(run / "w"),
+        "PYTHONPATH": own,
+        "MINILLM_REPORT": str(send),
+        "LANG": "C.UTF-8",
+        "JUPYTER_PATH": str(run / "k"),
+        "JUPYTER_RUNTIME_DIR": str(run / "r"),
+        "JUPYTER_NO_CONFIG": "1",
+        "IPYTHONDIR": str(run / "w" / ".ipython"),
+        "OMP_NUM_THREADS": "1",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }

@@ -1,0 +1,170 @@
+"""Everything that a student might try fails safely, or is scored for what it is."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from minillm.assignments import sandbox
+from tests.assignments.conftest import isolated
+
+RIGHT = """
+def scaled_mean(numbers):
+    return {factor} * sum(numbers) / len(numbers) if numbers else 0.0
+"""
+WRONG = "def scaled_mean(numbers):\n    return 1.0\n"
+FORGERIES = {
+    text.partition("\n")[0]: text.partition("\n")[2]
+    for text in Path(__file__).with_name("forgeries.txt").read_text("utf-8").split("\n==== ")[1:]
+}
+
+
+@pytest.mark.parametrize("attack", FORGERIES)
+def test_a_forgery_scores_nothing(grader, attack):
+    mark = grader.judge(grader.book("anyone"), "mean", FORGERIES[attack])
+    assert mark.points == 0, mark
+    assert mark.status in ("wrong", "crashed", "timed out", "forbidden"), mark
+
+
+def factor_of(grader) -> int:
+    return grader.book("anyone").metadata.minillm.variant.factor
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "print('hello')",
+        "import sys; print('hm', file=sys.stderr)",
+        "import warnings; warnings.warn('careful')",
+        "display({'text/plain': 'a picture'}, raw=True)",
+    ],
+)
+def test_noise_costs_nothing(grader, noise):
+    source = (
+        RIGHT.format(factor=factor_of(grader)).replace("    return", f"    {noise}\n    return")
+        + noise
+        + "\n"
+    )
+    assert grader.judge(grader.book("anyone"), "mean", source).status == "passed"
+
+
+def test_a_rounding_edge_costs_nothing(grader):
+    source = (
+        "def scaled_mean(numbers):\n    total = 0.0\n    for n in numbers:\n"
+        f"        total += {factor_of(grader)} * n / len(numbers)\n    return total * (1 + 1e-7)\n"
+    )
+    assert grader.judge(grader.book("anyone"), "mean", source).status == "passed"
+
+
+def test_what_is_forbidden_is_told_not_only_scored(grader):
+    mark = grader.judge(
+        grader.book("anyone"), "mean", "import statistics\n" + RIGHT.format(factor=factor_of(grader))
+    )
+    assert (mark.status, mark.points) == ("forbidden", 0)
+    assert "statistics" in mark.reason
+
+
+def test_a_forbidden_name_put_together_while_running_is_caught(grader):
+    source = (
+        "def scaled_mean(numbers):\n    s = __import__('stat' + 'istics')\n"
+        f"    return {factor_of(grader)} * s.mean(numbers) if numbers else 0.0\n"
+    )
+    mark = grader.judge(grader.book("anyone"), "mean", source)
+    assert (mark.status, mark.points) == ("forbidden", 0)
+
+
+def test_a_gigabyte_of_print_ends_itself(grader):
+    source = WRONG + "for _ in range(1000):\n    print('x' * 1_000_000)\n"
+    start = time.monotonic()
+    assert grader.judge(grader.book("anyone"), "mean", source).points == 0
+    assert time.monotonic() - start < 150
+
+
+@isolated
+def test_nothing_outside_can_be_read_or_reached(grader, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("42")
+    source = f"""
+import os, socket
+def scaled_mean(numbers):
+    tried = []
+    for path in ({str(secret)!r}, {str(Path(__file__).resolve())!r}, "/etc/passwd"):
+        try: tried.append(open(path).read())
+        except OSError: pass
+    try:
+        socket.create_connection(("127.0.0.1", 22), 1)
+        tried.append("connected")
+    except OSError as error: tried += ["connected"] if "refused" in str(error) and False else []
+    try: open("/usr/written", "w"); tried.append("wrote")
+    except OSError: pass
+    return tried
+"""
+    mark = grader.judge(grader.book("anyone"), "mean", source)
+    assert mark.points == 0
+    run_values = _values(grader, source)
+    assert run_values and set(run_values) == {"[]"}
+
+
+def _values(grader, source: str) -> list[str]:
+    from minillm.assignments.pristine import for_exercise
+    from minillm.assignments.run import execute
+
+    cells = for_exercise(grader.book("anyone").cells, "mean", source, [])
+    run = execute(cells, limits=grader.limits, package=Path(grader._package.name), record=True)
+    return [v for r in run.cells.values() for v in r.values]
+
+
+@isolated
+def test_the_sandbox_hides_the_expected_values(grader):
+    source = """
+import os
+def scaled_mean(numbers):
+    seen = []
+    for folder, _, files in os.walk("/tmp"):
+        for name in files:
+            try: text = open(os.path.join(folder, name), errors="ignore").read()
+            except OSError: continue
+            if "minillm-value" in text and "values.py" not in name: seen.append(name)
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        if b"pytest" in open(f"/proc/{pid}/cmdline", "rb").read(): seen.append(pid)
+    return seen
+"""
+    assert set(_values(grader, source)) == {"[]"}
+
+
+@isolated
+def test_a_fork_bomb_is_stopped_and_nothing_is_left(grader):
+    source = WRONG + "import os, time\nfor _ in range(7):\n    os.fork()\ntime.sleep(30)\n"
+    mark = grader.judge(grader.book("anyone"), "mean", source)
+    assert mark.points == 0
+    assert mark.status in ("forbidden", "timed out", "crashed")
+
+
+@isolated
+def test_orphans_die_with_their_kernel(grader, tmp_path):
+    source = (
+        "import subprocess, sys\n"
+        "sleeper = 'import time; orphan_of_minillm = time.sleep(120)'\n"
+        "subprocess.Popen([sys.executable, '-c', sleeper], start_new_session=True)\n"
+        + RIGHT.format(factor=factor_of(grader))
+    )
+    grader.judge(grader.book("anyone"), "mean", source)
+    time.sleep(1)
+    left = [p for p in Path("/proc").glob("[0-9]*/cmdline") if b"orphan_of_minillm" in _read(p)]
+    assert left == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def test_the_grader_says_what_it_cannot_stop(monkeypatch):
+    monkeypatch.setattr(sandbox, "bubblewrap", lambda: None)
+    assert "NOT isolated" in sandbox.isolation()
+    assert os.sep in sandbox.kernel_command(Path("/p"), Path("/r"), sandbox.Limits())[0]
