@@ -1,11 +1,11 @@
-"""Write the English texts and the questions anew, byte for byte: `python -m data.stories` from the root of the project.
+"""Write the stories and the questions anew, byte for byte: `python -m data.stories` from the root of the project.
 
 Seeds 0, 1, 2 … are the stories that ship; the fresh ones, which no model has seen, begin at FRESH.
 """
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import gazetteer, questions
+from . import gazetteer, languages, questions
 from .chance import Dice
 from .english import tell
 from .plots import happen
@@ -34,6 +34,7 @@ def stories(characters: int = CHARACTERS, first: int = 0) -> Iterator[str]:
 def files() -> dict[str, str]:
     """Return path below data/ -> text, for everything that this command writes."""
     texts = {"en.txt": stories(), "fresh.txt": stories(150_000, FRESH), "gazetteer.txt": gazetteer.documents(0)}
+    texts |= {f"{code}.txt": languages.stories(code) for code in languages.TONGUES}
     told = {f"stories/{name}": BETWEEN.join(documents) + "\n" for name, documents in texts.items()}
     return told | {f"questions/{name}": text for name, text in questions.files().items()}
 

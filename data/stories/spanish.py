@@ -9,15 +9,18 @@ ball=pelota/f; kite=cometa/f; doll=muñeca/f; drum=tambor/m; boat=barco de jugue
 puzzle=rompecabezas/m; whistle=silbato/m; flute=flauta/f; hoop=aro/m; marble=canica/f; top=peonza/f
 hat=sombrero/m; scarf=bufanda/f; coat=abrigo/m; glove=guante/m; ring=anillo/m; necklace=collar/m; ribbon=cinta/f
 cap=gorra/f; umbrella=paraguas/m; bag=bolsa/f; belt=cinturón/m; lantern=farol/m; basket=cesta/f; key=llave/f
-bucket=cubo/m; blanket=manta/f; cup=taza/f; bowl=cuenco/m; jar=tarro/m; candle=vela/f; spoon=cuchara/f; book=libro/m
+bucket=cubo/m; blanket=manta/f; cup=taza/f; bowl=cuenco/m; jar=tarro/m; candle=vela/f; spoon=cuchara/f
+book=libro/m
 pencil=lápiz/m; clock=reloj/m; bell=campanilla/f; mirror=espejo/m; box=caja de madera/f; feather=pluma/f
 shell=concha/f; stone=piedra/f; coin=moneda/f; map=mapa/m; button=botón/m
-pancakes=tortitas/fp; apple_pie=tarta de manzana/f; tomato_soup=sopa de tomate/f; carrot_cake=pastel de zanahoria/m
+pancakes=tortitas/fp; apple_pie=tarta de manzana/f; tomato_soup=sopa de tomate/f
+carrot_cake=pastel de zanahoria/m
 fish_stew=guiso de pescado/m; rice_pudding=arroz con leche/m/arroz con leche; honey_bread=pan de miel/m
 bean_soup=sopa de alubias/f; cheese_tart=tarta de queso/f; plum_jam=mermelada de ciruela/f/mermelada de ciruela
 nut_biscuits=galletas de nuez/fp; lemon_cake=bizcocho de limón/m; eggs=huevos/mp; milk=leche/f; flour=harina/f
 apples=manzanas/fp; butter=mantequilla/f; tomatoes=tomates/mp; onions=cebollas/fp; carrots=zanahorias/fp
-sugar=azúcar/m; fish=pescado/m; potatoes=patatas/fp; rice=arroz/m; honey=miel/f/un tarro de miel; beans=alubias/fp
+sugar=azúcar/m; fish=pescado/m; potatoes=patatas/fp; rice=arroz/m; honey=miel/f/un tarro de miel
+beans=alubias/fp
 cheese=queso/m/un trozo de queso; plums=ciruelas/fp/una bolsa de ciruelas; nuts=nueces/fp; lemons=limones/mp
 cherries=cerezas/fp; strawberries=fresas/fp; oranges=naranjas/fp; pears=peras/fp; bread=pan/m/un trozo de pan
 apple=manzana/f; cake=pastel/m/un trozo de pastel; soup=sopa/f/un plato de sopa; nut=nuez/f; pear=pera/f
@@ -30,86 +33,126 @@ gull=gaviota/f; heron=garza/f; hare=liebre/f; lark=alondra/f; woodpecker=pájaro
 sheep=oveja/f; fly=mosca/f; spider=araña/f; bear=oso/m; wolf=lobo/m; lion=león/m; ox=buey/m; eagle=águila/f
 beetle=escarabajo/m; fishes=pez/m; sunflower=girasol/m; pumpkin=calabaza/f; tulip=tulipán/m; rose=rosa/f
 apple_tree=manzano/m; snowman=muñeco de nieve/m; raft=balsa/f; treehouse=casita en el árbol/f
-sandcastle=castillo de arena/m; den=cabaña/f; birdhouse=casita para pájaros/f; dam=presa/f; scarecrow=espantapájaros/m
+sandcastle=castillo de arena/m; den=cabaña/f; birdhouse=casita para pájaros/f; dam=presa/f
+scarecrow=espantapájaros/m
 chest=cofre/m
 """)
 PLACES = table("""
 bedroom=dormitorio/m; kitchen=cocina/f; attic=desván/m; garden=jardín/m; orchard=huerto/m; park=parque/m
 playground=patio de juegos/m; pond=estanque/m/junto a; school=escuela/f; library=biblioteca/f; market=mercado/m
-station=estación/f; bridge=puente/m; river=río/m/junto a; mill=molino/m; field=campo/m; barn=granero/m; wood=bosque/m
+station=estación/f; bridge=puente/m; river=río/m/junto a; mill=molino/m; field=campo/m; barn=granero/m
+wood=bosque/m
 hill=colina/f
 """)
 TABLES = {"job": table("""
 pilot=piloto/piloto; sailor=marinero/marinera; dancer=bailarín/bailarina; inventor=inventor/inventora
-baker=panadero/panadera/amasó un pan/se amasa el pan; doctor=médico/médica/escuchó un corazón/se escucha un corazón
+baker=panadero/panadera/amasó un pan/se amasa el pan
+doctor=médico/médica/escuchó un corazón/se escucha un corazón
 vet=veterinario/veterinaria; firefighter=bombero/bombera; engineer=ingeniero/ingeniera; clown=payaso/payasa
-farmer=granjero/granjera/ordeñó una vaca/se ordeña una vaca; carpenter=carpintero/carpintera/serró una tabla/se sierra una tabla
-astronaut=astronauta/astronauta; explorer=explorador/exploradora; singer=cantante/cantante; writer=escritor/escritora
+farmer=granjero/granjera/ordeñó una vaca/se ordeña una vaca
+carpenter=carpintero/carpintera/serró una tabla/se sierra una tabla
+astronaut=astronauta/astronauta; explorer=explorador/exploradora; singer=cantante/cantante
+writer=escritor/escritora
 librarian=bibliotecario/bibliotecaria/forró un libro/se forra un libro
 clockmaker=relojero/relojera/dio cuerda a un reloj/se da cuerda a un reloj; gardener=jardinero/jardinera
-diver=buzo/buza; painter=pintor/pintora/mezcló un verde nuevo/se mezcla un verde nuevo; driver=conductor/conductora
+diver=buzo/buza; painter=pintor/pintora/mezcló un verde nuevo/se mezcla un verde nuevo
+driver=conductor/conductora
 potter=alfarero/alfarera/dio forma al barro/se da forma al barro
 miller=molinero/molinera/molió el trigo/se muele el trigo; scientist=científico/científica
 cook=cocinero/cocinera/picó una cebolla/se pica una cebolla; teacher=maestro/maestra
-musician=músico/música/tocó una melodía/se toca una melodía; nurse=enfermero/enfermera/puso una venda/se pone una venda
+musician=músico/música/tocó una melodía/se toca una melodía
+nurse=enfermero/enfermera/puso una venda/se pone una venda
 tailor=sastre/modista/cosió un botón/se cose un botón
 beekeeper=apicultor/apicultora/sacó miel de la colmena/se saca la miel de la colmena
 shoemaker=zapatero/zapatera/clavó un tacón/se clava un tacón
 blacksmith=herrero/herrera/dobló el hierro caliente/se dobla el hierro caliente
-shopkeeper=tendero/tendera/pesó el arroz/se pesa el arroz; postman=cartero/cartera/ordenó las cartas/se ordenan las cartas
+shopkeeper=tendero/tendera/pesó el arroz/se pesa el arroz
+postman=cartero/cartera/ordenó las cartas/se ordenan las cartas
 fisherman=pescador/pescadora/remendó una red/se remienda una red
 """), "hobby": table("""
-swimming=nadar/nadando; fishing=pescar/pescando; drawing=dibujar/dibujando; chess=jugar al ajedrez/jugando al ajedrez
+swimming=nadar/nadando; fishing=pescar/pescando; drawing=dibujar/dibujando
+chess=jugar al ajedrez/jugando al ajedrez
 singing=cantar/cantando; gardening=trabajar en el jardín/trabajando en el jardín
 riding=montar a caballo/montando a caballo; climbing=trepar a los árboles/trepando a los árboles
 dancing=bailar/bailando; cooking=cocinar/cocinando; reading=leer/leyendo; skating=patinar/patinando
 football=jugar al fútbol/jugando al fútbol
 """), "colour": table("""
-red=rojo/roja; blue=azul/azul; green=verde/verde; yellow=amarillo/amarilla; white=blanco/blanca; black=negro/negra
+red=rojo/roja; blue=azul/azul; green=verde/verde; yellow=amarillo/amarilla; white=blanco/blanca
+black=negro/negra
 orange=naranja/naranja; purple=morado/morada
 """), "size": table("""
 big=grande/grande; small=pequeño/pequeña; tiny=diminuto/diminuta; old=viejo/vieja; new=nuevo/nueva
 """), "weekday": table("""
-monday=lunes; tuesday=martes; wednesday=miércoles; thursday=jueves; friday=viernes; saturday=sábado; sunday=domingo
-"""), "time": table("morning=mañana/por la mañana; afternoon=tarde/por la tarde; evening=noche/por la noche"),
+monday=lunes; tuesday=martes; wednesday=miércoles; thursday=jueves; friday=viernes; saturday=sábado
+sunday=domingo
+"""), "time": table("""
+morning=mañana/por la mañana; afternoon=tarde/por la tarde; evening=noche/por la noche
+"""),
     "weather": table("""
 sunny=brillaba el sol/soleada/soleado; rainy=la lluvia caía sobre los tejados/lluviosa/lluvioso
 windy=el viento sacudía los árboles/ventosa/ventoso; snowy=la nieve cubría los tejados/nevada/nevado
 foggy=la niebla cubría el pueblo/de niebla/de niebla; cloudy=había nubes grises en el cielo/nublada/nublado
 warm=el aire era tibio/cálida/cálido; cold=hacía mucho frío/fría/frío
-"""), "how": table("walk=fue caminando; run=corrió; skip=fue dando saltitos; hurry=fue a toda prisa; tiptoe=fue de puntillas; "
-                   "creep=se deslizó sin hacer ruido"),
-    "doing": table("read=leía un libro; eat_apple=comía una manzana; whistle=silbaba una canción; feed_birds=daba de comer "
-                   "a los pájaros; draw_map=dibujaba un mapa; rest=descansaba un rato; sweep=barría el suelo"),
-    "over": table("root=tropezó con una raíz; stone=tropezó con una piedra; mud=resbaló en el barro; "
-                  "laces=se pisó los cordones y se cayó"),
-    "part": table("carrot=una zanahoria; buttons=los botones; logs=los troncos; rope=una cuerda; boards=las tablas; "
-                  "nails=los clavos; bucket=un cubo; shells=unas conchas; branches=las ramas; leaves=hojas secas; "
-                  "paint=la pintura; stones=las piedras; mud=el barro; straw=la paja; old_hat=un sombrero viejo"),
+"""), "how": table("""
+walk=fue caminando; run=corrió; skip=fue dando saltitos; hurry=fue a toda prisa; tiptoe=fue de puntillas
+creep=se deslizó sin hacer ruido
+"""),
+    "doing": table("""
+read=leía un libro; eat_apple=comía una manzana; whistle=silbaba una canción
+feed_birds=daba de comer a los pájaros; draw_map=dibujaba un mapa; rest=descansaba un rato
+sweep=barría el suelo
+"""),
+    "over": table("""
+root=tropezó con una raíz; stone=tropezó con una piedra; mud=resbaló en el barro
+laces=se pisó los cordones y se cayó
+"""),
+    "part": table("""
+carrot=una zanahoria; buttons=los botones; logs=los troncos; rope=una cuerda; boards=las tablas
+nails=los clavos; bucket=un cubo; shells=unas conchas; branches=las ramas; leaves=hojas secas; paint=la pintura
+stones=las piedras; mud=el barro; straw=la paja; old_hat=un sombrero viejo
+"""),
     "spot": table("""
 under_bed=debajo de la cama; behind_curtain=detrás de la cortina; under_pillow=debajo de la almohada
-under_table=debajo de la mesa; behind_stove=detrás de la cocina de leña; on_shelf=en el estante; in_trunk=en el viejo baúl
-behind_chimney=detrás de la chimenea; under_blanket=debajo de una manta polvorienta; under_rose_bush=debajo del rosal
+under_table=debajo de la mesa; behind_stove=detrás de la cocina de leña; on_shelf=en el estante
+in_trunk=en el viejo baúl
+behind_chimney=detrás de la chimenea; under_blanket=debajo de una manta polvorienta
+under_rose_bush=debajo del rosal
 behind_shed=detrás del cobertizo; by_wall=junto al muro; under_apple_tree=debajo del manzano más viejo
 in_wheelbarrow=en la carretilla; in_long_grass=entre la hierba alta; under_bench=debajo de un banco
 behind_oak=detrás del gran roble; by_fountain=junto a la fuente; under_slide=debajo del tobogán
-by_swings=junto a los columpios; in_sandpit=en el arenero; among_reeds=entre los juncos; on_flat_stone=sobre una piedra plana
-by_jetty=junto al embarcadero; under_desk=debajo de un pupitre; in_cloakroom=en el guardarropa; behind_piano=detrás del piano
-between_books=entre dos filas de libros; under_stairs=debajo de la escalera; on_window_seat=en el asiento de la ventana
+by_swings=junto a los columpios; in_sandpit=en el arenero; among_reeds=entre los juncos
+on_flat_stone=sobre una piedra plana
+by_jetty=junto al embarcadero; under_desk=debajo de un pupitre; in_cloakroom=en el guardarropa
+behind_piano=detrás del piano
+between_books=entre dos filas de libros; under_stairs=debajo de la escalera
+on_window_seat=en el asiento de la ventana
 under_stall=debajo de un puesto vacío; between_barrels=entre dos barriles; beside_scales=al lado de la balanza
-under_timetable=debajo del horario; in_waiting_room=en la sala de espera; on_platform=en el andén; under_arch=debajo del arco
-beside_lamp=al lado de la farola; on_railing=en la barandilla; under_willow=debajo del sauce; in_old_boat=en una barca vieja
+under_timetable=debajo del horario; in_waiting_room=en la sala de espera; on_platform=en el andén
+under_arch=debajo del arco
+beside_lamp=al lado de la farola; on_railing=en la barandilla; under_willow=debajo del sauce
+in_old_boat=en una barca vieja
 among_stones=entre las piedras; behind_sacks=detrás de los sacos; beside_wheel=al lado de la gran rueda
-on_steps=en los escalones; in_ditch=en la zanja; behind_haystack=detrás del pajar; by_gate=junto a la verja; in_hay=en el heno
+on_steps=en los escalones; in_ditch=en la zanja; behind_haystack=detrás del pajar; by_gate=junto a la verja
+in_hay=en el heno
 behind_ladder=detrás de la escalera de mano; under_cart=debajo del carro; in_hollow_tree=en un árbol hueco
 under_ferns=debajo de los helechos; behind_log=detrás de un tronco; behind_rock=detrás de una roca
 beside_bush=al lado de un arbusto; in_old_tower=en la torre vieja
 """)}
-KIN = {"mother": "madre", "father": "padre", "grandmother": "abuela", "grandfather": "abuelo", "aunt": "tía", "uncle": "tío"}
-ROLES = {"teacher": "el maestro", "old man": "un anciano", "old woman": "una anciana"}
-NAMES = {"Ella": "Ela", "Sofia": "Sofía", "Oscar": "Óscar", "Martin": "Martín", "Victor": "Víctor", "Felix": "Félix", "Simon": "Simón"}
-NUMBERS = ("cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis diecisiete "
-           "dieciocho diecinueve veinte veintiuno veintidós veintitrés veinticuatro veinticinco veintiséis veintisiete "
+KIN = {
+    "mother": "madre", "father": "padre", "grandmother": "abuela",
+    "grandfather": "abuelo", "aunt": "tía", "uncle": "tío",
+}
+ROLES = {
+    "teacher": "el maestro",
+    "old man": "un anciano",
+    "old woman": "una anciana",
+}
+NAMES = {
+    "Ella": "Ela", "Sofia": "Sofía", "Oscar": "Óscar", "Martin": "Martín",
+    "Victor": "Víctor", "Felix": "Félix", "Simon": "Simón",
+}
+NUMBERS = ("cero uno dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciséis "
+           "diecisiete dieciocho diecinueve veinte veintiuno veintidós veintitrés veinticuatro veinticinco veintiséis veintisiete "
            "veintiocho veintinueve").split()
 TENS = "treinta cuarenta cincuenta sesenta".split()
 ARTICLES = {"the": "el la los las".split(), "a": "un una unos unas".split()}
@@ -194,7 +237,8 @@ class Spanish(Tongue):
             noun, gender, *near = PLACES[key]
             the = ARTICLES["the"][gender == "f"] + " " + noun
             near = near[0] if near else "en"
-            return {"in": f"{near} {the}", "to": f"a {the}", "from": f"de {the}", "hacia": f"hacia {the}"}.get(form, the)
+            return {"in": f"{near} {the}", "to": f"a {the}", "from": f"de {the}",
+                    "hacia": f"hacia {the}"}.get(form, the)
         if kind in ("food", "plant", "work"):
             noun, plural = WORDS[key][0], self.gender(key) > 1
             end = "o a os as".split()[self.gender(key)]
@@ -221,7 +265,8 @@ class Spanish(Tongue):
         return super().word(kind, key, form)
 
     def finish(self, text):
-        text = re.sub(r"\b([Aa]|[Dd]e) el\b(?! [A-Z])", lambda m: {"a": "al", "A": "Al", "de": "del", "De": "Del"}[m[1]], text)
+        melted = {"a": "al", "A": "Al", "de": "del", "De": "Del"}
+        text = re.sub(r"\b([Aa]|[Dd]e) el\b(?! [A-Z])", lambda m: melted[m[1]], text)
         text = re.sub(r" +", " ", text).replace(" ,", ",").replace(" .", ".").replace("\n ", "\n")
         text = re.sub(r"\by (?=[Ii][^a]|[Hh]i[^ae])", "e ", text)
         return re.sub(r"((?:^|\n)—?|[.!?»] )([¿¡«]*)(\w)", lambda m: m[1] + m[2] + m[3].upper(), text)

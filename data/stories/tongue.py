@@ -1,7 +1,7 @@
 """Tell a log in a language that inflects: the machinery that Spanish, Arabic, Chinese and Hindi share.
 
 Each language is a module with word tables and a few rules (a subclass of `Tongue`) and a file of sentence patterns
-(spanish.txt …) under the names of the events.  In a pattern
+(patterns/spanish.txt …) under the names of the events.  In a pattern
 
     {who}          is a slot, a field of the event; {who.form} asks for one of its forms
     <o|a|os|as>    agrees with the first person of the event: masculine, feminine, plural; <thing:lo|la> with a slot
@@ -36,14 +36,15 @@ def table(text: str) -> dict[str, list[str]]:
 def spread(pattern: str) -> list[str]:
     """Write out the choices of a pattern: "a [b|c]" -> "a b", "a c"."""
     parts = re.split(r"\[([^\]]*)\]", pattern)
-    return ["".join(words) for words in product(*(part.split("|") if i % 2 else [part] for i, part in enumerate(parts)))]
+    choices = [part.split("|") if i % 2 else [part] for i, part in enumerate(parts)]
+    return ["".join(words) for words in product(*choices)]
 
 
 @cache
 def patterns(language: str) -> dict[str, list[str]]:
     """Return event name -> its patterns, from the file of a language."""
     found: dict[str, list[str]] = {}
-    for line in (Path(__file__).parent / f"{language}.txt").read_text("utf-8").splitlines():
+    for line in (Path(__file__).parent / "patterns" / f"{language}.txt").read_text("utf-8").splitlines():
         if line.startswith("# "):
             current: list[str] = []
             found |= dict.fromkeys(line[2:].split(), current)
@@ -101,7 +102,8 @@ class Tongue:
         key = value if isinstance(value, str) else value.kind
         return ("m", "f", "mp", "fp").index(self.words[key][1])
 
-    def who(self, who: Person | Kin | Role | Animal, form: str, *, fresh: bool, known: bool, hero: Person | None) -> str:
+    def who(self, who: Person | Kin | Role | Animal, form: str, *, fresh: bool, known: bool,
+            hero: Person | None) -> str:
         """Name somebody; `fresh`: the last sentence spoke of him alone, `known`: he was named before."""
         raise NotImplementedError
 
@@ -171,8 +173,7 @@ class Teller:
         if isinstance(event, e.Talk) and isinstance(before, e.Talk) and before.fact == event.fact:
             return [f"Talk.{event.fact}.back"]
         if isinstance(event, e.Intro):
-            return ["Fact.job.adult" if fact == "job" and not event.who.is_child else f"Fact.{fact}"
-                    for fact in event.facts]
+            return [f"Fact.{fact}" for fact in event.facts]
         return [next(name for name in headings(event) if name in known)]
 
     def choose(self, name: str) -> str:
@@ -191,7 +192,7 @@ class Teller:
             slots["giver"] = Kin(event.who, event.source)
         person = event.other if isinstance(event, e.Talk | e.Return) else slots.get("who")
         if isinstance(person, Person):
-            facts = {fact: getattr(person, fact) for fact in ("age", "town", "pet_name", "food", "colour", "hobby", "job")}
+            facts = {fact: getattr(person, fact) for fact in "age town pet_name food colour hobby job".split()}
             slots = facts | {"pet": Animal(person.pet)} | slots
         if isinstance(event, e.Work | e.Visit):
             slots["job"] = event.other.job
