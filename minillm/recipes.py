@@ -33,7 +33,7 @@ class Growing(Endless):
         self.progress, self.step = progress, start
         self.stages = {share: Batches(tokens, batch_size=round(batch_size / share), seed=seed,
                                       context_length=max(1, round(context_length * share)))
-                       for _, share in GROWTH}
+                       for _, share in reversed(GROWTH)}  # the longest first: it is the one to be refused
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of any step."""

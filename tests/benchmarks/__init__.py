@@ -1,0 +1,1 @@
+"""Measure minillm beside the libraries that pip brings: ``python -m tests.benchmarks``."""

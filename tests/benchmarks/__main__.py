@@ -1,0 +1,58 @@
+"""Print one table: ``python -m tests.benchmarks [part ...]``; without a part, all (about half an hour).
+
+Run it on an otherwise idle machine.  Shakespeare and the tokenizers need MINILLM_CORPORA, or a network.
+"""
+from __future__ import annotations
+
+import argparse
+import platform
+from pathlib import Path
+
+import torch
+
+from tests.benchmarks.models import generation, memory, training
+from tests.benchmarks.shakespeare import shakespeare
+from tests.benchmarks.texts import start_up, tokenizing
+from tests.benchmarks.timing import Row, race, show
+
+
+def matrices() -> list[Row]:
+    """The ceiling: what this machine's matrix products reach, in billions of operations per second."""
+    products = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        x = torch.randn(1024, 1024).to(dtype)
+        products[name] = lambda x=x: [x @ x for _ in range(10)]
+    return race("matrix products, 1024²", products, work=10 * 2 * 1.024 ** 3, unit="GFLOP/s", repeats=9)
+
+
+PARTS = {
+    "matrices": [matrices],
+    "training": [lambda: training("S"), lambda: training("M")],
+    "memory": [memory],
+    "generation": [lambda: generation(1), lambda: generation(16)],
+    "tokenizing": [tokenizing],
+    "start-up": [start_up],
+    "shakespeare": [lambda seconds=seconds, seed=seed: shakespeare(seconds, seed)
+                    for seconds in (60, 180) for seed in (0, 1)],
+}
+
+
+def processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+             ] if info.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)} (all if left out)")
+    chosen = parser.parse_args().parts or list(PARTS)
+    for part in chosen:
+        if part not in PARTS:
+            parser.error(f"no part is called {part!r}; there are {', '.join(PARTS)}")
+    print(f"{processor()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}; medians of interleaved "
+          f"repeats; × is against the first row of each group\n")
+    for part in chosen:
+        for measure in PARTS[part]:
+            show(measure())
