@@ -1,0 +1,262 @@
+"""Drive the command line as a person does: commands in, files and words out."""
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from minillm import checkpoints, cli
+from minillm.__main__ import main
+from minillm.environment import ROOT
+
+TEXT = "".join(f"{a} and {b} went up the hill, said {c}.\n" for a in ("Ada", "Ben", "Cleo", "Dan")
+               for b in ("Eve", "Fay", "Gus") for c in ("Hal", "Ida", "Jo", "Kim")) * 4
+SMALL = ["--size", "nano", "--context", "16", "--batch", "4", "--set", "d_model=32", "--set", "n_layers=1",
+         "--precision", "fp32", "--evaluations", "2"]
+
+
+@pytest.fixture
+def text(tmp_path, monkeypatch) -> str:
+    """A small text in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("rhyme.txt").write_text(TEXT, encoding="utf-8")
+    return "rhyme.txt"
+
+
+def call(*words: str) -> int:
+    return main([str(word) for word in words])
+
+
+def shell(*words: str, threads: int = 1, **how) -> list[str]:
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
+    return subprocess.Popen([sys.executable, *words], env=variables, text=True, encoding="utf-8",
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+
+
+def losses(folder: Path | str) -> list[float]:
+    return [row["loss"] for row in checkpoints.load_log(folder) if "loss" in row]
+
+
+def weights(folder: Path | str) -> dict[str, torch.Tensor]:
+    return checkpoints.load(folder)[0].state_dict()
+
+
+def test_help_names_every_command(capsys):
+    assert call() == 0 and call("--help") == 0
+    said = capsys.readouterr().out
+    assert all(re.search(rf"^  {name} +\w", said, re.M) for name in (*cli.SETUP, *cli.COMMANDS))
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_explains_itself_with_examples(name, capsys):
+    with pytest.raises(SystemExit) as done:
+        call(name, "--help")
+    said = capsys.readouterr().out
+    assert done.value.code == 0 and "examples:" in said and f"minillm {name}" in said
+    assert max(map(len, said.splitlines())) <= 120
+
+
+def test_an_unknown_command_is_told_the_nearest(capsys):
+    assert call("trian") == 2
+    assert "did you mean train?" in capsys.readouterr().err
+
+
+def test_a_model_learns_is_saved_and_writes(text, capsys):
+    assert call("train", text, *SMALL, "--steps", "60") == 0
+    out, err = capsys.readouterr()
+    assert out.strip() == str(Path("runs") / "rhyme")
+    assert "kept for validation" in err and "tokens/s" in err and "minillm generate" in err
+    made = losses("runs/rhyme")
+    assert len(made) == 60 and made[-1] < 0.75 * made[0]
+    assert call("generate", "runs/rhyme", "--prompt", "Ada and", "--tokens", "40", "--seed", "3") == 0
+    first = capsys.readouterr().out
+    assert first.startswith("Ada and") and len(first) == len("Ada and") + 40 + 1
+    call("generate", "runs/rhyme", "--prompt", "Ada and", "--tokens", "40", "--seed", "3")
+    assert capsys.readouterr().out == first
+
+
+def test_the_validation_loss_is_that_of_the_whole_part(text, capsys):
+    from minillm import corpora, evaluate
+    call("train", text, *SMALL, "--steps", "5", "--set", "dropout=0.1")
+    said = float(re.search(r"([\d.]+) nats per token", capsys.readouterr().err).group(1))
+    model, tokenizer = checkpoints.load("runs/rhyme")
+    held_out = corpora.read(text).hold_out()[1]
+    assert said == pytest.approx(evaluate(model, held_out.encode(tokenizer)), abs=6e-4)
+
+
+def test_two_runs_never_share_a_folder(text):
+    for _ in range(2):
+        assert call("train", text, *SMALL, "--steps", "2") == 0
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["rhyme", "rhyme-2"]
+    assert call("train", text, *SMALL, "--steps", "2", "--out", "runs/rhyme") == 1
+
+
+@pytest.mark.parametrize("kind", ["byte", "bpe"])
+def test_every_tokenizer_is_saved_with_its_model(text, kind, capsys):
+    call("train", text, *SMALL, "--steps", "2", "--tokenizer", kind, "--vocab-size", "280", "--out", "run")
+    model, tokenizer = checkpoints.load("run")
+    assert tokenizer.kind == kind and tokenizer.vocab_size == model.config.vocab_size
+    assert tokenizer.decode(tokenizer.encode("Zoë\n")) == "Zoë\n"
+
+
+def test_any_field_and_preset_can_be_chosen(text):
+    chosen = ["position=none", "n_kv_heads=none", "rope_theta=5e4", "tie_embeddings=false"]
+    words = [word for field in chosen for word in ("--set", field)]
+    call("train", text, *SMALL, "--steps", "1", "--preset", "gpt2", *words, "--out", "run")
+    config = checkpoints.load("run")[0].config
+    assert (config.norm, config.position, config.n_layers, config.d_model) == ("layernorm", "none", 1, 32)
+    assert config.n_kv_heads is None and config.rope_theta == 5e4 and config.tie_embeddings is False
+
+
+def test_several_texts_are_mixed_and_kept_apart(text):
+    Path("other.txt").write_text(TEXT.upper(), encoding="utf-8")
+    call("train", text, "other.txt", *SMALL, "--steps", "1")
+    _, tokenizer = checkpoints.load("runs/rhyme-other")
+    assert tokenizer.end_of_text is not None and set("ADaq") - set("q") <= set(tokenizer.decode(
+        [i for i in range(tokenizer.vocab_size) if i != tokenizer.end_of_text]))
+
+
+@pytest.mark.parametrize(("words", "reason"), [
+    ([], "name a text"), (["shakespear"], "did you mean 'shakespeare'"), (["absent.txt"], "absent.txt"),
+    (["rhyme.txt", "--preset", "gpt9"], "no preset"), (["rhyme.txt", "--set", "n_layer=2"], "did you mean n_layers"),
+    (["rhyme.txt", "--set", "n_layers=two"], "n_layers='two'"), (["rhyme.txt", "--set", "n_layers"], "FIELD=VALUE"),
+    (["rhyme.txt", "--context", "99999"], "too few for context_length=99999"), (["rhyme.txt", "--fsdp"], "torchrun"),
+    (["rhyme.txt", "--size", "full"], "--preset"), (["--resume", "nowhere"], "nowhere holds no checkpoint"),
+    (["rhyme.txt", "--tokenizer", "bpe", "--vocab-size", "9"], "vocab_size=9"),
+    (["rhyme.txt", "--max-bytes", "10"], "max_bytes"), (["rhyme.txt", "--device", "cuda:99"], "cuda"),
+])
+def test_a_wrong_word_is_refused_in_one_sentence_and_leaves_nothing(text, words, reason, capsys):
+    before = sorted(os.listdir())
+    assert call("train", *words) == 1
+    said = capsys.readouterr().err.strip()
+    assert reason in said and said.startswith("minillm train: ") and "Traceback" not in said
+    runs = os.listdir("runs") if Path("runs").exists() else []
+    assert not runs and sorted(set(os.listdir()) - {"runs"}) == before
+
+
+def test_a_missing_model_is_said(text, capsys):
+    assert call("generate", "runs/none") == 1
+    assert "there is no folder runs/none" in capsys.readouterr().err
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(text, monkeypatch, capsys):
+    from minillm.cli import job
+
+    def interrupted(model, stream, **options):  # Ctrl-C during step 7
+        for step in real(model, stream, **options):
+            if step.step == 7:
+                signal.raise_signal(signal.SIGINT)
+            yield step
+
+    more = ["--steps", "20", "--set", "dropout=0.1", "--seed", "5"]
+    call("train", text, *SMALL, *more, "--out", "whole")
+    real = job.train
+    monkeypatch.setattr(job, "train", interrupted)
+    assert call("train", text, *SMALL, *more, "--out", "parts") == 130
+    assert "minillm train --resume parts" in capsys.readouterr().err
+    assert len(losses("parts")) < 20
+    monkeypatch.setattr(job, "train", real)
+    assert call("train", "--resume", "parts") == 0
+    assert losses("parts") == losses("whole")
+    assert all(torch.equal(a, b) for a, b in zip(weights("parts").values(), weights("whole").values(), strict=True))
+
+
+def test_a_resumed_run_refuses_other_settings_and_texts(text, capsys):
+    call("train", text, *SMALL, "--steps", "2", "--out", "run")
+    assert call("train", "--resume", "run", "--lr", "1") == 1
+    assert "keeps its own lr" in capsys.readouterr().err
+    Path(text).write_text(TEXT.replace("hill", "dale"), encoding="utf-8")
+    assert call("train", "--resume", "run", "--steps", "4") == 1
+    assert "no longer what run was trained on" in capsys.readouterr().err
+    assert len(losses("run")) == 2
+
+
+def test_minutes_end_a_run(text):
+    assert call("train", text, *SMALL, "--minutes", "0.02", "--out", "run") == 0
+    rows = [row for row in checkpoints.load_log("run") if "seconds" in row]
+    seconds = [row["seconds"] for row in rows]
+    assert sum(seconds) >= 1.2 > sum(seconds[:-1])
+    assert rows[-1]["lr"] < 0.1 * max(row["lr"] for row in rows)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a program can hear")
+def test_a_program_that_is_told_to_end_saves_first(text):
+    run = shell("-m", "minillm", "train", text, *SMALL, "--minutes", "5", "--evaluations", "10000", "--out", "run")
+    deadline = time.time() + 120
+    while not (Path("run") / "checksums.json").exists() and time.time() < deadline:
+        time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    _, said = run.communicate(timeout=120)
+    assert run.returncode == 130 and "minillm train --resume run" in said
+    assert len(losses("run")) == json.loads(Path("run/state.json").read_text())["items"][0][1] > 0
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch was built without torch.distributed")
+@pytest.mark.parametrize("split", [[], ["--fsdp"]], ids=["DDP", "FSDP2"])
+def test_two_processes_learn_as_one_does(text, split):
+    more = [*SMALL, "--steps", "6", "--optimizer", "adamw", "--seed", "2"]
+    call("train", text, *more, "--out", "one")
+    run = shell("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "minillm", "train",
+                text, *more, "--out", "two", *split)
+    _, said = run.communicate(timeout=240)
+    assert run.returncode == 0, said[-2000:]
+    assert said.count("kept for validation") == 1
+    assert losses("two") == pytest.approx(losses("one"), abs=2e-5)  # sums of gradients in another order
+    assert set(weights("two")) == set(weights("one"))
+
+
+def test_the_texts_are_listed(capsys):
+    assert call("corpora") == 0
+    said = capsys.readouterr().out
+    assert "shakespeare" in said and "kalila" in said
+    call("corpora", "--language", "ar")
+    assert "kalila" in (said := capsys.readouterr().out) and "shakespeare" not in said
+    assert call("corpora", "get") == 1
+
+
+@pytest.mark.needs_corpora
+def test_a_text_is_fetched_and_shown(capsys):
+    assert call("corpora", "show", "kalila") == 0
+    said = capsys.readouterr().out
+    assert "characters, ready" in said and "language  ar" in said
+
+
+def commands_of(readme: str) -> list[str]:
+    """Every line of a shell block, without its comment."""
+    blocks = re.findall(r"```sh\n(.*?)```", readme, re.S)
+    return [line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+README = commands_of((ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("line", README)
+def test_every_command_of_the_readme_is_understood(line):
+    """Its options exist; what is cheap is run by the tests above, and CI runs the test command itself."""
+    words = line.split()
+    if "minillm" in words and words[0] in ("python", "minillm", "torchrun"):
+        name, *rest = words[words.index("minillm") + 1:]
+        if name in cli.COMMANDS:
+            cli.parser_of(name).parse_args([word.strip('"') for word in rest])
+        else:
+            assert name in cli.SETUP and set(rest) <= {"--fresh", "--no-browser"} or name == "test"
+    elif "-e" in words or words[:1] == ["pip"]:
+        extras = re.search(r"\[(.+?)\]", line)
+        assert extras is None or set(extras.group(1).split(",")) <= {"lab", "hub", "test"}
+    else:
+        assert words[0] in ("git", "cd", "conda", "ruff", "python", "source", ".venv/bin/python"), line
+    for word in words:
+        if re.fullmatch(r"[\w./-]+\.(txt|yml|py|toml)", word) and "mine" not in word:
+            assert (ROOT / word).exists(), f"{word} does not exist"
+
+
+def test_the_readme_has_commands():
+    assert {"python -m minillm lab", "python -m minillm test"} <= set(README)
