@@ -199,6 +199,7 @@ def possible(text: str):
     known = {one: one for one in (*COLOURS, *SIZES, *TIMES, *WEEKDAYS, *KIN, *COUNTRIES)}
     known |= {kind: NOUNS.get(kind, kind) for kind in (*TOYS, *CLOTHES, *GOODS, *FOUND)}
     known |= {dish: bare for dish, (_, bare, _) in FOODS.items()} | SPOTS
+    known["whistle"] = "whistl"  # somebody may be whistling
 
     def may(option) -> bool:
         if isinstance(option, Person):

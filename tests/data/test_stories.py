@@ -12,7 +12,7 @@ from data.stories.chance import Dice
 from data.stories.countries import COUNTRIES
 from data.stories.english import patterns, tell
 from data.stories.plots import PLOTS, Tale, simulate
-from data.stories.world import CHILDREN, PEOPLE, Impossible, Thing
+from data.stories.world import CHILDREN, JOBS, PEOPLE, Impossible, Thing
 
 DATA = Path(__file__).parents[2] / "data"
 STORIES = (DATA / "stories" / "en.txt").read_text("utf-8").rstrip("\n").split(make.BETWEEN)
@@ -103,7 +103,7 @@ def test_facts_about_people_are_the_same_everywhere():
         assert set(re.findall(rf"\b{one.name}'s home was in (\w+)", text)) <= {one.town}
         assert set(re.findall(rf"\b{one.name} came from (\w+)", text)) <= {one.town}
         if not one.is_child:
-            assert set(re.findall(rf"\b{one.name} the ([a-z]+)", text)) == {one.job}
+            assert set(re.findall(rf"\b{one.name} the ([a-z]+)", text)) & set(JOBS) == {one.job}
 
 
 def test_every_country_is_said_in_twenty_ways():
