@@ -14,8 +14,9 @@ from minillm.checkpoints import load, load_log, save
 from minillm.cli.choices import make_config, make_tokenizer, read_texts
 from minillm.cli.processes import Team
 from minillm.cli.progress import Progress
-from minillm.data import batches, compact
+from minillm.data import compact
 from minillm.model import Transformer
+from minillm.recipes import Growing
 from minillm.training import evaluate, measure_precision, snapshot, train
 
 
@@ -69,8 +70,8 @@ class Job:
     def _work(self, told: list[int]) -> int:
         options, team = self.options, self.team
         context, shape = self.config.context_length, optim.warmup_cosine(10_000, warmup=200)
-        stream = batches(self.ids, batch_size=options.batch, context_length=context, seed=options.seed,
-                         start=self.start)
+        stream = Growing(self.ids, batch_size=options.batch, context_length=context, seed=options.seed,
+                         start=self.start, progress=self.fraction)
         team.say(f"{self.n_parameters:,} parameters learn from {len(self.ids):,} tokens "
                  f"({self.config.vocab_size:,} kinds); {len(self.validation):,} are kept for validation")
         name = self.saved["precision"] if self.saved else options.precision
