@@ -32,7 +32,7 @@ def exact(text: str) -> Iterator[tuple[float, int]]:
 
 
 def drawn(first: int, count: int) -> Iterator[tuple[float, int]]:
-    """Yield (-ln p of the choices made, characters) of fresh stories: `exact` where a text has one derivation."""
+    """Yield (-ln p of the choices made, characters) of fresh stories: `exact`, or a little above it."""
     for seed in range(first, first + count):
         world, words = Dice(f"world {seed}"), Dice(f"english {seed}")
         story = tell(words, happen(world, facts=True))
