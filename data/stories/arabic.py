@@ -105,7 +105,7 @@ sunday=الأحد
 morning=صباح/صباحًا/الصباح; afternoon=عصر/عصرًا/العصر; evening=مساء/مساءً/المساء
 """),
     "weather": table("""
-sunny=كانت الشمس ساطعة/مشمس/مشمسًا; rainy=كان المطر يهطل على السطوح/ماطر/ماطرًا
+sunny=كانت الشمس ساطعة/مشمس/مشمسًا; clear=كانت السماء صافية/هادئ/هادئًا; rainy=كان المطر يهطل على السطوح/ماطر/ماطرًا
 windy=كانت الريح تهز الأشجار/عاصف/عاصفًا
 snowy=كان الثلج يغطي السطوح/مثلج/مثلجًا; foggy=كان الضباب يلف البلدة/ضبابي/ضبابيًّا
 cloudy=كانت الغيوم الرمادية تملأ السماء/غائم/غائمًا
@@ -297,7 +297,7 @@ class Arabic(Tongue):
         return super().word(kind, key, form)
 
     def finish(self, text):
-        text = text.replace("ى!", "ت").replace("ه!", "ته").replace("ل+ال", "لل").replace("+", "")
+        text = text.replace("ى¬", "ت").replace("ه¬", "ته").replace("ل+ال", "لل").replace("+", "")
         return re.sub(r" +([،.؟!؛:»])", r"\1", re.sub(r" +", " ", text)).replace("\n ", "\n")
 
 

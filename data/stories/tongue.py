@@ -188,6 +188,8 @@ class Teller:
         slots = self.company | vars(event)
         if {"who", "other"} <= vars(event).keys():
             self.company = {"who": event.who, "other": event.other}
+        if isinstance(event, e.Frame) and (event.time, event.weather) == ("evening", "sunny"):
+            slots["weather"] = "clear"  # the sun has gone down
         if isinstance(event, e.Own) and event.source in KIN:
             slots["giver"] = Kin(event.who, event.source)
         person = event.other if isinstance(event, e.Talk | e.Return) else slots.get("who")
@@ -214,7 +216,7 @@ class Teller:
                 out += self.speak(slots, slot, form)
             elif piece[0] == "<":
                 out += self.agree(slots, piece[1:-1])
-            elif re.fullmatch(r"[”»」]? ?", piece):
+            elif re.fullmatch(r"[”»」]? ?", piece) and out[-1:] in tuple(".!?。！？।؟…"):
                 out += piece
                 self.end_sentence()
             else:
@@ -242,6 +244,7 @@ class Teller:
             self.now.add(value)
             return said
         if isinstance(value, Animal):
+            self.now |= {value} if slot != "pet" else set()
             return tongue.animal(value.kind, form, slots["first_person"])
         if isinstance(value, Thing):
             form = form if value in self.known else tongue.first.get(form, form)
@@ -258,6 +261,7 @@ class Teller:
             form = "in" if form == "there" and value != self.place else form
             self.place = value
         if kind == "animal":
+            self.now.add(value)
             return tongue.animal(value, form)
         if kind in AGREEING:
             form, _, whose = form.partition("_")
