@@ -39,7 +39,8 @@ def choice(label: str, options: Sequence | Mapping[str, Any], value: Any = None)
     """Choose one from a short list; a mapping gives names to values."""
     pairs = list(options.items()) if isinstance(options, Mapping) else [(str(each), each) for each in options]
     return ipywidgets.Dropdown(options=pairs, value=pairs[0][1] if value is None else value, description=label,
-                               style=dict(_WIDE), layout=ipywidgets.Layout(width="auto", max_width="100%"))
+                               style=dict(_WIDE),
+                               layout=ipywidgets.Layout(width="auto", max_width="100%", align_self="flex-start"))
 
 
 def toggle(label: str, value: bool = False) -> ipywidgets.Widget:
@@ -218,7 +219,8 @@ def shown() -> dict[str, Live]:
 def _row(controls: list[ipywidgets.Widget]) -> ipywidgets.Widget:
     if len(controls) == 1:
         return controls[0]
-    return ipywidgets.HBox(controls, layout=ipywidgets.Layout(flex_flow="row wrap", align_items="center"))
+    layout = ipywidgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 20px")
+    return ipywidgets.HBox(controls, layout=layout)
 
 
 def _view(widget: ipywidgets.Widget) -> dict:

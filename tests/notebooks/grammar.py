@@ -1,6 +1,6 @@
 """Say where a notebook departs from the grammar that all eight share.
 
-As a script: ``python tests/notebooks/grammar.py notebooks/01_tokenization.ipynb`` lists every fault.
+As a script: ``PYTHONPATH=. python tests/notebooks/grammar.py notebooks/*.ipynb`` lists every fault.
 """
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def colab(tmp_path_factory) -> Path:
 def run(python: Path, *arguments: object) -> subprocess.CompletedProcess:
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "JUPYTER_PREFER_ENV_PATH": "1", "OMP_NUM_THREADS": "1",
                  "OMP_WAIT_POLICY": "passive", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return subprocess.run([python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ROOT, *map(str, arguments)],
-                          env=variables, cwd=ROOT, capture_output=True, text=True)
+    command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ROOT, *map(str, arguments)]
+    return subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_these_are_colabs_versions(colab):

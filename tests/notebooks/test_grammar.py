@@ -91,7 +91,8 @@ DEPARTURES = {
         nbformat.v4.new_output("stream", name="stderr", text="warning")),
     "without words": output(3, **{"image/png": "AAAA", "text/plain": "x"}),
     "differs between machines": output(3, **{"text/plain": "<object at 0x7f1e6da4f4c0>"}),
-    "two widgets are called": lambda book: [output(3, **{"text/plain": "[controls of “a”: b]"})(book) for _ in range(2)],
+    "two widgets are called": lambda book: [output(cell, **{"text/plain": "[controls of “a”: b]"})(book)
+                                            for cell in (3, 4)],
     "the end lacks a recap": source(7, "Bye. What we left out. [x](https://arxiv.org)"),
     "first line must be": source(4, "\n" + EXERCISE),
     "points, minutes or difficulty": lambda book: book.cells[4].metadata.minillm.pop("points"),
