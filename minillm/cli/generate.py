@@ -22,7 +22,8 @@ def define(parser: argparse.ArgumentParser) -> None:
                         help="below 1 the likely becomes likelier; 0 always takes the likeliest")
     parser.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest tokens only")
     parser.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that hold P together")
-    parser.add_argument("--min-p", type=float, metavar="P", help="choose among those at least P times as likely as the best")
+    parser.add_argument("--min-p", type=float, metavar="P",
+                        help="choose among those P times as likely as the best, or more")
     parser.add_argument("--seed", type=int, default=0, help="the same seed writes the same text")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--bf16", action="store_true", help="round the weights to bfloat16: faster, nearly the same")
