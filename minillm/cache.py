@@ -22,14 +22,19 @@ class LayerCache:
                ) -> tuple[Float[Tensor, "batch kv_head key d_head"], Float[Tensor, "batch kv_head key d_head"],
                           Int[Tensor, "key"]]:
         """Append; return all keys, values and the positions at which they stand."""
-        new = torch.arange(self.length, self.length + k.shape[2], device=k.device)
-        if not self.ring and self.length + len(new) > self.capacity:
-            raise ValueError(f"{self.length} cached + {len(new)} new positions exceed the cache's room for "
+        end = self.length + k.shape[2]
+        if not self.ring and end > self.capacity:
+            raise ValueError(f"{self.length} cached + {k.shape[2]} new positions exceed the cache's room for "
                              f"{self.capacity}; start a new KVCache from the part you want to keep")
         if self.keys is None:
             self.keys, self.values = (x.new_empty(*x.shape[:2], self.capacity, x.shape[3]) for x in (k, v))
-            self.positions = new.new_empty(self.capacity)
-        if self.ring and len(new) > 1:  # the first of the new queries still see what the last of them overwrite
+            self.positions = torch.arange(self.capacity, device=k.device)
+        if not self.ring:
+            self.keys[:, :, self.length:end], self.values[:, :, self.length:end] = k, v
+            self.length = end
+            return self.keys[:, :, :end], self.values[:, :, :end], self.positions[:end]
+        new = torch.arange(self.length, end, device=k.device)
+        if len(new) > 1:  # the first of the new queries still see what the last of them overwrite
             seen = min(self.length, self.capacity)
             out = (torch.cat([self.keys[:, :, :seen], k], 2), torch.cat([self.values[:, :, :seen], v], 2),
                    torch.cat([self.positions[:seen], new]))
