@@ -100,7 +100,8 @@ monday=星期一; tuesday=星期二; wednesday=星期三; thursday=星期四; fr
 morning=早上; afternoon=下午; evening=晚上
 """),
     "weather": table("""
-sunny=阳光灿烂/晴朗; clear=天上一丝云也没有/晴朗; rainy=雨点打在屋顶上/下雨; windy=风吹得树枝直摇/刮风; snowy=屋顶上盖着白雪/下雪
+sunny=阳光灿烂/晴朗; clear=天上一丝云也没有/晴朗; rainy=雨点打在屋顶上/下雨; windy=风吹得树枝直摇/刮风
+snowy=屋顶上盖着白雪/下雪
 foggy=雾笼罩着小镇/有雾
 cloudy=天上布满了灰云/多云; warm=空气暖洋洋的/暖和; cold=天冷得厉害/寒冷
 """), "how": table("""

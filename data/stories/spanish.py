@@ -89,7 +89,8 @@ sunday=domingo
 morning=mañana/por la mañana; afternoon=tarde/por la tarde; evening=noche/por la noche
 """),
     "weather": table("""
-sunny=brillaba el sol/soleada/soleado; clear=el cielo estaba despejado/serena/sereno; rainy=la lluvia caía sobre los tejados/lluviosa/lluvioso
+sunny=brillaba el sol/soleada/soleado; clear=el cielo estaba despejado/serena/sereno
+rainy=la lluvia caía sobre los tejados/lluviosa/lluvioso
 windy=el viento sacudía los árboles/ventosa/ventoso; snowy=la nieve cubría los tejados/nevada/nevado
 foggy=la niebla cubría el pueblo/de niebla/de niebla; cloudy=había nubes grises en el cielo/nublada/nublado
 warm=el aire era tibio/cálida/cálido; cold=hacía mucho frío/fría/frío
