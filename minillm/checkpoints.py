@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from minillm.config import ModelConfig
+from minillm.corpora import data_folder
 from minillm.model import Transformer
 from minillm.tokenizers import Tokenizer, load_tokenizer
 
@@ -64,19 +65,24 @@ def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLik
     return folder
 
 
-def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu"
+def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
          ) -> tuple[Transformer, Tokenizer | None]:
     """The model, ready to be used (`eval` mode), and its tokenizer (None if it was saved without one).
 
-    Raises ValueError for a folder that is unfinished, was edited, or holds another model, and says which.
+    ``load("storyteller")`` takes the small model that ships; its weights are stored in 16 bits and computed in
+    32.  `dtype` casts the weights (None: as they were saved).  Raises ValueError for a folder that is unfinished,
+    was edited, or holds another model, and says which.
     """
+    shipped = data_folder() / "models" / Path(folder).name
+    if not Path(folder).exists() and shipped.is_dir():
+        folder, dtype = shipped, dtype or torch.float32
     folder = check(folder)
     config = ModelConfig.from_dict(_read_json(folder / "config.json")["model"])
     with torch.random.fork_rng([]):  # drawing weights that are about to be replaced is nobody's business
         model = Transformer(config)
     fill(model, load_file(folder / "model.safetensors"), source=str(folder))
     tokenizer = load_tokenizer(folder / TOKENIZER) if (folder / TOKENIZER).exists() else None
-    return model.to(device).eval(), tokenizer
+    return model.to(device, dtype).eval(), tokenizer
 
 
 def load_state(folder: str | os.PathLike) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from minillm.cache import KVCache, LayerCache
 from minillm.config import ModelConfig
-from minillm.layers.attention import Attention, Softcap, rope_of
+from minillm.layers.attention import Attention, rope_of
 from minillm.layers.mlp import MLPS
 from minillm.layers.moe import Mixture
-from minillm.layers.norm import NORMS
+from minillm.layers.norm import NORMS, Softcap
 from minillm.layers.position import ADDED, ROTATED, RoPE
 
 

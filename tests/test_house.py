@@ -35,7 +35,7 @@ LOCAL_AXES = {"pair", "wave", "rank"}  # RoPE turns pairs, sinusoids are two wav
 LONGEST = {"layers": 140}  # lines of a file; elsewhere 300
 FORBIDDEN = re.compile(  # machines and mirrors that nobody else has
     "|".join(["/wo" + "rk/", "/ro" + "ot/", "find-lin" + "ks", "file:///o" + "pt",
-              "arti" + "factory", r"shared/(?!corpora\b)"]))
+              "arti" + "factory", r"share" + r"d/(?!corpora\b)"]))
 
 
 @cache

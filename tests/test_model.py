@@ -52,7 +52,7 @@ def test_fused_attention_is_the_readable_one(config):
 def test_cache_changes_nothing(config, fused):
     model, tokens = made(config).fuse(fused), some_tokens(config)
     cache = KVCache(config)
-    cuts = [0, 9, 14, *range(15, config.context_length + 1)]  # a prompt, a second piece longer than a window, then one by one
+    cuts = [0, 9, 14, *range(15, config.context_length + 1)]  # a prompt, some more, one by one
     pieces = [model(tokens[:, a:b], cache=cache) for a, b in zip(cuts, cuts[1:], strict=False)]
     torch.testing.assert_close(torch.cat(pieces, 1), model(tokens), atol=1e-4, rtol=1e-4)
     assert cache.length == config.context_length

@@ -1,8 +1,8 @@
 """The parts of a transformer, each once: its equation is its docstring, its code is the equation."""
-from minillm.layers.attention import Attention, Softcap, visible
+from minillm.layers.attention import Attention, visible
 from minillm.layers.mlp import GELU, MLPS, ExactGELU, GeGLU, ReLU, ReLU2, SwiGLU
 from minillm.layers.moe import Mixture, balance_loss
-from minillm.layers.norm import NORMS, HeadNorm, LayerNorm, RMSNorm
+from minillm.layers.norm import NORMS, HeadNorm, LayerNorm, RMSNorm, Softcap
 from minillm.layers.position import ADDED, BIASED, ROTATED, ALiBi, Learned, RoPE, Sinusoidal
 
 POSITIONS = ADDED | ROTATED | BIASED

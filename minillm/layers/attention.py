@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from minillm.cache import LayerCache
 from minillm.config import ModelConfig
-from minillm.layers.norm import HeadNorm, RMSNorm
+from minillm.layers.norm import HeadNorm, RMSNorm, Softcap
 from minillm.layers.position import BIASED, ROTATED, RoPE
 
 
@@ -89,11 +89,11 @@ class Attention(nn.Module):
 
     def split(self, x: Float[Tensor, "batch seq heads"]) -> Float[Tensor, "batch head seq d_head"]:
         """Cut the last axis into heads."""
-        return x.unflatten(-1, (-1, self.d_head)).transpose(1, 2)
+        return x.unflatten(-1, (-1, self.d_head)).transpose(1, 2)  # hot path: a view, as rearrange would give
 
     def join(self, x: Float[Tensor, "batch head seq d_head"]) -> Float[Tensor, "batch seq heads"]:
         """Put the heads side by side again."""
-        return x.transpose(1, 2).flatten(2)
+        return x.transpose(1, 2).flatten(2)  # hot path
 
     def share(self, x: Float[Tensor, "batch kv_head key d_head"]) -> Float[Tensor, "batch head key d_head"]:
         """Hand each key head to its group of query heads."""
@@ -105,20 +105,6 @@ def visible(query: Int[Tensor, "query"], key: Int[Tensor, "key"], window: int = 
     """Which positions a query may look at: itself and those before it, the last `window` in all."""
     distance = query[:, None] - key[None, :]
     return (distance >= 0) & (distance < window)
-
-
-class Softcap(nn.Module):
-    r"""Keep scores inside (-cap, cap).  Gemma Team 2024, arXiv:2408.00118, section 2.
-
-    $$ y = c \tanh(x / c) $$
-    """
-
-    def __init__(self, cap: float):
-        super().__init__()
-        self.cap = cap
-
-    def forward(self, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-        return self.cap * torch.tanh(x / self.cap)
 
 
 class Unrotated(nn.Module):

@@ -75,4 +75,18 @@ class HeadNorm(RMSNorm):
         return rearrange(super().forward(heads), "... head d_head -> ... (head d_head)").to(x.dtype)
 
 
+class Softcap(nn.Module):
+    r"""Keep scores inside (-cap, cap).  Gemma Team 2024, arXiv:2408.00118, section 2.
+
+    $$ y = c \tanh(x / c) $$
+    """
+
+    def __init__(self, cap: float):
+        super().__init__()
+        self.cap = cap
+
+    def forward(self, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+        return self.cap * torch.tanh(x / self.cap)
+
+
 NORMS = {"rmsnorm": RMSNorm, "layernorm": LayerNorm}

