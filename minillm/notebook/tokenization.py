@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French", "de": "German", "
              "am": "Amharic"}
 KNOWN = 20          # paragraphs of each language to learn from; the other eight are unseen
 SHOWN = 160         # characters of a text that are shown as tokens
-VISIBLE = str.maketrans({"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"})
+VISIBLE = {"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"}
 
 
 @cache
@@ -43,8 +44,8 @@ def family() -> dict[str, Tokenizer]:
 
 
 def visible(piece: str) -> str:
-    """Blanks and line ends as signs, so that one sees where they went."""
-    return piece.translate(VISIBLE)
+    """Blanks and line ends as signs, so that one sees where they went; not those between bytes in ⟨E2 82⟩."""
+    return re.sub(r"⟨[0-9A-F ]+⟩|[\n\t\r ]", lambda found: VISIBLE.get(found[0], found[0]), piece)
 
 
 def runs_from_right(words: str) -> bool:

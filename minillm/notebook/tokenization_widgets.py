@@ -52,6 +52,7 @@ def explorer(words: str = SAMPLES["a bit of everything"]) -> Live:
 
     def draw(sample, words, below):
         parts, counts = [f"<div>{escape(each)}</div>" for each in trouble], []
+        size = len(words.encode("utf-8", errors="surrogatepass"))  # a page can send half a character
         for name, tokenizer in rows.items():
             try:
                 n = len(tokenizer.encode(words))
@@ -61,10 +62,10 @@ def explorer(words: str = SAMPLES["a bit of everything"]) -> Live:
                              f"{escape(str(error).split(';')[0])}</div>")
                 counts.append(f"{name} refuse it")
                 continue
-            per = f", {len(words.encode()) / n:.2f} bytes each" if n else ""
+            per = f", {size / n:.2f} bytes each" if n else ""
             parts.append(f"<div style='margin-top:8px'><b>{escape(name)}</b>: {n} tokens{per}</div>{shown}")
             counts.append(f"{name} {n}")
-        return card("".join(parts), f"Tokens of a text of {len(words)} characters and {len(words.encode())} bytes: "
+        return card("".join(parts), f"Tokens of a text of {len(words)} characters and {size} bytes: "
                                     f"{'; '.join(counts)}.")
 
     controls = {"sample": choice("start from", list(SAMPLES)), "words": text("text", words, rows=2),
@@ -154,7 +155,8 @@ def vocabulary_dial() -> Live:
     """Turn the size of one vocabulary for 19 languages: shorter texts, a larger embedding."""
     largest, curves = growth()
     figure = plots.picture(height=330, title="What does a larger vocabulary buy, and what does it cost?")
-    left = plots.axes(figure, 1, 2, 1, top=54, right=40, xlabel="vocabulary (tokens)", ylabel="bytes per token, unseen text")
+    left = plots.axes(figure, 1, 2, 1, top=54, right=40, xlabel="vocabulary (tokens)",
+                      ylabel="bytes per token, unseen text")
     for language, values in curves.items():
         left.plot(SIZES, values, color=FOLLOWED[language], label=LANGUAGES[language], linewidth=2)
     left.set_xscale("log", base=2)

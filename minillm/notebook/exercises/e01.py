@@ -22,7 +22,8 @@ def _lists(random: Random) -> list[tuple]:
 
 def _merges(random: Random) -> list[tuple]:
     return [([1, 2, 3, 1, 2], (1, 2), 9), ([5, 5, 5, 4], (5, 5), 9),
-            ([random.randrange(3) for _ in range(40)], (0, 1), 9), ([random.randrange(2) for _ in range(40)], (1, 1), 9)]
+            ([random.randrange(3) for _ in range(40)], (0, 1), 9),
+            ([random.randrange(2) for _ in range(40)], (1, 1), 9)]
 
 
 def _chunks(random: Random) -> list[tuple]:
