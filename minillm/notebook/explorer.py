@@ -15,7 +15,7 @@ from minillm.model import Transformer
 from minillm.notebook.diagrams import MLPS, NORMS, ORDERS, block_diagram
 from minillm.notebook.explain import equations, source
 from minillm.notebook.markup import Markup, Raw, card, table
-from minillm.notebook.plots import COLOURS, MUTED, Picture
+from minillm.notebook.plots import COLOURS, MUTED, Picture, png
 from minillm.notebook.widgets import Live, button, choice, slider, text, toggle
 from minillm.presets import PRESETS, SIZES, scaled
 from minillm.pretrained import load_pretrained
@@ -25,6 +25,7 @@ from minillm.translation import canonical
 ROLES = ("block", "attention", "norm", "position", "MLP", "whole model")
 HUB = {"GPT-2, 0.5 GB": "openai-community/gpt2", "Pythia 70M, 0.2 GB": "EleutherAI/pythia-70m",
        "SmolLM2 135M (a Llama), 0.3 GB": "HuggingFaceTB/SmolLM2-135M", "Qwen3 0.6B, 1.5 GB": "Qwen/Qwen3-0.6B"}
+NONE = "none"  # a drop-down takes None for "nothing chosen"
 CONTEXTS = tuple(2 ** n for n in range(7, 18))
 PART_COLOURS = {"embedding": COLOURS["embedding"], "positions": COLOURS["embedding"],
                 "unembedding": COLOURS["embedding"], "attention": COLOURS["attention"], "norms": COLOURS["norm"]}
@@ -71,7 +72,9 @@ def ledger(config: ModelConfig, other: ModelConfig, names: tuple[str, str], cont
     both = config, other
     parts = [parameters(each) for each in both]
     totals = [sum(each.values()) for each in parts]
-    rows = [["parameters", *totals], ["… read per token", *(sum(parameters(c, active=True).values()) for c in both)]]
+    active = [sum(parameters(c, active=True).values()) for c in both]
+    rows = [["parameters", *(f"{total:,}" for total in totals)],
+            ["… that one token reads", *(f"{count:,}" for count in active)]]
     rows += [[f"… {part}", *(_bar(each.get(part, 0), total, part) for each, total in zip(parts, totals, strict=True))]
              for part in dict.fromkeys(part for each in parts for part in each)]
     rows.append([f"forward pass of one token at position {context:,}",
@@ -83,7 +86,7 @@ def ledger(config: ModelConfig, other: ModelConfig, names: tuple[str, str], cont
     rows.append([f"kept for the backward pass, one text of {context:,}, fp32",
                  *(_bytes(sum(activation_bytes(c, batch=1, seq=context).values())) for c in both)])
     longest = max(cache_bytes(c, seq=CONTEXTS[-1]) for c in both)
-    for seq in (context, *CONTEXTS[3::3]):
+    for seq in sorted({context, *CONTEXTS[3::3]}):
         rows.append([f"KV cache of {seq:,} tokens in bf16", *(_share(cache_bytes(c, seq=seq), longest) for c in both)])
     return card(table(["the ledger", *names], rows),
                 f"the ledger: {names[0]} has {totals[0]:,} parameters, {names[1]} {totals[1]:,}")
@@ -117,10 +120,10 @@ class Explorer(Live):
             "norm": choice("norm", _named(NORMS), base.norm),
             "norm_order": choice("where", {words: key for key, words in ORDERS.items()}, base.norm_order),
             "position": choice("positions", list(CHOICES["position"]), base.position),
-            "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head")), None),
-            "qk_norm": choice("query, key norm", {"none": None, "per head": "head", "full width": "full"}, None),
-            "window": choice("window", _named(_offered("window", "none")), None),
-            "global_every": choice("global layers", _named(_offered("global_every", "none")), None),
+            "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head"))),
+            "qk_norm": choice("query, key norm", {"none": NONE, "per head": "head", "full width": "full"}),
+            "window": choice("window", _named(_offered("window", "none"))),
+            "global_every": choice("global layers", _named(_offered("global_every", "none"))),
             "mlp": choice("MLP", _named(MLPS), base.mlp),
             "mixture": choice("experts", _mixtures(), _mixture(base)),
             "bias": choice("bias", list(CHOICES["bias"]), base.bias),
@@ -143,18 +146,19 @@ class Explorer(Live):
         self._following = True
         try:
             for name, value in _choices(base).items():
-                controls[name].value = value
+                controls[name].value = NONE if value is None else value
         finally:
             self._following = False
 
     @staticmethod
     def _idle(**values: Any) -> dict[str, str]:
         reasons = {}
-        if values["window"] is None:
+        if values["window"] == NONE:
             reasons["global_every"] = "without a window, every layer sees everything"
         return reasons
 
     def _show(self, preset: str, size: str, compare: str, context: int, role: str, **chosen: Any) -> list:
+        chosen = {name: None if value == NONE else value for name, value in chosen.items()}
         try:
             self.config, label, remark = chosen_config(preset, size, chosen)
         except ValueError as error:
@@ -163,7 +167,7 @@ class Explorer(Live):
             return self._last
         other = PRESETS[compare] if size == "published" else scaled(PRESETS[compare], size, vocab_size=512)
         names = label, compare if size == "published" else f"{compare} ({size})"
-        self._last = [remark, block_diagram(self.config, label), ledger(self.config, other, names, context),
+        self._last = [remark, _diagram(self.config, label), ledger(self.config, other, names, context),
                       differences(self.config, other, names), written(self.config), code(self.config, role)]
         return self._last
 
@@ -225,11 +229,18 @@ def _offered(field: str, none: str) -> dict[Any, str]:
     if field == "n_kv_heads":
         found = sorted({1, 2, *found})
     words = {"global_every": "every {}th layer", "window": "{:,} tokens"}.get(field, "{}")
-    return {None: none} | {value: words.format(value).replace("2th", "2nd") for value in found}
+    return {NONE: none} | {value: words.format(value).replace("2th", "2nd") for value in found}
 
 
 def _named(words: dict[Any, str]) -> dict[str, Any]:
     return {word: value for value, word in words.items()}
+
+
+@lru_cache(maxsize=64)
+def _diagram(config: ModelConfig, label: str) -> Picture:
+    figure = block_diagram(config, label)
+    figure.finished = png(figure, live=True)  # turning what it does not show draws nothing anew
+    return figure
 
 
 def _nano(config: ModelConfig) -> ModelConfig:
