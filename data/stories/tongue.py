@@ -235,7 +235,7 @@ class Teller:
         """Say one slot."""
         value, tongue = slots[slot], self.tongue
         if isinstance(value, Person | Kin | Role) or (isinstance(value, Animal) and value.name):
-            fresh = self.topic == {value} and not self.now - {value}
+            fresh = slot == "who" and self.topic == {value} and not self.now - {value}
             said = tongue.who(value, form, fresh=fresh, known=value in self.known, hero=self.hero)
             if form not in SPEECH:
                 self.known.add(value)

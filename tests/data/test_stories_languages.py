@@ -89,6 +89,15 @@ def test_every_paragraph_ends_like_a_sentence(code, ends):
     assert {paragraph[-1] for paragraph in TEXTS[code].split("\n") if paragraph} <= set(ends)
 
 
+@pytest.mark.parametrize("code", CODES)
+def test_nobody_is_left_out_where_a_name_is_needed(code):
+    """A clear subject may be left unsaid, but never after a preposition or before a comma."""
+    assert not re.findall(r"[.。।،][,،，]", TEXTS[code])
+    assert not re.findall(r"(?:^|\n|[.!?] )[,،，]", TEXTS[code])
+    assert not re.findall(r"\b(?:con|a|de|y|que|para|en)[,.]", TEXTS["es"])
+    assert not re.findall(r"(?<=\s)(?:ب|ل|و|مع|من|إلى|عند|على|كان|كانت)(?=[\s،.]*[،.])", TEXTS["ar"])
+
+
 def test_spanish_articles_and_adjectives_agree():
     for gender, wrong, ending in (("f", "un|el|del|al", "o"), ("m", "una|la", "a")):
         words = "|".join(sorted(nouns("es", gender), key=len, reverse=True))
