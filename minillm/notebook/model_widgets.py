@@ -57,8 +57,8 @@ def batch_microscope(current: Callable[[], Run]) -> Live:
                 for token in [*best, *([] if target in best else [target])]]
         read = tokenizer.decode(inputs[max(0, place - 20):place + 1].tolist())
         words = (f"Position {place} of window {row}: what came has rank {ranks[0]} and probability "
-                 f"{float(two[0][target]):.0%}; after one step on this batch rank {ranks[1]} and "
-                 f"{float(two[1][target]):.0%}.")
+                 f"{percent(two[0][target])}; after one step on this batch rank {ranks[1]} and "
+                 f"{percent(two[1][target])}.")
         bars = (f'<div style="display:grid;grid-template-columns:max-content 1fr 1fr;gap:3px 10px;max-width:640px">'
                 f'<b>next?</b><b>before the step</b><b>after it</b>{"".join(rows)}</div>')
         story = (f'<div>Having read <bdi style="background:{EDGE};padding:0 4px">…{escape(_visible(read))}</bdi>, '
@@ -70,6 +70,11 @@ def batch_microscope(current: Callable[[], Run]) -> Live:
                 "show": choice("colours", {"before the step": "before", "after the step": "after"}),
                 "refresh": button("look again", "take the model as it is now")}
     return Live("one batch", controls, draw, rows=[["row", "place"], ["show", "refresh"]], repeatable=False)
+
+
+def percent(p: float | torch.Tensor) -> str:
+    """Whole percents; below one, a digit more."""
+    return f"{float(p):.0%}" if p >= 0.01 else f"{float(p):.1%}"
 
 
 def _visible(piece: str) -> str:
@@ -90,7 +95,7 @@ def _scale() -> str:
 
 
 def _target_chip(piece: str, p: float, *, chosen: bool) -> str:
-    chip = markup.chip(piece, colour=_shade(p), hint=f"probability {p:.0%}")
+    chip = markup.chip(piece, colour=_shade(p), hint=f"probability {percent(p)}")
     return f'<span style="outline:2px solid {COLOURS["target"]};border-radius:4px">{chip}</span>' if chosen else chip
 
 
@@ -99,7 +104,7 @@ def _alternative(piece: str, p: list[float], is_target: bool) -> str:
     colour = COLOURS["target"] if is_target else COLOURS["prediction"]
     came = ' <span style="font-size:11px">(came)</span>' if is_target else ""
     bars = "".join(f'<div><span style="display:inline-block;background:{colour};height:11px;'
-                   f'width:{max(1, round(78 * x))}%"></span> <small>{x:.0%}</small></div>' for x in p)
+                   f'width:{max(1, round(78 * x))}%"></span> <small>{percent(x)}</small></div>' for x in p)
     return f'<div style="color:{INK}"><b><bdi>{escape(piece)}</bdi></b>{came}</div>{bars}'
 
 
@@ -132,7 +137,7 @@ def attention_map(current: Callable[[], Run]) -> Live:
                 "row": slider("window of the batch", range(BATCH)),
                 "query": slider("position that looks", range(CONTEXT), 40),
                 "refresh": button("look again", "take the model as it is now")}
-    return Live("attention", controls, draw, rows=[["layer", "head"], ["row", "query"], ["refresh"]], repeatable=False)
+    return Live("attention", controls, draw, rows=[["layer", "head"], ["row", "query", "refresh"]], repeatable=False)
 
 
 def _gaze_chip(piece: str, look: float, p: float, *, chosen: bool) -> str:
@@ -162,4 +167,4 @@ def writer(current: Callable[[], Run]) -> Live:
                 "n_tokens": slider("characters", [50, 100, 200, 400], 200), "seed": slider("seed", range(10)),
                 "refresh": button("write again", "take the model as it is now")}
     return Live("writer", controls, draw, repeatable=False,
-                rows=[["prompt"], ["temperature", "top_k"], ["n_tokens", "seed"], ["refresh"]])
+                rows=[["prompt"], ["temperature", "top_k"], ["n_tokens", "seed", "refresh"]])

@@ -60,7 +60,7 @@ class TrainingLab(Clock):
         }
         super().__init__("training lab", controls, self._train, self._show, first=first, run=100,
                          rows=[["text", "upload"], ["preset", "size"], ["norm", "position", "mlp", "attention"],
-                               ["lr", "n_steps", "seed"], ["against"]])
+                               ["lr", "n_steps"], ["seed", "against"]])
 
     # looking at the model in training
 
@@ -154,8 +154,8 @@ def training_lab(corpus: Corpus, *, against: str = "learning rate ÷ 10", first:
 
 
 def _texts(first: Corpus) -> list[str]:
-    """The text at hand, then all that can be had by name."""
-    return [first.name, *(name for name in corpora.names() if name != first.name)]
+    """The text at hand, then all that can be had by name; a parallel text is too short to learn much from."""
+    return [first.name, *(name for name in corpora.names() if name != first.name and "parallel" not in name)]
 
 
 def _titled(name: str) -> str:

@@ -155,7 +155,7 @@ def test_the_microscope_sees_the_next_batch_and_leaves_the_run_alone(lab):
     with torch.no_grad():
         p = lab.run.model.eval()(inputs).softmax(-1)[0, 20]
     rank = 1 + int((p > p[targets[0, 20]]).sum())
-    assert f"has rank {rank} and probability {p[targets[0, 20]]:.0%}" in part.alt
+    assert f"has rank {rank} and probability {model_widgets.percent(p[targets[0, 20]])}" in part.alt
     assert torch.equal(weights(lab.run), before)
     assert lab.run.optimizer.state_dict()["state"][0]["step"].item() == state
     assert lab.run.done == 15
@@ -258,6 +258,10 @@ def test_the_board_draws_every_run_and_forgets_a_rival_that_left():
     assert "two" not in board.draw([one], vocab_size=50).alt
     assert len(board.lines[1]["raw"].get_ydata()) == 0
     assert board.start.get_ydata()[0] == pytest.approx(np.log(50))
+
+
+def test_small_probabilities_keep_a_digit():
+    assert [model_widgets.percent(p) for p in (1.0, 0.128, 0.01, 0.0042, 0.0)] == ["100%", "13%", "1%", "0.4%", "0.0%"]
 
 
 def test_shades_grow_with_surprise():
