@@ -34,13 +34,13 @@ def halves() -> tuple[dict[str, str], dict[str, str]]:
 
 @cache
 def family() -> dict[str, Tokenizer]:
-    """The tokenizers that this notebook compares, trained in a few seconds on the texts that ship."""
+    """The tokenizers that notebook 01 compares, learnt from the known half; Unigram's pieces ship."""
     known, _ = halves()
     return {"characters": CharTokenizer.train(known.values()),
             "bytes": ByteTokenizer(),
             "BPE, English": BPETokenizer.train(known["en"], 4096, special=()),
             "BPE, 19 languages": BPETokenizer.train(known.values(), 4096, special=(), pattern="gpt4o"),
-            "Unigram, 19 languages": SentencePieceTokenizer.train(known.values(), 4096, special=())}
+            "Unigram, 19 languages": SentencePieceTokenizer.load(corpora.data_folder() / "tokenizers" / "unigram-19")}
 
 
 def visible(piece: str) -> str:
@@ -128,5 +128,9 @@ def two_by_three(values: Mapping[tuple[str, str], float], ylabel: str) -> plots.
     ax.set_xticks(range(len(texts)), [f"learnt from {each}" for each in texts])
     ax.set_ylim(0, 1.15 * max(values.values()))
     ax.legend(frameon=False, labelcolor=plots.INK)
-    shown = "; ".join(f"{algorithm} from {each} {value:.1f}" for (algorithm, each), value in values.items())
-    return figure.describe(f"{ylabel}: {shown}.")
+    spans = {each: sorted(values[algorithm, each] for algorithm in algorithms) for each in texts}
+    worst = max(texts, key=lambda each: spans[each][0])
+    apart = min(spans[worst]) > 1.2 * max(spans[each][-1] for each in texts if each != worst)
+    return figure.describe(
+        f"{ylabel}, for {' and '.join(algorithms)} learnt from {', '.join(texts)}. Those from {worst} are "
+        + ("far higher than all others, whichever the algorithm." if apart else "highest, but not by far."))

@@ -138,7 +138,7 @@ def segmentations(word: str = " counting", best: int = 5) -> Live:
         return card(table(["segmentation", "log p (nats)", "share of these"], rows),
                     f"The most probable of {len(found)} segmentations shown: {' | '.join(found[0][1])}.")
 
-    return Live("best segmentations", {"word": text("text", word)}, draw, repeatable=False)
+    return Live("best segmentations", {"word": text("text", word)}, draw)
 
 
 def _best_cuts(word: str, scores: Mapping[str, float], n: int) -> list[tuple[float, list[str]]]:
@@ -219,4 +219,4 @@ def scripts_map() -> Live:
                  for x, name in enumerate(COMPARED)]
         return figure.describe(f"{QUESTIONS[measure]} Highest for {'; '.join(worst)}.")
 
-    return Live("scripts and tokenizers", {"measure": choice("measure", list(values))}, draw, repeatable=False)
+    return Live("scripts and tokenizers", {"measure": choice("measure", list(values))}, draw)

@@ -139,6 +139,16 @@ def test_learning_from_arabic_matters_more_than_the_algorithm():
     assert min(cost["BPE", "en"], cost["Unigram", "en"]) > 1.5 * max(cost["BPE", "ar"], cost["Unigram", "ar"])
     picture = tokenization.two_by_three(cost, "bits per byte")
     assert sorted(text.get_text() for text in picture.axes[0].texts) == sorted(f"{each:.2f}" for each in cost.values())
+    assert "from en are far higher" in picture.alt
+    assert "not by far" in tokenization.two_by_three({("BPE", "a"): 1.0, ("BPE", "b"): 1.1}, "x").alt
+
+
+def test_the_shipped_pieces_come_from_the_known_half_alone():
+    known, _ = tokenization.halves()
+    text = "\n".join(known.values())
+    tokenizer = tokenization.family()["Unigram, 19 languages"]
+    assert tokenizer.vocab_size == 4096
+    assert [piece for piece in tokenizer.piece_scores() if piece not in text] == []
 
 
 def test_signs_for_blanks_leave_bytes_alone():
