@@ -84,16 +84,16 @@ def cache_bytes(config: ModelConfig, *, seq: int, batch: int = 1, bytes_per_numb
 def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_number: int = 4) -> Ledger:
     """Memory that a training step keeps from forward to backward, by part: readable path, no dropout.
 
-    Counted is what autograd saves: each product's two factors, each norm's input and quotient, the softmax's
-    result.  A few indices and masks, which do not grow with the widths, are left out.
+    Counted is what autograd saves: each product's two factors, RMSNorm's quotient or LayerNorm's input with
+    what divides them, the softmax's result.  A few indices and masks, which do not grow with the widths, are left out.
     """
     c = config.resolve()
     n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
-    norm = 1 + c.d_model * (2 if c.norm_weight else 1)  # what it divides, the quotient, one divisor
+    norm = c.d_model + 2 if c.norm == "layernorm" else c.d_model * c.norm_weight + 1
     n_norms, reads = len(BLOCKS[c.norm_order].norms), 1 if c.norm_order == "parallel-shared" else 2
-    shared_input = c.d_model * (c.norm_order == "parallel" and c.norm == "rmsnorm")  # both keep the same x
+    shared_input = c.d_model * (c.norm_order == "parallel" and c.norm == "layernorm")  # both keep the same x
     quotients = {None: 0, "head": c.n_heads + c.n_kv_heads, "full": 2}[c.qk_norm]
-    qk = quotients + 2 * (n_q + n_kv) * (c.qk_norm is not None)
+    qk = quotients + (n_q + n_kv) * (c.qk_norm is not None)
     n_mixtures = sum(c.is_mixture(i) for i in range(c.n_layers))
     kept = {"swiglu": 4, "geglu": 4, "relu": 1}.get(c.mlp, 2)  # results of width d_ff
     chosen = c.experts_per_token * (3 * c.d_model + kept * c.d_expert)  # gathered, computed, weighted

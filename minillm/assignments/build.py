@@ -112,10 +112,7 @@ def grading_notebook(master: Master, *, mark: dict, limits: Limits) -> nbformat.
     for i, made in enumerate(cells):
         if made.metadata.minillm.role == "check":
             expecting(made, values[i])
-    mistakes = {}
-    for exercise in master.exercises.values():
-        if not exercise.manual:
-            mistakes[exercise.id] = mistaken_values(master, exercise, limits)
+    mistakes = mistaken_values(master, limits)
     facts = {
         e.id: {
             **{k: v for k, v in asdict(e).items() if k not in ("checks", "mistakes", "solution", "answer")},

@@ -1,6 +1,7 @@
 """Put answers into the pristine notebook, and record what the right ones give."""
 from __future__ import annotations
 
+import ast
 import copy
 import tempfile
 from pathlib import Path
@@ -42,7 +43,11 @@ def graded_cells(master: Master) -> list[nbformat.NotebookNode]:
 def for_exercise(
     cells: list[nbformat.NotebookNode], id: str, answer: str, forbid: list[str]
 ) -> list[nbformat.NotebookNode]:
-    """A run that judges one answer: reference answers elsewhere, cut after the last of its checks, guarded."""
+    """A run that judges one answer: reference answers elsewhere, cut after the last of its checks, guarded.
+
+    Of the other cells only those stay that the answer or its checks rest on, so nobody waits for pictures and
+    training runs that decide nothing.
+    """
     mine = [i for i, c in enumerate(cells) if c.metadata.minillm.get("exercise") == id]
     chosen = []
     for old in cells[: mine[-1] + 1]:
@@ -56,7 +61,50 @@ def for_exercise(
         elif own.role == "check" and forbid:
             new.source = guard.ALLOW + new.source
         chosen.append(new)
-    return chosen
+    return needed(chosen, id)
+
+
+def needed(cells: list[nbformat.NotebookNode], id: str) -> list[nbformat.NotebookNode]:
+    """The cells of a run without those that give no name which a later one uses, and touch none.
+
+    Goes from the last cell to the first.  A cell stays if it defines a wanted name, or has a line of its own that
+    does something with one (a seed, an append); what it uses is wanted in turn.  What cannot be read stays.
+    """
+    kept: list[nbformat.NotebookNode] = []
+    wanted: set[str] = set()
+    for each in reversed(cells):
+        own = each.metadata.minillm
+        try:
+            defines, uses, touches = names_in(each.source)
+        except SyntaxError:
+            defines = uses = touches = wanted = wanted | {"check"}
+        guards = own.role == "given" and each.source.startswith(guard.GUARD[:40])
+        if own.get("exercise") == id or guards or wanted & (defines | touches):
+            kept.insert(0, each)
+            wanted = wanted | uses
+    return kept
+
+
+def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
+    """The names that a cell defines, those that it uses, and those that lines standing for themselves use."""
+    tree = ast.parse(source)
+    defines, uses, touches = set(), set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            defines.add(node.name)
+        elif isinstance(node, ast.Name):
+            (uses if isinstance(node.ctx, ast.Load) else defines).add(node.id)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            defines |= {(a.asname or a.name).partition(".")[0] for a in node.names}
+    for node in tree.body:
+        stored = [t for t in getattr(node, "targets", []) if not isinstance(t, ast.Name)]  # x[0] = …, x.y = …
+        if isinstance(node, (ast.Expr, ast.For, ast.While, ast.With, ast.If, ast.AugAssign, ast.Try)) or stored:
+            shown = isinstance(node, ast.Expr) and not isinstance(node.value, (ast.Call, ast.Await))
+            called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+            if shown or isinstance(called, ast.Name):  # print(x) and Widget(x) show; x.append(1) does
+                continue
+            touches |= {n.id for n in ast.walk(called or node) if isinstance(n, ast.Name)}
+    return defines, uses, touches
 
 
 def recorded(cells: list[nbformat.NotebookNode], limits: Limits, what: str) -> dict[int, list[str]]:
@@ -87,23 +135,33 @@ def recorded(cells: list[nbformat.NotebookNode], limits: Limits, what: str) -> d
     return {i: run.cells[i].values for i in range(len(cells))}
 
 
-def mistaken_values(master: Master, exercise: Exercise, limits: Limits) -> dict[str, dict]:
-    known = {}
-    for name, (source, score) in exercise.mistakes.items():
-        cells = for_exercise(graded_cells(master), exercise.id, source, [])
-        with tempfile.TemporaryDirectory(prefix="mgp-") as folder:
-            run = execute(
-                cells, limits=limits, record=True, package=student_package(Path(folder), whole=True)
-            )
-        checks = [i for i, c in enumerate(cells) if c.metadata.minillm.role == "check"]
-        reports = [run.cells.get(i) for i in checks]
-        known[name] = {
-            "score": score,
-            "source": source,
-            "values": [r.values if r else [] for r in reports],
-            "error": next((list(r.error) for r in run.cells.values() if r.error), None),
-        }
-    return known
+def mistaken_values(master: Master, limits: Limits) -> dict[str, dict[str, dict]]:
+    """What each listed mistake gives: exercise -> mistake -> its score, source, values and error.
+
+    All of them run one after the other in one kernel, behind the reference answers.
+    """
+    cells = graded_cells(master)
+    tried: list[tuple[str, str, float, str, range]] = []
+    for e in master.exercises.values():
+        checks = [c for c in cells if c.metadata.minillm.get("exercise") == e.id and c.metadata.minillm.role == "check"]
+        for name, (source, score) in {} if e.manual else e.mistakes.items():
+            cells = [*cells, cell(source, "answer", exercise=e.id), *copy.deepcopy(checks)]
+            tried.append((e.id, name, score, source, range(len(cells) - len(checks) - 1, len(cells))))
+    found: dict[str, dict[str, dict]] = {}
+    if not tried:
+        return found
+    with tempfile.TemporaryDirectory(prefix="mgp-") as folder:
+        package = student_package(Path(folder), whole=True)
+        run = execute(copy.deepcopy(cells), limits=limits, record=True, package=package)
+    for id, name, score, source, places in tried:
+        reports = [run.cells[i] for i in places if i in run.cells]
+        if len(reports) < len(places):
+            why = run.ended or "the kernel died"
+            raise MasterError(f"the mistake {name!r} of exercise {id} could not be run ({why})")
+        found.setdefault(id, {})[name] = {
+            "score": score, "source": source, "values": [r.values for r in reports[1:]],
+            "error": next((r.error for r in reports if r.error), None)}
+    return found
 
 
 def owner(master: Master, index: int) -> Exercise | None:
