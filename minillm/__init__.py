@@ -19,7 +19,7 @@ _EXPORTS = {  # name -> module that defines it; nothing is imported until it is 
     "adamw": "optim", "muon": "optim", "warmup_cosine": "optim",
     "generate": "sampling", "next_token_probabilities": "sampling",
     "save": "checkpoints", "load": "checkpoints", "load_pretrained": "pretrained", "export_hf": "pretrained",
-    "add_lora": "lora", "merge_lora": "lora",
+    "add_lora": "lora", "merge_lora": "lora", "eject": "ejection",
 }
 
 

@@ -22,7 +22,7 @@ FLOORS = {  # a module imports from lower floors only; see also WITHIN
     "presets": 1, "layers": 1, "model": 3,
     "data": 4, "optim": 4, "training": 4, "sampling": 4, "inspection": 4, "lora": 4, "costs": 4,
     "layouts": 4, "translation": 4, "families": 4,
-    "checkpoints": 5, "recipes": 5, "pretrained": 5, "adapters": 5,
+    "checkpoints": 5, "recipes": 5, "pretrained": 5, "adapters": 5, "ejection": 5,
     "notebook": 6, "assignments": 7, "cli": 8, "__main__": 9, "__init__": 9,
 }
 WITHIN = {  # the few imports between modules of one floor

@@ -11,6 +11,7 @@ COMMANDS = {  # name -> what it does, in one line; the module of that name has `
     "generate": "let a trained model write",
     "corpora": "list the texts that minillm knows by name, and fetch them",
     "tokenize": "show how a tokenizer cuts a text, and train tokenizers",
+    "eject": "write a model as one readable file that needs PyTorch alone",
     "assign": "make assignments of notebooks, and grade what comes back",
     "notebooks": "run the notebooks and store them clean, as they are committed",
 }

@@ -1,0 +1,52 @@
+"""Write a model's architecture as one readable Python file that needs PyTorch alone."""
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+EXAMPLES = """\
+examples:
+  minillm eject llama-3-8b --size nano --out model.py    a preset at a laptop's size
+  minillm eject runs/shakespeare                         a model that was trained here, on the screen
+"""
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="PRESET|FOLDER", help="a preset's name, or a checkpoint (runs/NAME)")
+    parser.add_argument("--size", choices=("nano", "small", "full"), default="full",
+                        help="a preset's size; full is the published one")
+    parser.add_argument("--vocab-size", type=int, metavar="N", help="how many tokens a preset knows")
+    parser.add_argument("--out", metavar="FILE", help="where to write it; without, it is printed")
+
+
+def run(options: argparse.Namespace) -> int:
+    from minillm.ejection import eject
+    source = eject(read_config(options))
+    if options.out is None:
+        sys.stdout.write(source)
+    else:
+        Path(options.out).write_text(source, encoding="utf-8")
+        print(f"{options.out}: {len(source.splitlines())} lines")
+    return 0
+
+
+def read_config(options: argparse.Namespace):
+    """The configuration of a checkpoint, or of a preset at the size asked for."""
+    from dataclasses import replace
+    from difflib import get_close_matches
+
+    from minillm.config import ModelConfig
+    from minillm.presets import PRESETS, scaled
+    file = Path(options.model) / "config.json"
+    stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if "model" in stored:
+        return ModelConfig.from_dict(stored["model"])
+    if options.model not in PRESETS:
+        near = ", ".join(get_close_matches(options.model, PRESETS, 3)) or ", ".join(PRESETS)
+        raise ValueError(f"{options.model!r} is neither a checkpoint nor a preset; presets: {near}")
+    config = PRESETS[options.model]
+    vocab_size = options.vocab_size or config.vocab_size
+    return replace(config, vocab_size=vocab_size) if options.size == "full" else scaled(
+        config, options.size, vocab_size=vocab_size)

@@ -1,0 +1,80 @@
+"""Write one configuration as one file: only the parts in use, no branches, nothing needed but PyTorch."""
+from __future__ import annotations
+
+import re
+
+from minillm.config import ModelConfig
+from minillm.costs import parameters
+from minillm.ejection.norms import norms
+from minillm.ejection.parts import attention, block, mlps, transformer
+from minillm.ejection.positions import positions
+from minillm.ejection.source import pattern
+from minillm.layers.mlp import MLPS
+
+NORMS = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
+ORDERS = {"pre": "before each part", "post": "after each sum", "output": "after each part",
+          "sandwich": "before and after each part", "parallel": "before two parts side by side",
+          "parallel-shared": "once before two parts side by side"}
+POSITIONS = {"rope": "rotary positions", "learned": "learned positions", "sinusoidal": "sinusoidal positions",
+             "alibi": "ALiBi", "none": "no positions"}
+MAIN = """if __name__ == "__main__":
+    model = Transformer()
+    print(model)
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters")"""
+
+
+def eject(config: ModelConfig) -> str:
+    """The source of a file whose `Transformer()` is `minillm.Transformer(config)`, spelled for this config alone.
+
+    Parameters have the same names, so ``load_state_dict(model.state_dict())`` fills it, and then the logits are
+    equal.  Blocks and MLPs are the library's own lines; the other parts have one template for each choice.
+    There is no cache in it, and attention is written as its three lines.
+    """
+    c = config.resolve()
+    body = "\n\n\n".join((*norms(c), *positions(c), attention(c), *mlps(c), block(c), transformer(c), MAIN))
+    body = re.sub(r"\n\n\n+(?= )", "\n\n", body)  # where a part has nothing to set up
+    used = [(name, value, said) for name, value, said in constants(c) if re.search(rf"\b{name}\b", body)]
+    lines = [f"{name} = {value}" + (f"  # {said}" if said else "") for name, value, said in used]
+    functional = ["import torch.nn.functional as F"] if re.search(r"\bF\.", body) else []
+    imports = ["import torch", *functional, "from torch import nn"]
+    return "\n".join([head(c), "", *imports, "", *lines, "", "", body, ""])
+
+
+def head(c: ModelConfig) -> str:
+    """What the file is, and how to fill it with weights."""
+    what = f"{NORMS[c.norm]} {ORDERS[c.norm_order]}, {POSITIONS[c.position]}, {MLPS[c.mlp].__name__}"
+    mixture = f" in {c.n_experts} experts" if c.n_experts else ""
+    return f'''\
+"""A language model of {sum(parameters(c).values()):,} parameters in one file that needs PyTorch alone.
+
+{what}{mixture}; {c.n_layers} layers of {c.n_heads} heads.
+Made for texts of up to {c.context_length:,} tokens.  Its weights have the names of the minillm model that it was written from:
+
+    model = Transformer()
+    model.load_state_dict(weights)  # the other's state_dict()
+    logits = model(tokens)          # (batch, seq) of token ids -> (batch, seq, {c.vocab_size:,})
+"""'''
+
+
+def constants(c: ModelConfig) -> list[tuple[str, object, str]]:
+    """Every number that a part may use: its name, its value and what it is."""
+    s, turned = c.rope_scaling, int(c.d_head * c.rope_fraction)
+    return [
+        ("VOCAB_SIZE", c.vocab_size, ""), ("CONTEXT_LENGTH", c.context_length, "tokens"),
+        ("N_LAYERS", c.n_layers, ""), ("LAYERS", pattern(c), "from the first to the last"),
+        ("D_MODEL", c.d_model, "width of the residual stream"), ("N_HEADS", c.n_heads, ""),
+        ("N_KV_HEADS", c.n_kv_heads, f"{c.n_heads // c.n_kv_heads} query heads share a key head"),
+        ("D_HEAD", c.d_head, ""), ("D_TURNED", turned, "components of a head that RoPE turns"),
+        ("D_FF", c.d_ff, ""), ("D_EXPERT", c.d_expert, "width of an expert"), ("N_EXPERTS", c.n_experts, ""),
+        ("EXPERTS_PER_TOKEN", c.experts_per_token, ""),
+        ("N_SHARED_EXPERTS", c.n_shared_experts, "visited by every token"),
+        ("WINDOW", c.window, "positions that a query sees, itself included"),
+        ("THETA", c.rope_theta, "RoPE's longest wavelength is about 2π theta"),
+        ("LOCAL_THETA", c.rope_theta_local, "the same in windowed layers"),
+        ("STRETCH", s and s.factor, "RoPE's wavelengths grow by this"),
+        ("ORIGINAL_CONTEXT", s and s.original_context, "tokens, before the stretch"),
+        ("LOW_FREQ", s and s.low_freq, "fewer turns in the original context: stretched"),
+        ("HIGH_FREQ", s and s.high_freq, "more turns: left alone"),
+        ("ATTENTION_SCALE", c.attention_scale, ""), ("ATTENTION_CAP", c.attention_softcap, ""),
+        ("LOGIT_CAP", c.logit_softcap, ""), ("NORM_EPS", c.norm_eps, ""), ("DROPOUT", c.dropout, ""),
+    ]

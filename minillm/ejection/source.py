@@ -1,0 +1,74 @@
+"""Read the library's own source, and write of it what one configuration uses."""
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+
+from minillm.config import ModelConfig
+
+
+def kind_of(c: ModelConfig, layer: int) -> str:
+    """What sets a layer apart from others of its model: "local", "dense", "global mixture", or nothing."""
+    seen, routed = ({f(i) for i in range(c.n_layers)} for f in (c.is_windowed, c.is_mixture))
+    words = [("local" if c.is_windowed(layer) else "global") * (len(seen) > 1),
+             ("mixture" if c.is_mixture(layer) else "dense") * (len(routed) > 1)]
+    return " ".join(word for word in words if word)
+
+
+def kinds(c: ModelConfig) -> dict[str, int]:
+    """Each kind of layer, with the first layer that is of it."""
+    first = {kind_of(c, i): i for i in reversed(range(c.n_layers))}
+    return dict(sorted(first.items(), key=lambda item: item[1]))
+
+
+def pattern(c: ModelConfig) -> str:
+    """The kinds of all layers as an expression, runs of one kind or of one period written short."""
+    names = [kind_of(c, i) for i in range(c.n_layers)]
+    period = c.global_every or c.n_layers
+    if len(names) > period and names == [names[i % period] for i in range(len(names))]:
+        rest = f" + {runs(names[:len(names) % period])}" if len(names) % period else ""
+        return f"({runs(names[:period])}) * {len(names) // period}{rest}"
+    return runs(names)
+
+
+def runs(names: list[str]) -> str:
+    """a a a b -> ["a"] * 3 + ["b"]"""
+    if len(set(names)) == len(names):
+        return "[" + ", ".join(f'"{name}"' for name in names) + "]"
+    ends = [i for i in range(1, len(names) + 1) if i == len(names) or names[i] != names[i - 1]]
+    counts = [end - start for start, end in zip([0, *ends], ends)]
+    return " + ".join(f'["{names[end - 1]}"]' + f" * {n}" * (n > 1) for n, end in zip(counts, ends))
+
+
+def said(thing: type, extra: str = "", *, indent: int = 4) -> str:
+    """The docstring of a part: its sentence, its source and its equation, and what is `extra` here."""
+    text = inspect.getdoc(thing)
+    text = text[:text.rindex("$$") + 2] + (f"\n\n{extra}" if extra else "")
+    return textwrap.indent(f'r"""{text}\n"""', " " * indent).lstrip()
+
+
+def lines_of(function, *, dropout: bool, indent: int = 8, **renamed: str) -> str:
+    """The library's own statements, without what this model has no use for: caches, dropout of nothing."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))).body[0]
+
+    class Plain(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> ast.AST:
+            self.generic_visit(node)
+            called = ast.unparse(node.func)
+            node.args = [a for a in node.args if ast.unparse(a) != "cache"]
+            if called == "SquaredReLU.apply":
+                return ast.parse(f"F.relu({ast.unparse(node.args[0])}).square()", mode="eval").body
+            return node.args[0] if called == "self.dropout" and not dropout else node
+
+        def visit_Name(self, node: ast.Name) -> ast.AST:
+            return ast.Name(renamed.get(node.id, node.id))
+
+    source = "\n".join(ast.unparse(Plain().visit(line)) for line in tree.body).replace("'", '"')
+    return textwrap.indent(source, " " * indent).lstrip()
+
+
+def initial(arguments: str, statements: list[str]) -> str:
+    """A module's `__init__`; nothing where it would do nothing."""
+    body = "".join(f"        {line}\n" for line in statements)
+    return f"    def __init__(self{arguments}):\n        super().__init__()\n{body}" if statements else ""
