@@ -48,7 +48,8 @@ def head(c: ModelConfig) -> str:
 """A language model of {sum(parameters(c).values()):,} parameters in one file that needs PyTorch alone.
 
 {what}{mixture}; {c.n_layers} layers of {c.n_heads} heads.
-Made for texts of up to {c.context_length:,} tokens.  Its weights have the names of the minillm model that it was written from:
+Made for texts of up to {c.context_length:,} tokens.
+Its weights have the names of the minillm model that it was written from:
 
     model = Transformer()
     model.load_state_dict(weights)  # the other's state_dict()
