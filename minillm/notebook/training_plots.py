@@ -69,6 +69,7 @@ class Board:
             steps = np.arange(1, len(curve.loss) + 1)
             lines["raw"].set_data(steps, curve.loss)
             lines["smooth"].set_data(steps, smooth(curve.loss))
+            lines["smooth"].set_marker("o" if len(steps) < 3 else "")  # one step is a point, and no line yet
             lines["validation"].set_data(*zip(*curve.validation, strict=True) if curve.validation else ([], []))
             lines["grad"].set_data(steps, curve.grad_norm)
             lines["lr"].set_data(steps, curve.lr)
