@@ -124,16 +124,21 @@ def canonical(config: ModelConfig) -> ModelConfig:
     Two configurations are the same function of the same weights where their canonical forms are equal.
     Dropout acts in training alone, so it is no part of that.
     """
-    c = config.resolve()
-    windowed = [c.is_windowed(i) for i in range(c.n_layers)]
-    idle = ["dropout"]
-    idle += () if c.position == "rope" else TURNED
-    idle += () if any(windowed) else [*WINDOW, "rope_theta_local"]
-    idle += ["global_every"] if all(windowed) else ()
-    idle += () if c.n_experts else MIXTURE
+    c, idle = config.resolve(), without_effect(config)
     defaults = {f.name: f.default for f in fields(c)}
     d_ff = c.d_expert if c.n_experts and not c.n_dense_layers else c.d_ff
     return replace(c, **{name: defaults[name] for name in idle}, d_ff=d_ff).resolve()
+
+
+def without_effect(config: ModelConfig) -> frozenset[str]:
+    """The fields that make no difference to what this model computes, whatever they hold."""
+    windowed = [config.is_windowed(i) for i in range(config.n_layers)]
+    idle = ["dropout"]
+    idle += () if config.position == "rope" else TURNED
+    idle += () if any(windowed) else [*WINDOW, "rope_theta_local"]
+    idle += ["global_every"] if all(windowed) else ()
+    idle += () if config.n_experts else MIXTURE
+    return frozenset(idle)
 
 
 def read_rope(theirs: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:

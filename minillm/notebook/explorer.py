@@ -1,7 +1,7 @@
 """Turn every choice of an architecture and see at once what becomes of picture, equations, code and costs."""
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -9,26 +9,19 @@ from typing import Any
 from torch import nn
 
 from minillm.config import CHOICES, GATED, ModelConfig
-from minillm.costs import activation_bytes, cache_bytes, flops, parameters, state_bytes
+from minillm.costs import parameters
 from minillm.layers import POSITIONS
 from minillm.model import Transformer
 from minillm.notebook.diagrams import MLPS, NORMS, ORDERS, block_diagram
 from minillm.notebook.explain import equations, source
-from minillm.notebook.markup import Markup, Raw, card, table
-from minillm.notebook.plots import COLOURS, MUTED, Picture, png
-from minillm.notebook.widgets import Live, button, choice, slider, text, toggle
+from minillm.notebook.ledger import CONTEXTS, differences, ledger, word
+from minillm.notebook.markup import Markup, card
+from minillm.notebook.plots import MUTED, Picture, png
+from minillm.notebook.widgets import Live, choice, slider, toggle
 from minillm.presets import PRESETS, SIZES, scaled
-from minillm.pretrained import load_pretrained
-from minillm.sampling import generate
-from minillm.translation import canonical
 
 ROLES = ("block", "attention", "norm", "position", "MLP", "whole model")
-HUB = {"GPT-2, 0.5 GB": "openai-community/gpt2", "Pythia 70M, 0.2 GB": "EleutherAI/pythia-70m",
-       "SmolLM2 135M (a Llama), 0.3 GB": "HuggingFaceTB/SmolLM2-135M", "Qwen3 0.6B, 1.5 GB": "Qwen/Qwen3-0.6B"}
-NONE = "none"  # a drop-down takes None for "nothing chosen"
-CONTEXTS = tuple(2 ** n for n in range(7, 18))
-PART_COLOURS = {"embedding": COLOURS["embedding"], "positions": COLOURS["embedding"],
-                "unembedding": COLOURS["embedding"], "attention": COLOURS["attention"], "norms": COLOURS["norm"]}
+NONE = "nothing chosen"  # a drop-down takes None for that; "none" is a choice of bias and position
 
 
 def classes_in_use(config: ModelConfig) -> dict[str, type[nn.Module]]:
@@ -65,40 +58,6 @@ def code(config: ModelConfig, role: str) -> Markup:
     return card(f"<b>{part.__module__}.{part.__name__}</b><pre style='margin:6px 0;font-size:12px;line-height:1.35;"
                 f"background:none;color:inherit;max-height:420px;overflow:auto'>{shown}</pre>",
                 f"the source of {part.__name__}, {len(shown.splitlines())} lines")
-
-
-def ledger(config: ModelConfig, other: ModelConfig, names: tuple[str, str], context: int) -> Markup:
-    """Parameters by part, operations, memory and cache, beside those of another configuration."""
-    both = config, other
-    parts = [parameters(each) for each in both]
-    totals = [sum(each.values()) for each in parts]
-    active = [sum(parameters(c, active=True).values()) for c in both]
-    rows = [["parameters", *(f"{total:,}" for total in totals)],
-            ["… that one token reads", *(f"{count:,}" for count in active)]]
-    rows += [[f"… {part}", *(_bar(each.get(part, 0), total, part) for each, total in zip(parts, totals, strict=True))]
-             for part in dict.fromkeys(part for each in parts for part in each)]
-    rows.append([f"forward pass of one token at position {context:,}",
-                 *(_big(sum(flops(c, seq=1, cached=context - 1).values()), "FLOP") for c in both)])
-    rows.append([f"training on {context:,} tokens",
-                 *(_big(3 * sum(flops(c, seq=context).values()), "FLOP") for c in both)])
-    rows.append(["weights in bf16", *(_bytes(2 * total) for total in totals)])
-    rows.append(["weights, gradients, AdamW in fp32", *(_bytes(sum(state_bytes(c).values())) for c in both)])
-    rows.append([f"kept for the backward pass, one text of {context:,}, fp32",
-                 *(_bytes(sum(activation_bytes(c, batch=1, seq=context).values())) for c in both)])
-    longest = max(cache_bytes(c, seq=CONTEXTS[-1]) for c in both)
-    for seq in sorted({context, *CONTEXTS[3::3]}):
-        rows.append([f"KV cache of {seq:,} tokens in bf16", *(_share(cache_bytes(c, seq=seq), longest) for c in both)])
-    return card(table(["the ledger", *names], rows),
-                f"the ledger: {names[0]} has {totals[0]:,} parameters, {names[1]} {totals[1]:,}")
-
-
-def differences(config: ModelConfig, other: ModelConfig, names: tuple[str, str]) -> Markup:
-    """The fields in which two configurations really differ, fields without effect left out."""
-    a, b = canonical(config), canonical(other)
-    differ = [(f.name, *(_word(getattr(c, f.name)) for c in (a, b))) for f in fields(a)
-              if getattr(a, f.name) != getattr(b, f.name)]
-    words = f"{len(differ)} of {len(fields(a))} fields differ between {names[0]} and {names[1]}"
-    return card(table(["field", *names], differ, caption=words) if differ else escape(words), words)
 
 
 class Explorer(Live):
@@ -200,7 +159,7 @@ def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[Model
     if not turned:
         what = f"<b>{label}</b>, as published." if size == "published" else f"<b>{label}</b>: its choices, shrunk."
     else:
-        words = ", ".join(f"{name} = {_word(value)}" for name, value in turned.items())
+        words = ", ".join(f"{name} = {word(value)}" for name, value in turned.items())
         what = f"<b>{label}</b> with {escape(words)}."
         label += ", changed"
     total = sum(parameters(config).values())
@@ -263,58 +222,3 @@ def _classes(config: ModelConfig) -> tuple[tuple[str, type[nn.Module]], ...]:
 
 def _spaced(latex: str) -> str:
     return escape(" ".join(latex.split()), quote=False)
-
-
-def _bar(count: int, total: int, part: str) -> Raw | str:
-    return _share(count, total, f"{count:,}", PART_COLOURS.get(part, COLOURS["mlp"])) if count else "–"
-
-
-def _share(count: int, whole: int, words: str = "", colour: str = COLOURS["value"]) -> Raw:
-    width = max(1, round(110 * count / whole))
-    return Raw(f'<span style="display:inline-block;width:{width}px;height:9px;background:{colour};opacity:.75;'
-               f'margin-right:6px"></span>{words or _bytes(count)}')
-
-
-def _bytes(count: int) -> str:
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.3g} {unit}" if count < 1000 else f"{count:,.0f} {unit}"
-        count /= 1000
-
-
-def _big(count: float, unit: str) -> str:
-    for prefix in ("", "k", "M", "G", "T", "P", "E"):
-        if count < 1000 or prefix == "E":
-            return f"{count:.3g} {prefix}{unit}"
-        count /= 1000
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-
-def hub() -> Live:
-    """Fetch a published model by its name, when asked to, and let it continue a text."""
-    fetched: dict[str, tuple] = {}
-
-    def fetch() -> None:
-        name = live["model"].value
-        if name not in fetched:
-            fetched[name] = load_pretrained(name)
-
-    def draw(model: str, prompt: str) -> Markup:
-        if model not in fetched:
-            return card(f"<b>{escape(model)}</b> has not been fetched yet.", f"{model} has not been fetched yet")
-        network, tokenizer = fetched[model]
-        ids = list(generate(network, tokenizer.encode(prompt), n_tokens=24, temperature=0.0))
-        said = f"{escape(prompt)}<b>{escape(tokenizer.decode(ids))}</b>"
-        return card(said, f"{model} continues: {prompt}{tokenizer.decode(ids)}")
-
-    live = Live("weights from the hub",
-                {"model": choice("model", HUB), "prompt": text("prompt", "The capital of France is"),
-                 "fetch": button("fetch it and continue the prompt")},
-                draw, rows=[["model", "fetch"], ["prompt"]], on_press={"fetch": fetch})
-    return live

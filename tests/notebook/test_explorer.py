@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,9 +11,12 @@ from torch import nn
 
 from minillm import costs
 from minillm.model import Transformer
-from minillm.notebook import explorer as page
+from minillm.notebook import hub as hub_page
+from minillm.notebook.diagrams import block_diagram
 from minillm.notebook.explain import equations
-from minillm.notebook.explorer import ROLES, Explorer, class_of, classes_in_use, differences, hub, ledger
+from minillm.notebook.explorer import ROLES, Explorer, class_of, classes_in_use
+from minillm.notebook.hub import hub
+from minillm.notebook.ledger import differences, ledger
 from minillm.notebook.plots import Picture
 from minillm.presets import PRESETS, scaled
 from minillm.translation import canonical
@@ -110,6 +114,28 @@ def test_differences_name_the_fields_that_differ_and_no_other():
     assert differences(PRESETS["gpt2"], without_effect, ("a", "b")).alt.startswith("0 of")
 
 
+def test_a_field_without_effect_in_one_model_is_a_dash_there_and_in_both_is_left_out():
+    dense = differences(PRESETS["gpt2"], PRESETS["llama-3-8b"], ("a", "b"))
+    assert "d_ff" in dense.html
+    assert "d_expert" not in dense.html
+    assert "<td>–</td><td>500,000</td>" in re.sub(r"<td[^>]*>", "<td>", dense.html)
+    mixed = differences(PRESETS["gpt2"], PRESETS["deepseek-moe-16b"], ("a", "b"))
+    assert "d_expert" in mixed.html
+
+
+def test_no_cost_is_claimed_beyond_a_models_own_context():
+    gpt2, llama = PRESETS["gpt2"], PRESETS["llama-3-8b"]
+    rows = re.findall(r"<tr.*?</tr>", ledger(gpt2, llama, ("a", "b"), 8192).html, re.DOTALL)
+    of_8192 = [row for row in rows if "8,192" in row]
+    assert len(of_8192) == 4
+    for row in of_8192:
+        assert row.count("beyond its 1,024") == 1
+        assert "beyond its 8,192" not in row
+    assert any(f"{costs.cache_bytes(llama, seq=8192) / 1e9:.3g} GB" in row for row in of_8192)
+    assert not any("65,536" in row for row in rows)
+    assert "beyond" not in ledger(gpt2, gpt2, ("a", "b"), 1024).html
+
+
 def test_the_ledger_says_what_costs_says():
     a, b = PRESETS["mixtral-8x7b"], PRESETS["mistral-7b"]
     html = ledger(a, b, ("a", "b"), 1024).html
@@ -120,7 +146,7 @@ def test_the_ledger_says_what_costs_says():
 
 def test_a_diagram_stays_inside_its_card_for_every_preset():
     for name, config in PRESETS.items():
-        figure = page.block_diagram(config, name)
+        figure = block_diagram(config, name)
         assert isinstance(figure, Picture)
         figure.canvas.draw()
         box = figure.bbox
@@ -137,7 +163,7 @@ def test_nothing_is_fetched_before_the_button_is_pressed(monkeypatch):
         asked.append(name)
         raise ConnectionError("there is no network")
 
-    monkeypatch.setattr(page, "load_pretrained", load_pretrained)
+    monkeypatch.setattr(hub_page, "load_pretrained", load_pretrained)
     live = hub()
     live.redraw()
     live["prompt"].value = "Once"
@@ -154,7 +180,7 @@ def test_a_fetched_model_continues_the_prompt(monkeypatch):
     model = Transformer(scaled(PRESETS["gpt2"], "nano", vocab_size=256)).eval()
     for weight in model.parameters():
         nn.init.normal_(weight, std=0.3)
-    monkeypatch.setattr(page, "load_pretrained", lambda name: (model, ByteTokenizer()))
+    monkeypatch.setattr(hub_page, "load_pretrained", lambda name: (model, ByteTokenizer()))
     live = hub()
     live["fetch"].click()
     assert live.error is None
