@@ -140,7 +140,8 @@ def transformer(c: ModelConfig) -> str:
     if arguments:
         setup += ["kinds = {"]
         for n, kind in enumerate(kinds(c)):
-            values = ", ".join(f"{name}={row[n]}" for name, row in arguments.items())
+            comma = ",\n" + " " * 17 if len(arguments) > 2 else ", "
+            values = comma.join(f"{name}={row[n]}" for name, row in arguments.items())
             setup += [f'    "{kind}": dict({values}),']
         setup += ["}", "self.blocks = nn.ModuleList(Block(**kinds[kind]) for kind in LAYERS)"]
     else:
