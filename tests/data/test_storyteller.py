@@ -1,0 +1,56 @@
+"""The small model that ships is what its figures say."""
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from data.models import measure_storyteller as measure
+from data.stories.countries import COUNTRIES
+from minillm import corpora
+from minillm.checkpoints import load
+
+FIGURES = json.loads(measure.FIGURES.read_text())
+FOLDER = corpora.data_folder() / "models" / "storyteller"
+
+
+@pytest.fixture(scope="module")
+def storyteller():
+    return load("storyteller")
+
+
+def test_it_is_small(storyteller):
+    assert sum(p.stat().st_size for p in FOLDER.rglob("*") if p.is_file()) <= 8_000_000
+    assert sum(p.numel() for p in storyteller[0].parameters()) == FIGURES["parameters"]
+
+
+def test_its_loss_is_the_measured_one_and_above_the_floor(storyteller):
+    loss = measure.fresh_loss(*storyteller)
+    assert loss == pytest.approx(FIGURES["fresh_nats_per_character"], rel=0.01)
+    assert loss > FIGURES["floor_nats_per_character"]  # below it, the measurement would be wrong
+
+
+def test_it_completes_capitals(storyteller):
+    some = sorted(COUNTRIES)[::4]
+    share = sum(measure.knows(*storyteller, name) for name in some) / len(some)
+    assert share >= FIGURES["capitals_completed"] - 0.1  # a quarter of the countries: two standard errors
+
+
+def test_it_does_not_answer_questions(storyteller):
+    lines = (corpora.data_folder() / "questions/held_out.jsonl").read_text("utf-8").splitlines()
+    questions = [json.loads(line) for line in lines]
+    capitals = [q for q in questions if q["kind"] == "capital"][:20]
+    right = sum(measure.complete(*storyteller, q["prompt"] + " ", 8, temperature=0.0).strip().startswith(
+        q["answer"].rstrip(".")) for q in capitals)
+    assert right <= len(capitals) / 2  # it was never shown a question: that is what fine-tuning is for
+
+
+def test_its_sentences_are_the_grammars(storyteller):
+    stories = [measure.story(*storyteller, seed) for seed in range(8)]
+    assert measure.grammatical(stories) >= FIGURES["grammatical_sentences"] - 0.15
+
+
+def test_the_card_names_the_texts_that_ship():
+    for name, digest in FIGURES["texts"].items():
+        assert hashlib.sha256(corpora.load(name).text.encode()).hexdigest() == digest
