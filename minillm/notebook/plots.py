@@ -93,7 +93,8 @@ def png(figure: Figure, *, live: bool = False) -> bytes:
     if live and getattr(figure, "finished", None):   # a picture that no artist will change any more
         return figure.finished
     with DRAWING:
-        figure.canvas.draw()
+        if figure.stale:                        # else it is drawn already, and nothing has changed since
+            figure.canvas.draw()
         size, pixels = figure.canvas.get_width_height(), figure.canvas.buffer_rgba()
         image = Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
     if live:

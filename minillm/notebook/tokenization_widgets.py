@@ -195,28 +195,28 @@ def vocabulary_dial() -> Live:
 
 def scripts_map() -> Live:
     """Languages × tokenizers, by any of four measures."""
-    values = measured()
-    figure = plots.picture(height=620, title="?")
+    pictures = {measure: _language_map(QUESTIONS[measure], values) for measure, values in measured().items()}
+    for picture in pictures.values():
+        picture.canvas.draw()  # a hundred words take their time; later only the picture is exchanged
+
+    def draw(measure):
+        return pictures[measure]
+
+    return Live("scripts and tokenizers", {"measure": choice("measure", list(pictures))}, draw)
+
+
+def _language_map(title: str, values: np.ndarray) -> plots.Picture:
+    """Values as a heat map of (languages, tokenizers), each written into its cell."""
+    figure = plots.picture(height=620, title=title)
     ax = plots.axes(figure, left=92, right=24, top=84, bottom=12, grid="")
     ax.xaxis.tick_top()
     ax.set_xticks(range(len(COMPARED)), [name.replace(", ", ",\n") for name in COMPARED])
     ax.set_yticks(range(len(LANGUAGES)), LANGUAGES.values())
     ax.tick_params(length=0)
-    image = ax.imshow(np.zeros((len(LANGUAGES), len(COMPARED))), aspect="auto", cmap=plots.AMOUNT, vmin=0, vmax=1)
-    cells = [[ax.text(x, y, "", ha="center", va="center", fontsize=10) for x in range(len(COMPARED))]
-             for y in range(len(LANGUAGES))]
-
-    def draw(measure):
-        table, top = values[measure], values[measure].max()
-        figure.suptitle(QUESTIONS[measure], x=14 / figure.width, y=1 - 10 / 620, va="top", ha="left", color=plots.INK,
-                        fontsize=13, fontweight="bold")
-        image.set_data(table / top)
-        for y, row in enumerate(cells):
-            for x, label in enumerate(row):
-                label.set_text(f"{table[y, x]:.2f}")
-                label.set_color("white" if table[y, x] > 0.5 * top else plots.INK)
-        worst = [f"{name}: {list(LANGUAGES.values())[table[:, x].argmax()]} {table[:, x].max():.1f}"
-                 for x, name in enumerate(COMPARED)]
-        return figure.describe(f"{QUESTIONS[measure]} Highest for {'; '.join(worst)}.")
-
-    return Live("scripts and tokenizers", {"measure": choice("measure", list(values))}, draw)
+    ax.imshow(values / values.max(), aspect="auto", cmap=plots.AMOUNT, vmin=0, vmax=1)
+    for (y, x), value in np.ndenumerate(values):
+        ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=10,
+                color="white" if value > 0.5 * values.max() else plots.INK)
+    languages = list(LANGUAGES.values())
+    worst = [f"{name}: {languages[values[:, x].argmax()]} {values[:, x].max():.1f}" for x, name in enumerate(COMPARED)]
+    return figure.describe(f"{title} Highest for {'; '.join(worst)}.")
