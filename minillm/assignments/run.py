@@ -57,8 +57,8 @@ def execute(
     """Run the cells from top to bottom in a fresh kernel.  `record`: compare nothing, hear the values."""
     run = sandbox.prepare(package, limits)
     try:
-        for made in cells:
-            made.metadata.minillm["compare"] = not record
+        for number, made in enumerate(cells):
+            made.metadata.minillm["compare"], made["id"] = not record, f"cell-{number}"
         path = run / "run.ipynb"
         nbformat.write(
             v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": KERNEL, "display_name": "graded"}}),
