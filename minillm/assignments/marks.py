@@ -20,6 +20,9 @@ PASSED, PARTLY, WRONG, BLANK, MISSING, CRASHED, TIMED_OUT, FORBIDDEN, MANUAL, TR
 )
 
 
+ENDLESS = "an endless loop? It was stopped when its time was over"
+
+
 @dataclass
 class Mark:
     """The points of one exercise and the reason for them."""
@@ -74,8 +77,9 @@ def mark_of(id: str, out_of: float, facts: dict, cells: list, run: Run, remarks:
         0.0,
     )
     if run.ended and points < out_of:
-        status = TIMED_OUT if "timed out" in run.ended else FORBIDDEN
-        return Mark(id, status, round(points, 6), out_of, f"the run {run.ended}", remarks)
+        if "timed out" in run.ended:  # by the cell's clock or by the run's: to the student it is the same
+            return Mark(id, TIMED_OUT, round(points, 6), out_of, ENDLESS, remarks)
+        return Mark(id, FORBIDDEN, round(points, 6), out_of, f"the run {run.ended}", remarks)
     if points >= out_of - 1e-9:
         return Mark(id, PASSED, out_of, out_of, "", remarks)
     reports = [run.cells.get(i) for i in [at, *checks]]
@@ -85,7 +89,7 @@ def mark_of(id: str, out_of: float, facts: dict, cells: list, run: Run, remarks:
             TIMED_OUT,
             round(points, 6),
             out_of,
-            "an endless loop? It was stopped when its time was over",
+            ENDLESS,
             remarks,
         )
     errors = [r.error for r in reports if r and r.error]
