@@ -24,7 +24,12 @@ def kinds(c: ModelConfig) -> dict[str, int]:
 
 def pattern(c: ModelConfig) -> str:
     """The kinds of all layers as an expression, runs of one kind or of one period written short."""
-    names = [kind_of(c, i) for i in range(c.n_layers)]
+    text = repeated([kind_of(c, i) for i in range(c.n_layers)], c)
+    return text if len(text) <= 80 else "(\n    " + text.replace(" + ", "\n    + ") + ")"
+
+
+def repeated(names: list[str], c: ModelConfig) -> str:
+    """The kinds in a row as lists added and multiplied."""
     period = c.global_every or c.n_layers
     if len(names) > period and names == [names[i % period] for i in range(len(names))]:
         rest = f" + {runs(names[:len(names) % period])}" if len(names) % period else ""
