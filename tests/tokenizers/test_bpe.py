@@ -119,7 +119,7 @@ def test_characters_newer_than_an_engine_are_cut_alike():
     tokenizer = TOKENIZERS["gpt4o"]
     characters = [chr(i) for i in range(0x110000) if not 0xD800 <= i < 0xE000]
     disputed = tokenizer._disputed(set(characters))
-    for some in (sorted(disputed)[::20], sorted(set(characters) - disputed)[::20]):
+    for some in (sorted(disputed)[::50], sorted(set(characters) - disputed)[::500]):
         text = "".join(f"a{c}b {c}1 " for c in some)
         assert tokenizer.encode(text) == tokenizer.encode_readable(text)
 

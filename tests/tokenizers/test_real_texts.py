@@ -7,7 +7,7 @@ from minillm import corpora
 from minillm.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, SentencePieceTokenizer
 
 SHIPPED = corpora.names(shipped=True)
-LONGEST = 30_000  # characters of a text; what follows is more of the same, but for some rare characters
+LONGEST = 12_000  # characters of a text; what follows is more of the same, but for some rare characters
 
 
 @cache
