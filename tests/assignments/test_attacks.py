@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import socket
 import time
 from pathlib import Path
 
@@ -87,6 +87,7 @@ def test_a_gigabyte_of_print_ends_itself(grader):
 def test_nothing_outside_can_be_read_or_reached(grader, tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("42")
+    server = socket.create_server(("127.0.0.1", 0))  # somebody who would answer
     source = f"""
 import os, socket
 def scaled_mean(numbers):
@@ -95,17 +96,17 @@ def scaled_mean(numbers):
         try: tried.append(open(path).read())
         except OSError: pass
     try:
-        socket.create_connection(("127.0.0.1", 22), 1)
+        socket.create_connection(("127.0.0.1", {server.getsockname()[1]}), 1)
         tried.append("connected")
-    except OSError as error: tried += ["connected"] if "refused" in str(error) and False else []
+    except OSError: pass
     try: open("/usr/written", "w"); tried.append("wrote")
     except OSError: pass
     return tried
 """
-    mark = grader.judge(grader.book("anyone"), "mean", source)
-    assert mark.points == 0
-    run_values = _values(grader, source)
-    assert run_values and set(run_values) == {"[]"}
+    with server:
+        socket.create_connection(server.getsockname(), 1).close()  # from here it can be reached
+        found = _values(grader, source)
+    assert found and set(found) == {"[]"}
 
 
 def _values(grader, source: str) -> list[str]:
@@ -167,4 +168,4 @@ def _read(path: Path) -> bytes:
 def test_the_grader_says_what_it_cannot_stop(monkeypatch):
     monkeypatch.setattr(sandbox, "bubblewrap", lambda: None)
     assert "NOT isolated" in sandbox.isolation()
-    assert os.sep in sandbox.kernel_command(Path("/p"), Path("/r"), sandbox.Limits())[0]
+    assert "--unshare-all" not in sandbox.kernel_command(Path("/p"), Path("/r"), sandbox.Limits())
