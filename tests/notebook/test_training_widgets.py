@@ -1,6 +1,7 @@
 """The laboratory trains what was chosen, races fairly, and its looking glasses leave the model as it was."""
 from datetime import datetime, timezone
 
+import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -23,6 +24,15 @@ def lab():
     made = widgets.training_lab(corpus(), against=widgets.NOBODY, first=1)
     yield made
     made.close()
+
+
+def upload(lab, content: bytes) -> None:
+    """What choosing a file in the browser does, in the shape of the ipywidgets at hand."""
+    file = {"name": "mine.txt", "type": "text/plain", "size": len(content), "content": content}
+    if ipywidgets.version_info[0] < 8:
+        lab["upload"].set_trait("value", {"mine.txt": {"metadata": file, "content": content}})
+    else:
+        lab["upload"].value = [{**file, "last_modified": datetime.now(timezone.utc)}]
 
 
 def weights(run: Run) -> torch.Tensor:
@@ -128,9 +138,7 @@ def test_an_upload_has_two_shapes_and_both_are_read(value):
 
 
 def test_it_trains_on_a_file_of_one_s_own(lab):
-    content = ("Πάντα ῥεῖ καὶ οὐδὲν μένει.\n" * 40).encode()
-    lab["upload"].value = [{"name": "mine.txt", "type": "text/plain", "size": len(content), "content": content,
-                            "last_modified": datetime.now(timezone.utc)}]
+    upload(lab, ("Πάντα ῥεῖ καὶ οὐδὲν μένει.\n" * 40).encode())
     assert lab.error is None and lab["text"].value == widgets.MINE
     lab.advance(3)
     assert lab.material.corpus.title == "mine.txt" and "Π" in lab.material.tokenizer.characters
@@ -141,8 +149,7 @@ def test_no_file_a_bad_file_and_a_short_one_are_told_in_the_widget(lab):
     lab["text"].value = widgets.MINE
     assert "no file was chosen" in str(lab.error)
     for content, why in (("é" * 300).encode("latin-1"), "not UTF-8"), (b"too short", "longer text"):
-        lab["upload"].value = [{"name": "mine.txt", "type": "", "size": len(content), "content": content,
-                                "last_modified": datetime.now(timezone.utc)}]
+        upload(lab, content)
         assert why in str(lab.error)
     lab["text"].value = "cats"
     assert lab.error is None
