@@ -54,7 +54,7 @@ def adamw(model: nn.Module, *, lr: float = 1e-3, betas: tuple[float, float] = (0
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [{"params": [p for p in trained if id(p) in decayed], "weight_decay": weight_decay},
               {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps, fused=True)
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
