@@ -149,8 +149,13 @@ def _first_problem(asked: Exercise, solution: Solution, trials: list[tuple], out
             if differs:
                 if not asked.cases:
                     return f"{show_value(output)} is not it."
-                return f"{_gave(asked, arguments, output)}, expected {show_value(expected)}: {differs}."
+                where = "" if _is_number(output) and _is_number(expected) else f": {differs}"
+                return f"{_gave(asked, arguments, output)}, expected {show_value(expected)}{where}."
     return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
 
 
 def _makes(mistake: Any, asked: Exercise, trials: list[tuple], outputs: list) -> bool:
@@ -173,7 +178,8 @@ def _altered(given: tuple, arguments: tuple) -> bool:
 
 
 def _call(arguments: tuple) -> str:
-    return f"your function, given {', '.join(map(show_value, arguments)) or 'nothing'},"
+    shown = ", ".join(map(show_value, arguments)) or "nothing"
+    return f"your function, given {f'({shown})' if len(arguments) > 1 else shown},"
 
 
 def _gave(asked: Exercise, arguments: tuple, output: Any) -> str:

@@ -9,10 +9,17 @@ from collections.abc import Callable
 from IPython.display import display
 
 
-def show(part: type | Callable) -> None:
-    """Display the library's source of a class or function, so that nothing is pasted twice."""
+def show(part: type | Callable, *, folded: bool = False) -> None:
+    """Display the library's source of a class or function, so that nothing is pasted twice.
+
+    `folded` leaves it behind one line until the reader opens it: for source that what follows does not need.
+    """
     code = source(part)
-    display({"text/markdown": f"```python\n{code}\n```", "text/plain": code}, raw=True)
+    shown = f"```python\n{code}\n```"
+    if folded:
+        title = f"<code>{part.__qualname__}</code>, {len(code.splitlines())} lines: open"
+        shown = f"<details><summary>{title}</summary>\n\n{shown}\n\n</details>"
+    display({"text/markdown": shown, "text/plain": code}, raw=True)
 
 
 def source(part: type | Callable) -> str:

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -44,8 +45,13 @@ def family() -> dict[str, Tokenizer]:
 
 
 def visible(piece: str) -> str:
-    """Blanks and line ends as signs, so that one sees where they went; not those between bytes in ⟨E2 82⟩."""
-    return re.sub(r"⟨[0-9A-F ]+⟩|[\n\t\r ]", lambda found: VISIBLE.get(found[0], found[0]), piece)
+    """Blanks and line ends as signs, so that one sees where they went; not those between bytes in ⟨E2 82⟩.
+
+    A vowel sign right after such bytes gets a circle to sit on, or browsers would lack a glyph for the pair.
+    """
+    shown = re.sub(r"⟨[0-9A-F ]+⟩|[\n\t\r ]", lambda found: VISIBLE.get(found[0], found[0]), piece)
+    return "".join(f"◌{sign}" if before == "⟩" and unicodedata.category(sign).startswith("M") else sign
+                   for before, sign in pairwise(f" {shown}"))
 
 
 def runs_from_right(words: str) -> bool:

@@ -135,7 +135,7 @@ def segmentations(word: str = " counting", best: int = 5) -> Live:
         total = sum(math.exp(score - found[0][0]) for score, _ in found)
         rows = [(Raw(" ".join(chip(visible(part), colour=TINTS[i % len(TINTS)]) for i, part in enumerate(parts))),
                  f"{score:.1f}", f"{math.exp(score - found[0][0]) / total:.0%}") for score, parts in found]
-        return card(table(["segmentation", "log p (nats)", "share of these"], rows),
+        return card(table(["segmentation", "ln p", "share of these"], rows),
                     f"The most probable of {len(found)} segmentations shown: {' | '.join(found[0][1])}.")
 
     return Live("best segmentations", {"word": text("text", word)}, draw)

@@ -83,7 +83,7 @@ class BPETokenizer(Tokenizer):
         return chunks
 
     def merge(self, chunk: bytes, below: int | None = None) -> list[bytes]:
-        """The tokens of one chunk, by the algorithm as it is told; with `below`, by merges of lower rank only."""
+        """The tokens of one chunk, merge by merge, the lowest rank first; with `below`, only by ranks below it."""
         never = len(self.tokens) if below is None else below
         parts = [bytes([value]) for value in chunk]
         while len(parts) > 1:

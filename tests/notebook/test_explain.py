@@ -35,3 +35,13 @@ def test_what_is_shown_is_the_same_text_for_every_reader(monkeypatch):
     explain.equation(Softcap)
     assert seen[0]["text/markdown"] == f"```python\n{seen[0]['text/plain']}\n```"
     assert seen[1]["text/markdown"] == "$$\ny = c \\tanh(x / c)\n$$"
+
+
+def test_folded_source_is_the_same_source_behind_one_line(monkeypatch):
+    seen = []
+    monkeypatch.setattr(explain, "display", lambda data, raw: seen.append(data))
+    explain.show(Softcap)
+    explain.show(Softcap, folded=True)
+    assert f"\n\n{seen[0]['text/markdown']}\n\n</details>" in seen[1]["text/markdown"]
+    assert seen[1]["text/markdown"].startswith("<details><summary><code>Softcap</code>, 8 lines")
+    assert seen[0]["text/plain"] == seen[1]["text/plain"]

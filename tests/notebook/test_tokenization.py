@@ -153,3 +153,4 @@ def test_the_shipped_pieces_come_from_the_known_half_alone():
 
 def test_signs_for_blanks_leave_bytes_alone():
     assert tokenization.visible(" a\n⟨E2 82⟩ ") == "·a↵⟨E2 82⟩·"
+    assert tokenization.visible("⟨E0⟩\u0e37ก") == "⟨E0⟩◌\u0e37ก" and tokenization.visible("ก\u0e37") == "ก\u0e37"
