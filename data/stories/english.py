@@ -14,7 +14,7 @@ from pathlib import Path
 from . import events as e
 from .chance import Chooser
 from .lexicon import FOODS, NOUNS, a, listed, slots_of, upper
-from .world import CLOTHES, DISHES, KIN, Animal, Kin, Person, Role, Thing, Who
+from .world import CLOTHES, DISHES, FAIR, HANDMADE, INDOORS, KIN, ROOMS, Animal, Kin, Person, Role, Thing, Who
 
 # for events that are told in several ways: the field that says which patterns to use
 KIND = {
@@ -60,8 +60,13 @@ def patterns() -> dict[str, list[str]]:
 
 @cache
 def variants(heading: str) -> list[tuple[str, float]]:
-    """Return the patterns under a heading, choices written out, each with its weight (1 in all for a line)."""
-    return [(variant, 1 / len(spread(pattern))) for pattern in patterns()[heading] for variant in spread(pattern)]
+    """Return the patterns under a heading, choices written out, each with its weight (1 in all for a line).
+
+    In fair weather one may say all that one may say in any, and more: "Aside.park.fair" holds "Aside.park" too.
+    """
+    plain = heading.removesuffix(".fair")
+    lines = patterns()[plain] + (patterns().get(heading, []) if plain != heading else [])
+    return [(variant, 1 / len(spread(pattern))) for pattern in lines for variant in spread(pattern)]
 
 
 def heading_of(event: e.Event) -> str:
@@ -71,11 +76,20 @@ def heading_of(event: e.Event) -> str:
         case e.Frame():
             return "Frame.weekday" if event.weekday else "Frame"
         case e.Own():
-            return "Own.kin" if event.source in KIN else f"Own.{event.source}"
+            made = ".handmade" if event.thing.kind in HANDMADE and event.thing.size != "old" else ""
+            return f"Own.kin{made}" if event.source in KIN else f"Own.{event.source}"
+        case e.Go() if event.start in (*ROOMS, "garden") and event.end in (*ROOMS, "garden"):
+            return "Go.home"
+        case e.Go() if event.end in ROOMS:
+            return "Go.back"
+        case e.Go() if event.via:
+            return "Go.via"
         case e.Go():
-            return "Go.via" if event.via else "Go"
+            return "Go" if event.start in (*INDOORS, "garden") else "Go.on"
         case e.Meet():
             return "Meet.doing" if event.doing else "Meet"
+        case e.Search():
+            return "Search.person" if isinstance(event.what, Person) else "Search"
         case e.Play():
             return "Play.wear" if event.thing.kind in CLOTHES else "Play"
         case e.Make():
@@ -89,7 +103,7 @@ def heading_of(event: e.Event) -> str:
         case e.Win():
             return "Win.both" if event.both else "Win"
         case e.Grown():
-            return "Grown.fruit" if event.plant in ("pumpkin", "apple_tree") else "Grown.flower"
+            return "Grown.fruit" if event.plant == "pumpkin" else "Grown.flower"
         case e.Work():
             return "Work.well" if event.well else "Work.badly"
     return f"{name}.{getattr(event, KIND[name])}" if name in KIND else name
@@ -206,7 +220,8 @@ def render(pattern: str, slots: dict, memory: Memory) -> tuple[str, Memory]:
         elif re.fullmatch(r'"? ', piece) and out[-1:] in (".", "!", "?"):
             quoted = quoted and not piece.startswith('"')
             out += piece
-            memory = memory if quoted else memory.end_sentence()
+            said = piece.startswith('"') and not memory.now  # "Hello!" he said: the sentence is not over
+            memory = memory if quoted or said else memory.end_sentence()
         elif piece.startswith("{"):
             slot, _, form = piece[1:-1].replace("'s", ".'s").partition(".")
             words = speak(slots, slot.lower(), form.lower(), memory, out, quoted)
@@ -214,6 +229,9 @@ def render(pattern: str, slots: dict, memory: Memory) -> tuple[str, Memory]:
             if isinstance(value, Thing):
                 memory = replace(memory, known=memory.known | {value})
             elif isinstance(value, Person | Kin | Role | Animal) and not quoted and getattr(value, "name", "-"):
+                owner = memory.hero  # in "Tom's friend Ben" Tom is spoken of too
+                if owner and owner != value and words.startswith(f"{owner.name}'s "):
+                    memory = memory.mention(owner)
                 memory = memory.mention(value)
             begins = re.search(r'(^|\n|[.!?] |\." )"?$' if form == "he" else r'(^|\n|[.!?]"? )"?$', out)
             out += upper(words) if begins or slot[0].isupper() or form[:1].isupper() else words
@@ -256,14 +274,18 @@ class Teller:
     def __init__(self, draw: Chooser) -> None:
         self.draw = draw
         self.memory = Memory()
+        self.fair = True
 
     def tell(self, event: e.Event) -> Iterator[str]:
         """Yield the text of an event, in pieces, each with the space before it."""
         if not isinstance(event, e.Intro):
             back = isinstance(event, e.Talk) and self.memory.asked == event.fact
             yield self.say(heading_of(event).replace("Talk", "Answer") if back else heading_of(event), event)
-            if isinstance(event, e.Go | e.GoTogether) and self.draw.pick((True, False), (2, 3)):
-                yield self.say(f"Aside.{event.end}", event)
+            if isinstance(event, e.Frame):
+                self.fair = event.weather in FAIR
+            by_night = isinstance(event, e.Go) and event.how in ("tiptoe", "creep")
+            if isinstance(event, e.Go | e.GoTogether) and not by_night and self.draw.pick((True, False), (2, 3)):
+                yield self.say(f"Aside.{event.end}" + ".fair" * self.fair, event)
             return
         facts = event.facts
         together = "Facts." + " ".join(facts[:2])

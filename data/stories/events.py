@@ -555,7 +555,7 @@ class Brave(Event):
 
 @dataclass(frozen=True)
 class Sow(Event):
-    """Somebody sows a seed of: sunflower pumpkin bean tulip rose apple_tree, given by `giver`."""
+    """Somebody sows a seed of: sunflower pumpkin tulip rose, given by `giver`."""
     who: Person
     giver: Who
     plant: str

@@ -17,18 +17,27 @@ from .world import (
     COLOURS,
     CURES,
     DISHES,
+    FAIR,
     FEARS,
     FOUND,
     GOODS,
+    HANDMADE,
+    INDOORS,
     KIN,
     MENDS,
     OUTDOORS,
+    PRESENTS,
+    ROOMS,
     SIZES,
+    SIZES_OF,
+    SMALL,
     SPOTS,
     TOYS,
     TROUBLES,
     WEATHER,
     WEEKDAYS,
+    WET,
+    WIDE,
     Animal,
     Kin,
     Person,
@@ -44,11 +53,11 @@ Events = Iterator[e.Event]
 SIGHTS = {
     "garden": (("blackbird", "sing"), ("snail", "crawl"), ("bee", "buzz")),
     "orchard": (("squirrel", "climb"), ("bee", "buzz"), ("blackbird", "sing")),
-    "park": (("squirrel", "climb"), ("pigeon", "peck"), ("swan", "glide")),
+    "park": (("squirrel", "climb"), ("pigeon", "peck")),
     "playground": (("pigeon", "peck"), ("sparrow", "hop"), ("butterfly", "dance")),
     "pond": (("frog", "jump"), ("duck", "swim"), ("dragonfly", "dance")),
     "school": (("sparrow", "hop"), ("pigeon", "peck")),
-    "library": (("cat", "stretch"), ("pigeon", "peck")),
+    "library": (("cat", "stretch"),),
     "market": (("dog", "sniff"), ("pigeon", "peck"), ("cat", "stretch")),
     "station": (("pigeon", "peck"), ("dog", "sniff")),
     "bridge": (("gull", "circle"), ("duck", "swim"), ("swan", "glide")),
@@ -63,6 +72,27 @@ SIGHTS = {
     "attic": (("spider", "spin"),),
 }
 SUMMER = "bee butterfly dragonfly frog snail lark fly".split()
+# where there are birds to feed
+BIRDS = "park pond garden market station playground orchard".split()
+# work to be done at a place, in any weather and in dry weather
+CHORES = {
+    "market": ("apples",), "barn": ("wood", "eggs"), "field": ("wood",), "mill": ("wood", "eggs"),
+    "orchard": ("wood",),
+}
+DRY_CHORES = {
+    "market": ("leaves",), "barn": ("hay", "fence"), "field": ("hay", "fence"), "mill": ("leaves", "fence"),
+    "orchard": ("apples", "leaves", "fence"),
+}
+SOUVENIRS = [*CLOTHES, *"lantern cup bowl book clock bell mirror box doll flute shell".split()]
+# how a pet gets away and what it leaves behind
+WAYS = {"pony": ("gate", "door"), "goat": ("gate", "door"), "tortoise": ("gate", "door"), "hen": ("gate", "door"),
+        "parrot": ("window", "door"), "hamster": ("window", "door"), "mouse": ("window", "door")}
+TRACES = {"pony": ("crumbs", "sound"), "parrot": ("crumbs", "sound"), "tortoise": ("prints", "crumbs"),
+          "rabbit": ("prints", "crumbs"), "hamster": ("prints", "crumbs")}
+HOUSE_PETS, GARDEN_PETS = "cat dog rabbit parrot hamster mouse".split(), "cat dog rabbit hen tortoise".split()
+STAYING = "hedgehog kitten puppy rabbit sparrow owl crow mouse cat".split()
+MORALS = {"flatter": ("proud", "think", "strong", "share"), "bet": ("think", "strong", "share"),
+          "shout": ("think", "strong", "share"), "divide": ("think", "strong", "share")}
 FACTS = [
     ("town", "pet"),
     ("age", "town"),
@@ -121,6 +151,7 @@ class Tale:
         self.draw = draw
         self.world = World(draw)
         self.weather = "warm"
+        self.weekend = False
 
     # ---- who and what
     def pick(self, options: Sequence, weights: Sequence[float] | None = None):
@@ -135,17 +166,22 @@ class Tale:
         return self.pick([one for one in CHILDREN if one.town == others[0].town and one not in others])
 
     def adult(self, child: Person) -> Person:
-        return self.pick([one for one in ADULTS if one.town == child.town])
+        """Draw an adult of the town; at the weekend nobody works at the school."""
+        away = ("school",) if self.weekend else ()
+        return self.pick(
+            [one for one in ADULTS if one.town == child.town and WORKPLACES[one.job] not in away]
+        )
 
     def kin(self, child: Person, kinds: Sequence[str] = tuple(KIN)) -> Kin:
         return Kin(child, self.pick(kinds))
 
-    def thing(self, kinds: Sequence[str]) -> Thing:
+    def thing(self, kinds: Sequence[str], but: Sequence[str] = ()) -> Thing:
         """Draw a thing with a colour or a size."""
         kind = self.pick(kinds)
+        sizes = [size for size in SIZES_OF.get(kind, SIZES) if size not in but]
         if kind in FOUND:
-            return Thing(kind, size=self.pick(SIZES))
-        look = self.pick(COLOURS + SIZES)
+            return Thing(kind, size=self.pick(sizes))
+        look = self.pick(COLOURS + sizes)
         return Thing(kind, look if look in COLOURS else None, look if look in SIZES else None)
 
     # ---- beginnings and ends
@@ -156,6 +192,7 @@ class Tale:
         if not frame_first:
             yield self.intro(hero)
         weekday = self.pick(weekdays) if self.pick((True, False)) else None
+        self.weekend = weekday in WEEKDAYS[5:]
         self.weather = self.pick(WEATHER)
         yield e.Frame(self.pick(times), self.weather, weekday)
         if frame_first:
@@ -165,16 +202,21 @@ class Tale:
     def intro(self, who: Person) -> e.Intro:
         return e.Intro(who, self.pick(FACTS if who.is_child else FACTS_OF_ADULTS))
 
-    def close(self, hero: Person) -> Events:
-        end = self.pick("sleep home supper stars tell wave smile".split())
-        yield e.Closing(hero, end, self.kin(hero) if end in ("supper", "tell") else None)
+    def close(self, hero: Person, but: Sequence[str] = (), away: Kin | None = None) -> Events:
+        """End the day; who is at home does not go home, and who is away does not sit at the table."""
+        if self.world.at.get(hero) in ROOMS:
+            but = (*but, "home", "smile")
+        end = self.pick([end for end in "sleep home supper stars tell wave smile".split() if end not in but])
+        kinds = [kind for kind in KIN if away is None or kind != away.kind]
+        yield e.Closing(hero, end, self.kin(hero, kinds) if end in ("supper", "tell") else None)
 
     # ---- actions
     def go(self, who: Who, end: str, how: Sequence[str] = ("walk", "run", "skip", "hurry")) -> Events:
         """Move somebody; sometimes he sees an animal there."""
         way = route(self.world.at[who], end)
         self.world.go(who, end)
-        yield e.Go(who, way[0], way[len(way) // 2] if len(way) > 2 else None, end, self.pick(how))
+        passed = [place for place in (way[len(way) // 2], "garden") if place in way[1:-1] and place not in ROOMS]
+        yield e.Go(who, way[0], passed[0] if passed else None, end, self.pick(how))
 
     def sight(self, who: Person) -> Events:
         """Perhaps see an animal; in bad weather the small ones stay at home."""
@@ -186,20 +228,35 @@ class Tale:
         if seen and self.pick((True, False), (1, 2)):
             yield e.Sight(who, *self.pick(seen))
 
-    def meet(self, who: Person, other: Who, place: str) -> Events:
+    def busy(self, who: Who, place: str) -> list[str]:
+        """Return what somebody may be doing there in this weather."""
+        acts = [] if place == "library" else ["eat_apple", "whistle"]
+        acts += ["read", "draw_map", "rest"] if place in INDOORS or self.weather not in WET else []
+        acts += ["feed_birds"] if place in BIRDS else []
+        grown = isinstance(who, Person) and not who.is_child
+        return acts + (["sweep"] if grown and place in ("market", "station", "mill", "barn") else [])
+
+    def meet(self, who: Person, other: Who, place: str, busy: bool = True) -> Events:
+        """Let somebody come upon another, who (if `busy`) may be doing something."""
         self.world.place(other, place)
         self.world.together(who, other)
-        doing = self.pick(
-            (None, "read", "eat_apple", "whistle", "feed_birds", "draw_map", "rest", "sweep"), (3, *[1] * 7)
-        )
+        acts = self.busy(other, place) if busy else []
+        doing = self.pick((None, *acts), (max(1, len(acts) / 2), *[1] * len(acts))) if acts else None
         yield e.Meet(who, other, place, doing)
 
-    def spot(self, place: str, but: str | None = None) -> str:
-        return self.pick([spot for spot in SPOTS[place] if spot != but])
+    def spot(self, place: str, *but: str) -> str:
+        return self.pick([spot for spot in SPOTS[place] if spot not in but])
 
     def elsewhere(self, *but: str, among: Sequence[str] = OUTDOORS) -> str:
-        """Draw a place that is none of those."""
-        return self.pick([place for place in among if place not in but])
+        """Draw a place that is none of those; the school is closed at the weekend."""
+        closed = ("school",) if self.weekend else ()
+        return self.pick([place for place in among if place not in (*but, *closed)])
+
+    def game(self, place: str) -> str:
+        """Draw a game that one can play there in this weather."""
+        games = {"library": ["hide", "chess"], "pond": ["ball", "hide", "sing"], "station": ["hide", "chess", "draw"]}
+        wet = ["ball", "hide"] if self.weather in WET and place not in (*INDOORS, "station") else []
+        return self.pick(wet or games.get(place, ["ball", "hide", "chess", "draw", "sing"]))
 
     def feel(self, who: Who, *feelings: str) -> Events:
         yield e.Feel(who, self.pick(feelings))
@@ -209,8 +266,10 @@ class Tale:
         yield e.Give(who, other, thing)
 
     def own(self, who: Person, thing: Thing) -> Events:
+        """Let somebody have a thing, and tell from where."""
         self.world.take(who, thing)
-        yield e.Own(who, thing, self.pick([*KIN, "made", "found", "bought"]))
+        made = ["made"] if thing.kind in HANDMADE and thing.size != "old" else []
+        yield e.Own(who, thing, "found" if thing.kind in FOUND else self.pick([*KIN, *made, "found", "bought"]))
 
 
 # ---- plots -----------------------------------------------------------------------------------------------
@@ -231,7 +290,7 @@ def lost_thing(t: Tale, hero: Person) -> Events:
         yield from t.go(hero, wrong)
         yield e.Search(hero, thing, wrong, t.spot(wrong))
     other = t.friend(hero) if t.pick((True, False)) else t.adult(hero)
-    place = t.pick([place for place in ("school", "market", "library", "park") if place != there])
+    place = t.elsewhere(there, among=("school", "market", "library", "park"))
     yield from t.go(hero, place)
     yield from t.meet(hero, other, place)
     yield e.AskSeen(hero, other, thing)
@@ -256,7 +315,7 @@ def lost_thing(t: Tale, hero: Person) -> Events:
             first = t.spot(there, first)
         t.world.take(hero, thing)
         yield e.Find(hero, thing, there, first)
-    yield from t.feel(hero, "happy", "proud")
+    yield from t.feel(hero, "happy", "surprised" if answer == "kept" else "proud")
     yield from t.close(hero)
 
 
@@ -269,7 +328,7 @@ def gift(t: Tale, hero: Person) -> Events:
     if means == "bake":
         thing = Thing(friend.food) if friend.food in DISHES else Thing(t.pick(sorted(DISHES)))
     else:
-        thing = t.thing(TOYS if means == "make" else CLOTHES + GOODS + TOYS)
+        thing = t.thing(HANDMADE if means == "make" else PRESENTS + TOYS, but=("old", "tiny"))
     yield e.Idea(hero, friend, thing, means)
     if means == "buy":
         yield from t.go(hero, "market")
@@ -298,13 +357,15 @@ def errand(t: Tale, hero: Person) -> Events:
     kin = t.kin(hero)
     dish = t.pick(sorted(DISHES))
     yield e.Send(kin, hero, dish, DISHES[dish])
+    if t.pick((True, False)):
+        on_the_way = t.elsewhere(among=("park", "school"))
+        yield from t.go(hero, on_the_way)
+        other = t.adult(hero)
+        yield from t.meet(hero, other, on_the_way)
+        yield e.Errand(other, hero, on_the_way)
     yield from t.go(hero, "market")
     yield from t.sight(hero)
-    if t.pick((True, False)):
-        other = t.adult(hero)
-        yield from t.meet(hero, other, "market")
-        yield e.Errand(other, hero, "market")
-    forgets = t.pick((True, False), (1, 2)) and len(DISHES[dish]) > 2
+    forgets = len(DISHES[dish]) > 2 and t.pick((True, False), (1, 2))
     yield e.Shop(hero, DISHES[dish][:-1] if forgets else DISHES[dish])
     if forgets:
         yield e.Forget(hero, DISHES[dish][-1])
@@ -312,14 +373,17 @@ def errand(t: Tale, hero: Person) -> Events:
     t.world.place(kin, "kitchen")
     yield e.Bring(hero, kin, DISHES[dish])
     yield e.Cook(kin, hero, dish)
-    yield e.Eat(hero, dish, t.pick("best hot bit_burnt sweet".split()))
-    yield from t.close(hero)
+    soft = dish.endswith(("soup", "stew", "pudding"))
+    verdicts = ("best", "hot", "sweet") if soft else ("best", "hot", "bit_burnt", "sweet")
+    verdicts = verdicts[:1] if dish == "plum_jam" else verdicts
+    yield e.Eat(hero, dish, t.pick(verdicts))
+    yield from t.close(hero, but=("supper",))
 
 
 def rescue(t: Tale, hero: Person) -> Events:
     """An animal in trouble is helped."""
     yield from t.open(hero, "kitchen")
-    trouble = t.pick(sorted(TROUBLES))
+    trouble = t.pick([one for one in sorted(TROUBLES) if one != "cold" or t.weather not in FAIR])
     animals, places = TROUBLES[trouble]
     place = t.pick(places.split())
     if place != "kitchen":
@@ -334,10 +398,14 @@ def rescue(t: Tale, hero: Person) -> Events:
     helper = None
     if t.pick((True, False)):
         helper = t.friend(hero)
-        yield from t.meet(hero, helper, place)
-    yield e.Cure(hero, animal, t.pick(CURES[trouble]), helper)
-    yield e.AnimalEnd(hero, animal, t.pick("goes_home stays follows visits".split()))
-    yield from t.feel(hero, "happy", "proud", "tired")
+        yield from t.meet(hero, helper, place, busy=False)
+    meat = animal.kind in ("kitten", "puppy")
+    cures = [cure for cure in CURES[trouble] if cure != "feed_apple" or not meat]
+    yield e.Cure(hero, animal, t.pick(cures), helper)
+    ends = ["visits"] if trouble.startswith("hurt") else ["goes_home", "visits"] + ["follows"] * (trouble != "lost")
+    ends += ["stays"] if trouble != "lost" and animal.kind in STAYING else []
+    yield e.AnimalEnd(hero, animal, t.pick(ends))
+    yield from t.feel(hero, "happy", "proud")
     yield from t.close(hero)
 
 
@@ -346,7 +414,7 @@ def trade(t: Tale, hero: Person) -> Events:
     yield from t.open(hero, "garden")
     mine = t.thing(TOYS + FOUND)
     yield from t.own(hero, mine)
-    place = t.elsewhere("garden", among=("school", "park", "playground", "library", "market"))
+    place = t.elsewhere("garden", among=("school", "park", "playground", "market"))
     yield from t.go(hero, place)
     yield from t.sight(hero)
     friend = t.friend(hero)
@@ -358,7 +426,7 @@ def trade(t: Tale, hero: Person) -> Events:
         other_thing = t.thing([kind for kind in GOODS if kind not in (mine.kind, theirs.kind)])
         yield e.Refuse(friend, hero, other_thing)
         yield from t.go(hero, "attic", ("run", "hurry"))
-        spot = t.spot("attic")
+        spot = t.spot("attic", f"under_{other_thing.kind}")
         t.world.take(hero, other_thing)
         yield e.Find(hero, other_thing, "attic", spot)
         yield from t.go(hero, place, ("run", "hurry"))
@@ -366,7 +434,10 @@ def trade(t: Tale, hero: Person) -> Events:
     t.world.give(hero, friend, mine)
     t.world.give(friend, hero, theirs)
     yield e.Trade(hero, friend, mine, theirs)
-    yield e.Play(hero, theirs, place)
+    if theirs.kind in CLOTHES:
+        yield from t.feel(hero, "happy")
+    else:
+        yield e.Play(hero, theirs, place)
     yield from t.close(hero)
 
 
@@ -374,15 +445,16 @@ def lost_pet(t: Tale, hero: Person) -> Events:
     """A pet is away; traces and people lead to it."""
     pet = Animal(hero.pet, hero.pet_name)
     yield from t.open(hero, "kitchen")
-    yield e.PetGone(hero, pet, t.pick(("gate", "window", "door")))
-    yield from t.feel(hero, "sad", "worried", "afraid")
-    there = t.elsewhere("garden", among=[*OUTDOORS, "barn", "mill", "school", "station"])
+    big = pet.kind in ("pony", "goat")
+    yield e.PetGone(hero, pet, t.pick(WAYS.get(pet.kind, ("gate", "window", "door"))))
+    yield from t.feel(hero, "sad", "worried")
+    there = t.elsewhere("garden", "school" if big else "", among=[*OUTDOORS, "barn", "mill", "school", "station"])
     t.world.place(pet, there)
     if t.pick((True, False)):
         yield from t.go(hero, "garden")
         yield e.Search(hero, pet, "garden", t.spot("garden"))
     if t.pick((True, False)):
-        yield e.Clue(hero, pet, t.pick("prints crumbs sound".split()), there)
+        yield e.Clue(hero, pet, t.pick(TRACES.get(pet.kind, ("prints", "crumbs", "sound"))), there)
     else:
         other = t.friend(hero) if t.pick((True, False)) else t.adult(hero)
         place = t.elsewhere(there, t.world.at[hero], among=("park", "market", "school"))
@@ -392,9 +464,10 @@ def lost_pet(t: Tale, hero: Person) -> Events:
         yield e.Saw(other, hero, pet, there)
     yield from t.go(hero, there, ("run", "hurry"))
     t.world.together(hero, pet)
-    yield e.PetFound(hero, pet, there, t.spot(there), t.pick("asleep eating playing waiting".split()))
-    yield from t.feel(hero, "happy", "tired")
-    yield from t.close(hero)
+    spot = t.spot(there, *(spot for spot in SPOTS[there] if big and spot not in WIDE))
+    yield e.PetFound(hero, pet, there, spot, t.pick("asleep eating playing waiting".split()))
+    yield from t.feel(hero, "happy", "surprised")
+    yield from t.close(hero, but=("home",))
 
 
 def hide_and_seek(t: Tale, hero: Person) -> Events:
@@ -454,7 +527,8 @@ def mending(t: Tale, hero: Person) -> Events:
     yield e.Mend(adult, hero, thing, t.pick(MENDS[thing.kind]))
     yield e.Thank(hero, adult)
     if t.pick((True, False)):
-        yield e.Repay(hero, adult, t.pick(("sweep", "sing", "carry", "draw")))
+        indoors = () if place in OUTDOORS else ("sweep", "draw")
+        yield e.Repay(hero, adult, t.pick(("sing", "carry", *indoors)))
     yield from t.close(hero)
 
 
@@ -484,7 +558,9 @@ def spoiled_plan(t: Tale, hero: Person) -> Events:
     t.world.place(friend, dry)
     yield e.Shelter(hero, friend, dry)
     yield from t.feel(friend, "sad", "angry", "bored")
-    yield e.NewPlan(hero, friend, t.pick(("tent", "cards", "tales", "theatre")))
+    quiet = ("cards", "tales")
+    plans = {"library": quiet, "kitchen": ("tent", *quiet, "theatre")}.get(dry, (*quiet, "theatre"))
+    yield e.NewPlan(hero, friend, t.pick(plans))
     yield from t.close(hero)
 
 
@@ -500,15 +576,18 @@ def race(t: Tale, hero: Person) -> Events:
     t.world.place(rival, end)
     ahead, behind = (hero, rival) if t.pick((True, False)) else (rival, hero)
     yield e.Lead(ahead, behind)
+    lost = ahead == hero
     if t.pick((True, False)):
         helps = t.pick((True, False))
+        lost = lost and not helps
         yield e.Stumble(ahead, t.pick(("root", "stone", "mud", "laces")), behind, helps)
         yield e.Win(behind, ahead, helps)
         yield from t.feel(ahead, *(("happy",) if helps else ("sad", "tired")))
     else:
+        lost = ahead != hero
         yield e.Win(ahead, behind, False)
         yield from t.feel(ahead, "happy", "proud", "tired")
-    yield from t.close(hero)
+    yield from t.close(hero, but=("smile",) if lost else ())
 
 
 def newcomer(t: Tale, hero: Person) -> Events:
@@ -524,14 +603,14 @@ def newcomer(t: Tale, hero: Person) -> Events:
     yield e.Talk(hero, guest, fact)
     if t.pick((True, False)):
         yield e.Talk(guest, hero, fact)
-    yield e.Alike(hero, guest, t.pick(("ball", "hide", "chess", "draw", "sing")))
+    yield e.Alike(hero, guest, t.game(place))
     yield from t.close(hero)
 
 
 def fear(t: Tale, hero: Person) -> Events:
     """Somebody helps a child to be brave."""
     yield from t.open(hero, "school")
-    what = t.pick(sorted(FEARS))
+    what = t.pick([one for one in sorted(FEARS) if one != "thunder" or t.weather in ("rainy", "windy")])
     yield e.Afraid(hero, what)
     helper = t.friend(hero) if t.pick((True, False)) else t.kin(hero)
     yield e.Comfort(helper, hero, t.pick(FEARS[what]))
@@ -545,16 +624,17 @@ def growing(t: Tale, hero: Person) -> Events:
     yield t.intro(hero)
     t.world.place(hero, "garden")
     giver = t.adult(hero) if t.pick((True, False)) else t.kin(hero)
-    plant = t.pick("sunflower pumpkin tulip rose apple_tree".split())
+    plant = t.pick("sunflower pumpkin tulip rose".split())
     yield e.Sow(hero, giver, plant)
     for care in t.pick(
         (("water",), ("water", "weed"), ("water", "fence"), ("water", "sing"), ("weed", "sing"))
     ):
         yield e.Tend(hero, care)
     if t.pick((True, False)):
-        yield from t.feel(hero, "sad", "bored", "worried")
+        yield from t.feel(hero, "curious", "worried")
     yield e.Sprout(hero, t.pick(range(5, 13)))
-    colour = t.pick(("red", "yellow", "white", "orange"))
+    colours = {"pumpkin": ("orange", "yellow"), "sunflower": ("yellow", "orange")}
+    colour = t.pick(colours.get(plant, ("red", "yellow", "white", "orange")))
     yield e.Grown(hero, plant, colour)
     yield from t.feel(hero, "happy", "proud")
 
@@ -566,12 +646,12 @@ def helping(t: Tale, hero: Person) -> Events:
     place = t.pick(("market", "barn", "field", "orchard", "mill"))
     yield from t.go(hero, place)
     yield from t.sight(hero)
-    yield from t.meet(hero, adult, place)
-    chore = t.pick("wood leaves eggs apples fence hay".split())
+    yield from t.meet(hero, adult, place, busy=False)
+    chore = t.pick((*CHORES[place], *(() if t.weather in WET else DRY_CHORES[place])))
     yield e.Chore(adult, hero, chore)
     yield e.DoChore(hero, adult, chore, t.pick((1, 2, 3)))
     yield from t.feel(hero, "tired", "happy")
-    thing = t.thing(CLOTHES + GOODS)
+    thing = t.thing(PRESENTS)
     t.world.take(adult, thing)
     yield from t.give(adult, hero, thing)
     yield e.Thank(hero, adult)
@@ -583,11 +663,13 @@ def treasure(t: Tale, hero: Person) -> Events:
     yield from t.open(hero, "attic")
     spot = t.spot("attic")
     there = t.elsewhere()
-    there_spot = t.spot(there)
+    there_spot = t.spot(there, "on_railing", "on_flat_stone")
     yield e.Note(hero, "attic", spot, there, there_spot)
     yield from t.feel(hero, "excited", "curious", "surprised")
-    if t.pick((True, False)):
+    if there != "garden" and t.pick((True, False)):
         friend = t.friend(hero)
+        t.world.place(hero, "garden")
+        yield from t.meet(hero, friend, "garden", busy=False)
         t.world.place(hero, there)
         yield e.GoTogether(hero, friend, there)
     else:
@@ -595,7 +677,7 @@ def treasure(t: Tale, hero: Person) -> Events:
         yield from t.sight(hero)
     if t.pick((True, False)):
         yield e.Search(hero, Thing("chest"), there, t.spot(there, there_spot))
-    thing = t.thing(TOYS + GOODS + FOUND)
+    thing = t.thing(SMALL)
     t.world.take(hero, thing)
     yield e.Chest(hero, there, there_spot, thing)
     yield from t.close(hero)
@@ -603,7 +685,7 @@ def treasure(t: Tale, hero: Person) -> Events:
 
 def sharing(t: Tale, hero: Person) -> Events:
     """Lunch is shared, and paid back."""
-    yield from t.open(hero, "school")
+    yield from t.open(hero, "school", ("morning",))
     friend = t.friend(hero)
     t.world.place(friend, "school")
     yield e.Hungry(friend, t.pick(("forgot", "dropped", "dog")))
@@ -633,10 +715,12 @@ def fable(t: Tale, hero: Person | None = None) -> Events:
     place = t.pick(("wood", "field", "river", "hill", "orchard", "pond"))
     food = t.pick(("cheese", "apple", "honey", "nut", "bread", "pear"))
     yield e.Fable(strong, clever, food, place)
-    yield e.Boast(strong, t.pick(("size", "speed", "age", "voice")))
+    false = {"crow": "size", "ox": "speed"}
+    claims = [claim for claim in ("size", "speed", "age", "voice") if claim != false.get(strong)]
+    yield e.Boast(strong, t.pick(claims))
     trick = t.pick(("flatter", "bet", "shout", "divide"))
     yield e.Trick(strong, clever, food, trick)
-    yield e.Moral(t.pick(("proud", "think", "strong", "share")))
+    yield e.Moral(t.pick(MORALS[trick]))
 
 
 def night_noise(t: Tale, hero: Person) -> Events:
@@ -649,7 +733,9 @@ def night_noise(t: Tale, hero: Person) -> Events:
         kin = t.kin(hero)
         yield e.Comfort(kin, hero, "lantern")
     yield from t.go(hero, place, ("tiptoe", "creep"))
-    yield e.Reveal(hero, place, t.pick(("branch", "cat", "mouse", "pet", "shutter", "owl")))
+    sources = ["cat", "mouse", "owl", "branch" if place == "garden" else "shutter"]
+    sources += ["pet"] if hero.pet in (GARDEN_PETS if place == "garden" else HOUSE_PETS) else []
+    yield e.Reveal(hero, place, t.pick(sources))
     yield from t.feel(hero, "surprised", "tired")
     yield e.Closing(hero, "sleep")
 
@@ -674,7 +760,8 @@ def building(t: Tale, hero: Person) -> Events:
     yield e.Build(hero, friend, work, place)
     yield e.Part(hero, first, friend, second)
     if t.pick((True, False)):
-        yield e.Setback(work, t.pick(("wind", "weight", "hurry")))
+        causes = {"dam": (), "raft": ("weight",), "treehouse": ("wind", "weight"), "birdhouse": ("weight",)}
+        yield e.Setback(work, t.pick(("hurry", *causes.get(work, ("wind",)))))
         yield from t.feel(friend, "sad", "angry", "tired")
     admirer = t.adult(hero) if t.pick((True, False)) else t.kin(hero)
     yield e.Done(hero, friend, work, admirer)
@@ -713,7 +800,7 @@ def portrait(t: Tale, hero: Person) -> Events:
     place = t.pick(("park", "playground", "pond", "library"))
     t.world.place(hero, place)
     yield from t.meet(hero, friend, place)
-    yield e.Alike(hero, friend, t.pick(("ball", "hide", "chess", "draw", "sing")))
+    yield e.Alike(hero, friend, t.game(place))
     yield from t.close(hero)
 
 
@@ -731,9 +818,10 @@ def lesson(t: Tale, hero: Person) -> Events:
     for who in t.pick(((hero, friend), (friend, hero), (hero, friend, hero))):
         seen.append(country(t, seen))
         yield e.Quiz(who, seen[-1], t.pick(("capital", "continent")))
-    if t.pick((True, False)):
+    stuck = t.pick((True, False))
+    if stuck:
         yield e.Stuck(hero, friend, country(t, seen), t.pick(("capital", "continent")))
-    yield from t.feel(hero, "proud", "happy", "curious")
+    yield from t.feel(hero, "happy", "curious", *(() if stuck else ("proud",)))
     yield from t.close(hero)
 
 
@@ -741,10 +829,10 @@ def postcard(t: Tale, hero: Person) -> Events:
     """A relative writes from far away."""
     yield from t.open(hero, "kitchen")
     kin = t.kin(hero)
-    yield e.Postcard(hero, kin, country(t), t.thing(CLOTHES + FOUND))
+    yield e.Postcard(hero, kin, country(t), t.thing(SOUVENIRS))
     yield from t.feel(hero, "happy", "curious", "excited")
     yield e.Wish(hero, (country(t),))
-    yield from t.close(hero)
+    yield from t.close(hero, away=kin)
 
 
 def traveller(t: Tale, hero: Person) -> Events:

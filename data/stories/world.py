@@ -79,11 +79,24 @@ SIZES = "big small tiny old new".split()
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 TIMES = "morning afternoon evening".split()
 WEATHER = "sunny rainy windy snowy foggy cloudy warm cold".split()
+FAIR, WET = ("sunny", "warm", "cloudy"), ("rainy", "snowy", "cold")
 KIN = "mother father grandmother grandfather aunt uncle".split()
 TOYS = "ball kite doll drum boat train puzzle whistle flute hoop marble top".split()
-CLOTHES = "hat scarf coat glove ring necklace ribbon cap umbrella bag belt".split()
+CLOTHES = "hat scarf coat ring necklace ribbon cap umbrella bag belt".split()
 GOODS = "lantern basket key bucket blanket cup bowl jar candle spoon book pencil clock bell mirror box".split()
 FOUND = "feather shell stone coin map button".split()
+# what hands can make; what one buys or gives as a present; what fits into a small chest
+HANDMADE = "kite doll drum boat train whistle flute hoop top hat scarf belt bag cap ribbon necklace basket box".split()
+PRESENTS = [*CLOTHES, *"lantern basket blanket cup bowl book clock bell mirror box candle".split()]
+SMALL = [*"doll boat train puzzle whistle flute marble top key cup spoon book bell mirror candle".split(), *FOUND]
+# the sizes that not everything comes in
+SIZES_OF = {
+    **dict.fromkeys(("feather", "shell", "stone"), ("big", "small", "tiny")), "coin": ("old", "new", "small"),
+    "map": ("old", "new", "big", "small"), "button": ("old", "big", "small", "tiny"),
+    **dict.fromkeys(
+        "hat scarf coat cap umbrella belt bucket blanket basket hoop".split(), ("big", "small", "old", "new")
+    ),
+}
 PETS = "cat dog rabbit parrot hamster tortoise pony goat hen mouse".split()
 FRUIT = "apple pear plum cherry orange strawberry".split()
 # what each dish is made of
@@ -104,12 +117,12 @@ DISHES = {
 # what troubles an animal can be in, which animals, and where
 TROUBLES = {
     "stuck": ("hedgehog lamb kitten goat rabbit", "garden orchard barn wood"),
-    "hurt_leg": ("dog deer lamb duck fox", "field wood hill park"),
+    "hurt_leg": ("dog hare lamb duck fox", "field wood hill park"),
     "hurt_wing": ("sparrow owl crow goose swan", "wood park field hill"),
     "hungry": ("puppy squirrel sparrow kitten donkey", "park barn market bridge"),
     "cold": ("kitten puppy mouse lamb sparrow", "station barn bridge mill"),
     "lost": ("duckling calf fox lamb puppy", "pond field wood river"),
-    "up_a_tree": ("kitten squirrel", "park orchard garden"),
+    "up_a_tree": ("kitten cat", "park orchard garden"),
     "in_a_hole": ("hedgehog puppy frog rabbit", "field wood hill"),
 }
 # two ways to help in each trouble
@@ -144,6 +157,8 @@ PATHS = [
     ("field", "barn"), ("field", "wood"), ("wood", "hill"), ("orchard", "field"),
 ]
 PLACES = sorted({place for path in PATHS for place in path})
+ROOMS = "bedroom kitchen attic".split()
+INDOORS = [*ROOMS, *"school library barn mill".split()]
 OUTDOORS = "garden orchard park playground pond bridge river field wood hill".split()
 SPOTS = {
     "bedroom": ("under_bed", "behind_curtain", "under_pillow"), "kitchen": ("under_table", "behind_stove", "on_shelf"),
@@ -159,6 +174,11 @@ SPOTS = {
     "barn": ("in_hay", "behind_ladder", "under_cart"), "wood": ("in_hollow_tree", "under_ferns", "behind_log"),
     "hill": ("behind_rock", "beside_bush", "in_old_tower"),
 }
+
+# spots that would hide a pony or a goat
+WIDE = ("behind_shed by_wall under_apple_tree in_long_grass behind_oak by_fountain by_swings by_jetty under_arch "
+        "beside_lamp under_willow behind_haystack by_gate behind_log behind_rock beside_bush in_hay beside_wheel "
+        "on_platform").split()
 
 PEOPLE_TABLE = """
 Mila f 8 pilot Oakford cat Pip pancakes red swimming
