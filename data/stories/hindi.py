@@ -6,9 +6,9 @@ from .world import Animal, Kin, Person, Role, Thing
 
 # word / gender [/ oblique, where it is not regular]
 WORDS = table("""
-ball=गेंद/f; kite=पतंग/f; doll=गुड़िया/f; drum=ढोल/m; boat=खिलौना नाव/f; train=खिलौना रेलगाड़ी/f; puzzle=पहेली/f
+ball=गेंद/f; kite=पतंग/f; doll=गुड़िया/f; drum=ढोल/m; boat=खिलौना नाव/f; train=खिलौना रेलगाड़ी/f; puzzle=चित्र-पहेली/f
 whistle=सीटी/f
-flute=बाँसुरी/f; hoop=छल्ला/m; marble=कंचा/m; top=लट्टू/m; hat=टोप/m; scarf=मफ़लर/m; coat=कोट/m; glove=दस्ताना/m
+flute=बाँसुरी/f; hoop=चक्का/m; marble=कंचा/m; top=लट्टू/m; hat=टोप/m; scarf=मफ़लर/m; coat=कोट/m; glove=दस्ताना/m
 ring=अँगूठी/f
 necklace=हार/m; ribbon=फ़ीता/m; cap=टोपी/f; umbrella=छाता/m; bag=थैला/m; belt=पेटी/f; lantern=लालटेन/f
 basket=टोकरी/f; key=चाबी/f
@@ -31,19 +31,19 @@ oranges=संतरे/mp/संतरों
 pears=नाशपाती/f; bread=रोटी/f; apple=सेब/m; cake=केक/m; soup=सूप/m; nut=अखरोट/m; pear=नाशपाती/f
 cat=बिल्ली/f; dog=कुत्ता/m; rabbit=ख़रगोश/m; parrot=तोता/m; hamster=हैम्स्टर/m; tortoise=कछुआ/m/कछुए
 pony=टट्टू/m; goat=बकरी/f
-hen=मुर्ग़ी/f; mouse=चूहा/m; hedgehog=साही/m; lamb=मेमना/m; kitten=बिल्ली का बच्चा/m/बिल्ली के बच्चे
+hen=मुर्ग़ी/f; mouse=चूहा/m; hedgehog=काँटाचूहा/m; lamb=मेमना/m; kitten=बिल्ली का बच्चा/m/बिल्ली के बच्चे
 deer=हिरन/m; duck=बत्तख/f
-fox=लोमड़ी/f; sparrow=गौरैया/f; owl=उल्लू/m; crow=कौआ/m/कौए; goose=हंसिनी/f; swan=हंस/m; puppy=पिल्ला/m
+fox=लोमड़ी/f; sparrow=गौरैया/f; owl=उल्लू/m; crow=कौआ/m/कौए; goose=कलहंस/m; swan=हंस/m; puppy=पिल्ला/m
 squirrel=गिलहरी/f
 donkey=गधा/m; duckling=बत्तख का बच्चा/m/बत्तख के बच्चे; calf=बछड़ा/m; frog=मेंढक/m; blackbird=कस्तूरा/m
 snail=घोंघा/m; bee=मधुमक्खी/f
-pigeon=कबूतर/m; butterfly=तितली/f; dragonfly=व्याध पतंग/m; gull=जलमुर्ग़ी/f; heron=बगुला/m; hare=जंगली ख़रगोश/m
-lark=लवा/m/लवा
+pigeon=कबूतर/m; butterfly=तितली/f; dragonfly=व्याध पतंग/m; gull=समुद्री चिड़िया/f; heron=बगुला/m; hare=जंगली ख़रगोश/m
+lark=चंडूल/m
 woodpecker=कठफोड़वा/m/कठफोड़वे; hawk=बाज़/m; sheep=भेड़/f; fly=मक्खी/f; spider=मकड़ी/f; bear=भालू/m
 wolf=भेड़िया/m/भेड़िए; lion=शेर/m
 ox=बैल/m; eagle=उक़ाब/m; beetle=गुबरैला/m
 sunflower=सूरजमुखी/m; pumpkin=कद्दू की बेल/f; tulip=ट्यूलिप/m; rose=गुलाब/m; apple_tree=सेब का पेड़/m
-snowman=बर्फ़ का पुतला/m/बर्फ़ के पुतले; raft=बेड़ा/m; treehouse=पेड़ का घर/m/पेड़ के घर
+snowman=बर्फ़ का पुतला/m/बर्फ़ के पुतले; raft=बेड़ा/m; treehouse=मचान/m
 sandcastle=रेत का क़िला/m/रेत के क़िले
 den=झोंपड़ी/f; birdhouse=चिड़ियों का घर/m/चिड़ियों के घर; dam=बाँध/m; scarecrow=बिजूका/m
 """)
@@ -67,7 +67,7 @@ behind_piano=पियानो के पीछे; between_books=किता�
 on_window_seat=खिड़की की चौकी पर
 under_stall=एक ख़ाली ठेले के नीचे; between_barrels=दो पीपों के बीच; beside_scales=तराज़ू के पास
 under_timetable=समय-सारणी के नीचे
-in_waiting_room=प्रतीक्षालय में; on_platform=प्लेटफ़ॉर्म पर; under_arch=मेहराब के नीचे; beside_lamp=बत्ती के पास
+in_waiting_room=प्रतीक्षालय में; on_platform=प्लेटफ़ॉर्म पर; under_arch=मेहराब के नीचे; beside_lamp=बत्ती के खंभे के पास
 on_railing=रेलिंग पर
 under_willow=बेद के पेड़ के नीचे; in_old_boat=एक पुरानी नाव में; among_stones=पत्थरों के बीच
 behind_sacks=बोरियों के पीछे
@@ -122,11 +122,11 @@ morning=सुबह; afternoon=दोपहर; evening=शाम
     "weather": table("""
 sunny=धूप खिली थी/धूप भरी; clear=आसमान साफ़ था/सुहानी; rainy=छतों पर पानी बरस रहा था/बरसाती
 windy=हवा पेड़ों को झकझोर रही थी/तेज़ हवा वाली
-snowy=छतों पर बर्फ़ जमी थी/बर्फ़ीली; foggy=पूरे कस्बे पर कोहरा छाया था/कोहरे भरी
+snowy=छतों पर बर्फ़ जमी थी/बर्फ़ीली; foggy=पूरे क़स्बे पर कोहरा छाया था/कोहरे भरी
 cloudy=आसमान में बादल घिरे थे/बादलों वाली
 warm=हवा गुनगुनी थी/गुनगुनी; cold=कड़ाके की ठंड थी/ठंडी
 """), "how": table("""
-walk=पैदल; run=दौड़कर; skip=उछलते-कूदते; hurry=जल्दी-जल्दी; tiptoe=पंजों के बल; creep=दबे पाँव
+walk=पैदल; run=दौड़ते हुए; skip=उछलते-कूदते; hurry=जल्दी-जल्दी; tiptoe=पंजों के बल; creep=दबे पाँव
 """),
     "doing": table("""
 read=किताब पढ़ रहा था/किताब पढ़ रही थी/किताब पढ़ रहे थे/किताब पढ़ रही थीं
@@ -192,6 +192,11 @@ PRONOUNS = {
 POSTPOSITIONS = {"ne": "ने", "ko": "को", "ka": "का", "ki": "की", "ke": "के", "se": "से"}
 
 
+def one(noun: str) -> str:
+    """Put "one" before the noun itself: बर्फ़ का एक पुतला."""
+    return re.sub("^(.* (?:का|की) )?", r"\1एक ", noun)
+
+
 class Hindi(Tongue):
     """Rules of Hindi: elders are spoken of in the plural, masculine nouns in -aa bend to -e before postpositions."""
 
@@ -228,12 +233,18 @@ class Hindi(Tongue):
                 job = TABLES["job"][who.job][self.gender(who) % 2]
                 named = f"{job} {NAMES[who.name]}"
             case Person() if hero and who.town == hero.town:
-                named = f"{'सहेली' if self.gender(who) % 2 and self.gender(hero) % 2 else 'दोस्त'} {NAMES[who.name]}"
+                named = f"{self.friend(who, form, hero)} {NAMES[who.name]}"
             case _:
                 named = NAMES[who.name]
         if fresh and not steady and form in PRONOUNS:
             return PRONOUNS[form][self.gender(who) > 1]
         return f"{named} {POSTPOSITIONS[form]}" if form in POSTPOSITIONS else named
+
+    def friend(self, who: Person, form: str, hero: Person) -> str:
+        """Say whose friend that is; to him and with him is told of the hero, so that it is his own friend."""
+        stem = "अपन" if form in ("ko", "se", "with") else "उसक" if hero.is_child else "उनक"
+        ending = "ी" if who.gender == "f" else "ा" if form == "" else "े"
+        return f"{stem}{ending} {'सहेली' if who.gender == hero.gender == 'f' else 'दोस्त'}"
 
     def thing(self, thing: Thing, form, owner):
         look = [TABLES["colour" if thing.colour else "size"][thing.colour or thing.size][self.gender(thing)]
@@ -246,7 +257,7 @@ class Hindi(Tongue):
         return WORDS[thing.kind][0]
 
     def animal(self, kind, form, owner=None):
-        return self.oblique(kind) if form == "obl" else ("एक " if form == "a" else "") + WORDS[kind][0]
+        return self.oblique(kind) if form == "obl" else one(WORDS[kind][0]) if form == "a" else WORDS[kind][0]
 
     def number(self, n, form):
         word = NUMBERS[n] if n < 13 else TENS[n]
@@ -278,6 +289,8 @@ class Hindi(Tongue):
                     return f"{noun} {post}"
                 case "to":
                     return noun if bare else f"{noun} {post}"
+                case "inside":
+                    return f"{noun} में"
                 case "from" | "tak":
                     return f"{noun} " + ("से" if form == "from" else "तक")
             return noun
@@ -285,11 +298,13 @@ class Hindi(Tongue):
             match form:
                 case "obl":
                     return self.oblique(key)
+                case "eat":  # soup is drunk
+                    return "पी" if key in ("tomato_soup", "bean_soup", "fish_stew") else "खा"
                 case "fruit":
                     return {"pumpkin": "एक बड़ा कद्दू", "apple_tree": "एक सेब"}[key]
                 case "a":
                     return SHARED[key] if key in SHARED else WORDS[key][0] if kind == "food" and key not in (
-                        "apple", "nut", "pear") else "एक " + WORDS[key][0]
+                        "apple", "nut", "pear") else one(WORDS[key][0])
             return WORDS[key][0]
         if kind == "colour":
             return TABLES[kind][key][2 if form == "obl" else 0]

@@ -91,7 +91,7 @@ morning=mañana/por la mañana; afternoon=tarde/por la tarde; evening=noche/por 
     "weather": table("""
 sunny=brillaba el sol/soleada/soleado; clear=el cielo estaba despejado/serena/sereno
 rainy=la lluvia caía sobre los tejados/lluviosa/lluvioso
-windy=el viento sacudía los árboles/ventosa/ventoso; snowy=la nieve cubría los tejados/nevada/nevado
+windy=el viento sacudía los árboles/ventosa/ventoso; snowy=la nieve cubría los tejados/de nieve/de nieve
 foggy=la niebla cubría el pueblo/de niebla/de niebla; cloudy=había nubes grises en el cielo/nublada/nublado
 warm=el aire era tibio/cálida/cálido; cold=hacía mucho frío/fría/frío
 """), "how": table("""
@@ -239,7 +239,7 @@ class Spanish(Tongue):
             the = ARTICLES["the"][gender == "f"] + " " + noun
             near = near[0] if near else "en"
             return {"in": f"{near} {the}", "to": f"a {the}", "from": f"de {the}",
-                    "hacia": f"hacia {the}"}.get(form, the)
+                    "hacia": f"hacia {the}", "inside": f"en {the}"}.get(form, the)
         if kind in ("food", "plant", "work"):
             noun, plural = WORDS[key][0], self.gender(key) > 1
             end = "o a os as".split()[self.gender(key)]
