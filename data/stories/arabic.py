@@ -8,7 +8,8 @@ from .world import Animal, Kin, Person, Role, Thing
 WORDS = table("""
 ball=كرة/f; kite=طائرة ورقية/f; doll=دمية/f; drum=طبل/m; boat=قارب خشبي/m; train=قطار خشبي/m; puzzle=أحجية/f
 whistle=صفارة/f
-flute=ناي/m; hoop=طوق/m; marble=كرة زجاجية/f; top=دوامة/f; hat=قبعة/f; scarf=وشاح/m; coat=معطف/m; glove=قفاز/m
+flute=ناي/m/الناي/نايًا
+hoop=طوق/m; marble=كرة زجاجية/f; top=دوامة/f; hat=قبعة/f; scarf=وشاح/m; coat=معطف/m; glove=قفاز/m
 ring=خاتم/m
 necklace=قلادة/f; ribbon=شريط/m; cap=طاقية/f; umbrella=مظلة/f; bag=حقيبة/f; belt=حزام/m; lantern=فانوس/m
 basket=سلة/f
@@ -38,7 +39,8 @@ butterfly=فراشة/f; dragonfly=يعسوب/m; gull=نورس/m; heron=بلشو�
 woodpecker=نقار خشب/m/نقار الخشب/نقار خشب; hawk=صقر/m; sheep=خروف/m; fly=ذبابة/f; spider=عنكبوت/m; bear=دب/m
 wolf=ذئب/m
 lion=أسد/m; ox=ثور/m; eagle=نسر/m; beetle=خنفساء/f; fishes=سمكة/f
-sunflower=زهرة عباد الشمس/f; pumpkin=نبتة يقطين/f; tulip=زهرة توليب/f; rose=شجيرة ورد/f; apple_tree=شجرة تفاح/f
+sunflower=زهرة عباد شمس/f/زهرة عباد الشمس
+pumpkin=نبتة يقطين/f; tulip=زهرة توليب/f; rose=شجيرة ورد/f; apple_tree=شجرة تفاح/f
 snowman=رجل ثلج/m/رجل الثلج/رجل ثلج; raft=طوف/m; treehouse=بيت شجرة/m/بيت الشجرة/بيت شجرة
 sandcastle=قلعة رملية/f; den=كوخ/m; birdhouse=بيت عصافير/m/بيت العصافير/بيت عصافير; dam=سد/m; scarecrow=فزاعة/f
 """)
@@ -120,8 +122,8 @@ read=يقرأ كتابًا/تقرأ كتابًا; eat_apple=يأكل تفاحة/
 feed_birds=يطعم العصافير/تطعم العصافير; draw_map=يرسم خريطة/ترسم خريطة; rest=يستريح قليلًا/تستريح قليلًا
 sweep=يكنس الأرض/تكنس الأرض
 """), "over": table("""
-root=تعثر بجذر/تعثرت بجذر; stone=تعثر بحجر/تعثرت بحجر; mud=انزلق في الطين/انزلقت في الطين
-laces=تعثر برباط الحذاء/تعثرت برباط الحذاء
+root=تعثر/تعثرت/بجذر/بجذر; stone=تعثر/تعثرت/بحجر/بحجر; mud=انزلق/انزلقت/في الطين/في الطين
+laces=تعثر/تعثرت/برباط حذائه/برباط حذائها
 """),
     "part": table("""
 carrot=جزرة; buttons=الأزرار; logs=جذوع الشجر; rope=حبلًا; boards=الألواح; nails=المسامير; bucket=دلوًا
@@ -158,6 +160,11 @@ Bear=دبدوب Feather=ريشة Paprika=بابريكا Penny=قرش Peanut=فس
 Letter=مكتوب
 Coco=كوكو Shell=صدفة Moss=طحلب Breeze=نسيم Lemon=ليمونة Storm=عاصف
 """.split())
+# names that are Arabic words take tanwin as objects; foreign ones, and those of Omar, Adam and David, do not
+TANWIN = set("""
+حسن كريم نوح علي قبطان برسيم زرور كشاف ثلوج موج رعد همس برق راقص شهاب لهب نطاط دبدوب
+قرش فستق مكتوب طحلب نسيم عاصف
+""".split())
 THREE_TO_TEN = "ثلاث أربع خمس ست سبع ثماني تسع عشر".split()
 MASCULINE = {5: "خمسة", 6: "ستة", 7: "سبعة", 8: "ثمانية", 9: "تسعة", 10: "عشرة"}
 POSSESSIVE = {"his": ("ه", "ها"), "my": ("ي", "ي"), "your": ("ك", "ك")}
@@ -189,6 +196,7 @@ class Arabic(Tongue):
         """Add the possessor's suffix: kura -> kuratuha."""
         first, *rest = words.split()
         first = first[:-1] + "ت" if first.endswith("ة") else first
+        first = first[:-1] + "ئ" if first.endswith("اء") and owner == "ي" else first
         return " ".join([first + owner, *map(cls.definite, rest)])
 
     def noun(self, key: str, form: str) -> str:
@@ -201,6 +209,10 @@ class Arabic(Tongue):
                 return irregular[1] if len(irregular) > 1 else word if self.gender(key) else self.accusative(word)
         return irregular[0] if irregular else self.definite(word)
 
+    def named(self, name: str, form: str) -> str:
+        """Write a name, as an object if asked: Ali -> Aliyyan."""
+        return self.accusative(NAMES[name]) if form == "o" and NAMES[name] in TANWIN else NAMES[name]
+
     def title(self, person: Person) -> str:
         """Say what somebody is, with the article: the baker."""
         gender = self.gender(person)
@@ -211,21 +223,24 @@ class Arabic(Tongue):
     def who(self, who, form, *, fresh, known, hero):
         match who:
             case Animal():
-                named = {"my": f"{self.owned(WORDS[who.kind][0], 'ي')} {NAMES[who.name]}", "bare": WORDS[who.kind][0]}
+                mine = self.owned(WORDS[who.kind][0], "ي")  # asked for, or lost: always an object
+                named = {"my": f"{mine} {self.named(who.name, 'o')}", "bare": WORDS[who.kind][0]}
                 return named.get(form, NAMES[who.name])
+            case Kin() if form == "full":
+                named = f"{KIN[who.kind]} {NAMES[who.of.name]}"
             case Kin():
                 named = self.owned(KIN[who.kind], POSSESSIVE["his"][self.gender(who.of)])
             case Role():
                 named = ROLES[who.kind][known]
             case Person() if known or form == "name" or who == hero:
-                named = NAMES[who.name]
+                named = self.named(who.name, form)
             case Person() if not who.is_child:
-                named = f"{self.title(who)} {NAMES[who.name]}"
+                named = f"{self.title(who)} {self.named(who.name, form)}"
             case Person() if hero and who.town == hero.town:
                 friend = "صديقة" if self.gender(who) else "صديق"
-                named = f"{self.owned(friend, POSSESSIVE['his'][self.gender(hero)])} {NAMES[who.name]}"
+                named = f"{self.owned(friend, POSSESSIVE['his'][self.gender(hero)])} {self.named(who.name, form)}"
             case _:
-                named = NAMES[who.name]
+                named = self.named(who.name, form)
         return "" if fresh and not form else named
 
     def thing(self, thing: Thing, form, owner):
@@ -294,7 +309,7 @@ class Arabic(Tongue):
         if kind == "colour":
             return self.definite(TABLES[kind][key][0]) if form == "def" else TABLES[kind][key][0]
         if kind in ("town", "pet_name"):
-            return NAMES[key]
+            return self.named(key, form)
         return super().word(kind, key, form)
 
     def finish(self, text):

@@ -122,6 +122,15 @@ def test_arabic_adjectives_agree_and_objects_bear_tanwin():
     assert tongue.accusative("كتاب صغير") == "كتابًا صغيرًا"
     assert tongue.accusative("كرة") == "كرة" and tongue.accusative("أحمر") == "أحمر"
     assert tongue.owned("طائرة ورقية", "ه") == "طائرته الورقية"
+    assert tongue.owned("ببغاء", "ي") == "ببغائي" and "ءي" not in TEXTS["ar"]
+
+
+def test_arabic_names_that_are_words_bear_tanwin_as_objects():
+    tongue = TONGUES["ar"]
+    assert tongue.named("Ali", "o") == "عليًّا" and tongue.named("Ali", "") == "علي"
+    assert tongue.named("Omar", "o") == "عمر" and tongue.named("Mila", "o") == "ميلا"
+    assert re.search(r"لكن (?:عليًّا|نوحًا|كريمًا) لم", TEXTS["ar"])
+    assert not re.findall(r"لكن (?:علي|نوح|كريم) لم", TEXTS["ar"])
 
 
 def test_chinese_counts_with_measure_words():
@@ -130,6 +139,8 @@ def test_chinese_counts_with_measure_words():
     counted = re.findall(rf"一({'|'.join(sorted(measures))})", TEXTS["zh"])
     assert len(set(counted)) >= 20
     assert not re.findall(rf"一(?:{'|'.join(sorted({word for word in bare if word[0] not in measures}))})", TEXTS["zh"])
+    measures = "|".join(sorted(measures - {"些"}))
+    assert not re.findall(rf"(?<![第十])二(?:{measures})", TEXTS["zh"])  # 两个, not 二个
 
 
 def test_hindi_possessives_and_adjectives_agree():
