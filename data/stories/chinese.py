@@ -27,9 +27,9 @@ beans=豆子/袋
 cheese=奶酪/块; plums=李子/袋; nuts=坚果/袋; lemons=柠檬/些; cherries=樱桃/盘; strawberries=草莓/盘
 oranges=橙子/袋
 pears=梨/袋; bread=面包/个; apple=苹果/个; cake=蛋糕/块; soup=汤/碗; nut=核桃/颗; pear=梨/个
-cat=猫/只; dog=狗/条; rabbit=兔子/只; parrot=鹦鹉/只; hamster=仓鼠/只; tortoise=乌龟/只; pony=小马/匹
+cat=猫/只; dog=狗/只; rabbit=兔子/只; parrot=鹦鹉/只; hamster=仓鼠/只; tortoise=乌龟/只; pony=小马/匹
 goat=山羊/只; hen=母鸡/只
-mouse=老鼠/只; hedgehog=刺猬/只; lamb=小羊/只; kitten=小猫/只; deer=小鹿/头; duck=鸭子/只; fox=狐狸/只
+mouse=老鼠/只; hedgehog=刺猬/只; lamb=小羊/只; kitten=小猫/只; deer=小鹿/只; duck=鸭子/只; fox=狐狸/只
 sparrow=麻雀/只
 owl=猫头鹰/只; crow=乌鸦/只; goose=鹅/只; swan=天鹅/只; puppy=小狗/只; squirrel=松鼠/只; donkey=毛驴/头
 duckling=小鸭子/只
@@ -48,9 +48,9 @@ bedroom=卧室/在卧室里; kitchen=厨房/在厨房里; attic=阁楼/在阁楼
 park=公园/在公园里
 playground=操场/在操场上; pond=池塘边/在池塘边; school=学校/在学校里; library=图书馆/在图书馆里
 market=集市/在集市上
-station=车站/在车站; bridge=桥头/在桥上; river=河边/在河边; mill=磨坊/在磨坊里; field=田野/在田野里
+station=车站/在车站; bridge=桥头/在桥上; river=河边/在河边; mill=磨坊/在磨坊里; field=田野/在田野里/田野里
 barn=谷仓/在谷仓里
-wood=树林/在树林里; hill=小山/在小山上
+wood=树林/在树林里; hill=小山/在小山上/小山上
 """), "spot": table("""
 under_bed=床底下; behind_curtain=窗帘后面; under_pillow=枕头底下; under_table=桌子底下; behind_stove=炉子后面
 on_shelf=架子上
@@ -76,7 +76,7 @@ pilot=飞行员; sailor=水手; dancer=舞蹈家; inventor=发明家; baker=面�
 firefighter=消防员
 engineer=工程师; clown=小丑; farmer=农夫/挤牛奶; carpenter=木匠/锯木板; astronaut=宇航员; explorer=探险家
 singer=歌手; writer=作家
-librarian=图书管理员/给书包上新封皮; clockmaker=钟表匠/给钟上发条; gardener=园丁; diver=潜水员
+librarian=图书管理员/包书皮; clockmaker=钟表匠/给钟上发条; gardener=园丁; diver=潜水员
 painter=画家/调一种新的绿色
 driver=司机; potter=陶匠/捏陶土; miller=磨坊主/磨麦子; scientist=科学家; cook=厨师/切洋葱; teacher=老师
 musician=乐师/拉曲子
@@ -127,13 +127,13 @@ ROLES = {
     "old woman": "一位老奶奶",
 }
 NAMES = dict(pair.split("=") for pair in """
-Mila=米拉 Tom=汤姆 Nora=诺拉 Ben=本 Martha=玛莎 George=乔治 Lucy=露西 Sam=萨姆 Ada=艾达 Max=马克斯 Helen=海伦
+Mila=米拉 Tom=汤姆 Nora=诺拉 Ben=本恩 Martha=玛莎 George=乔治 Lucy=露西 Sam=萨姆 Ada=艾达 Max=马克斯 Helen=海伦
 Walter=沃尔特
 Zara=扎拉 Leo=利奥 Ruby=鲁比 Omar=奥马尔 Grace=格蕾丝 Victor=维克托 Ella=埃拉 Finn=芬恩 Ivy=艾薇 Jack=杰克
 Olga=奥尔加
 Hassan=哈桑 Leila=莱拉 Ravi=拉维 Anna=安娜 Paul=保罗 Ruth=露丝 Simon=西蒙 Tara=塔拉 Hugo=雨果 Maya=玛雅
 Karim=卡里姆
-Fatima=法蒂玛 Arthur=亚瑟 Clara=克拉拉 Oscar=奥斯卡 Rosa=罗莎 Adam=亚当 Irene=艾琳 Robert=罗伯特 Hana=花奈
+Fatima=法蒂玛 Arthur=亚瑟 Clara=克拉拉 Oscar=奥斯卡 Rosa=罗莎 Adam=亚当 Irene=艾琳 Robert=罗伯特 Hana=哈娜
 Theo=西奥 Dora=多拉
 Felix=费利克斯 Judith=朱迪丝 Bruno=布鲁诺 Lily=莉莉 Peter=彼得 Sofia=索菲娅 David=大卫 Carmen=卡门 Edgar=埃德加
 Emma=艾玛
@@ -160,6 +160,7 @@ class Chinese(Tongue):
     """Rules of Chinese: a measure word between number and noun, 的 after colours, no gender but in 他 and 她."""
 
     language, words, tables = "chinese", WORDS, TABLES
+    first = {"": "a", "n": "a"}  # n: without 那, which Chinese leaves out where the thing is clear
     formats = {"in": 1, "there": 1, "adj": 1, "did": 1}
 
     def gender(self, value):
@@ -177,9 +178,9 @@ class Chinese(Tongue):
                 named = KIN[who.kind]
             case Role():
                 named = ROLES[who.kind].removeprefix("一位" if known else "")
-            case Person() if not known and form != "name" and not who.is_child:
+            case Person() if not known and form not in ("name", "n") and not who.is_child:
                 named = TABLES["job"][who.job][0] + NAMES[who.name]
-            case Person() if not known and form != "name" and hero and who != hero and who.town == hero.town:
+            case Person() if not known and form not in ("name", "n") and hero and who != hero and who.town == hero.town:
                 named = "小伙伴" + NAMES[who.name]
             case _:
                 named = NAMES[who.name]
@@ -191,7 +192,9 @@ class Chinese(Tongue):
         noun, measure = WORDS[thing.kind]
         look = TABLES["colour"][thing.colour][0] + "的" if thing.colour else ""
         look = TABLES["size"][thing.size][0] if thing.size else look
-        return {"bare": noun, "my": f"我的{noun}", "his": f"自己的{noun}", "a": f"一{measure}{look}{noun}"}.get(
+        if form in ("bare", "n"):
+            return noun
+        return {"my": f"我的{noun}", "his": f"自己的{noun}", "a": f"一{measure}{look}{noun}"}.get(
             form, f"那{measure}{noun}")
 
     def animal(self, kind, form, owner=None):
@@ -208,12 +211,14 @@ class Chinese(Tongue):
 
     def listed(self, foods, form):
         words = [WORDS[food][0] for food in foods]
-        last = "也没有" if form == "or" else "和"
-        return "、".join(words[:-1]) + f"{last}{words[-1]}" if len(words) > 1 else words[0]
+        between, last = ("，没有", "，也没有") if form == "or" else ("、", "和")
+        return between.join(words[:-1]) + f"{last}{words[-1]}" if len(words) > 1 else words[0]
 
     def word(self, kind, key, form):
         if kind == "place" and form == "there":
             return "在那里"
+        if kind == "place" and form == "to":
+            return TABLES["place"][key][-1] if len(TABLES["place"][key]) > 2 else TABLES["place"][key][0]
         if kind == "place" and form == "loc":
             return TABLES["place"][key][1].removeprefix("在")
         if kind == "spot":
