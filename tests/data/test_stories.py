@@ -7,7 +7,7 @@ import pytest
 
 from data.stories import __main__ as make
 from data.stories import events as e
-from data.stories import grammar, plots
+from data.stories import grammar, plots, tongue
 from data.stories.chance import Dice
 from data.stories.countries import COUNTRIES
 from data.stories.english import patterns, tell
@@ -40,6 +40,12 @@ def test_every_pattern_is_used():
     kinds = {kind.__name__ for kind in e.Event.__subclasses__()}
     assert kinds == set(told)
     assert {heading.split(".")[0] for heading in patterns()} - {"Fact", "Facts", "Answer", "Aside"} == kinds - {"Intro"}
+
+
+def test_whatever_may_be_seen_can_be_told():
+    acts = {f"Sight.{act}" for sights in plots.SIGHTS.values() for _, act in sights}
+    for told in (patterns(), *(tongue.patterns(name) for name in ("spanish", "arabic", "chinese", "hindi"))):
+        assert acts <= set(told)  # a swan at the bridge comes once in 6,000 stories
 
 
 def test_fresh_stories_hold_only_sentences_of_the_grammar():
