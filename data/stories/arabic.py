@@ -47,7 +47,7 @@ sandcastle=قلعة رملية/f; den=كوخ/m; birdhouse=بيت عصافير/m/
 TABLES = {"place": table("""
 bedroom=غرفة النوم; kitchen=المطبخ; attic=العلية; garden=الحديقة; orchard=البستان; park=المنتزه
 playground=الملعب
-pond=البركة/عند البركة; school=المدرسة; library=المكتبة; market=السوق; station=المحطة; bridge=الجسر/على الجسر
+pond=البركة/عند البركة; school=المدرسة; library=المكتبة; market=السوق; station=المحطة; bridge=الجسر/عند الجسر
 river=النهر/عند النهر; mill=الطاحونة; field=الحقل; barn=الحظيرة; wood=الغابة; hill=التل/على التل
 """), "spot": table("""
 under_bed=تحت السرير; behind_curtain=خلف الستارة; under_pillow=تحت الوسادة; under_table=تحت الطاولة
