@@ -48,7 +48,7 @@ bedroom=卧室/在卧室里; kitchen=厨房/在厨房里; attic=阁楼/在阁楼
 park=公园/在公园里
 playground=操场/在操场上; pond=池塘边/在池塘边; school=学校/在学校里; library=图书馆/在图书馆里
 market=集市/在集市上
-station=车站/在车站; bridge=桥头/在桥上; river=河边/在河边; mill=磨坊/在磨坊里; field=田野/在田野里/田野里
+station=车站/在车站; bridge=桥头/在桥头; river=河边/在河边; mill=磨坊/在磨坊里; field=田野/在田野里/田野里
 barn=谷仓/在谷仓里
 wood=树林/在树林里; hill=小山/在小山上/小山上
 """), "spot": table("""
