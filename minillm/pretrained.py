@@ -142,7 +142,7 @@ def _download(name: str) -> Path:
     try:
         from huggingface_hub import errors, snapshot_download
     except ImportError:
-        raise ImportError(f"fetching {name!r} by name needs huggingface_hub: pip install 'minillm[hub]'; "
+        raise ImportError(f"fetching {name!r} by name needs huggingface_hub: pip install huggingface_hub tokenizers; "
                           f"or give a folder that holds the model") from None
     try:
         return Path(snapshot_download(name, allow_patterns=WANTED))

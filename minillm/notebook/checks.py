@@ -149,13 +149,13 @@ def _first_problem(asked: Exercise, solution: Solution, trials: list[tuple], out
             if differs:
                 if not asked.cases:
                     return f"{show_value(output)} is not it."
-                where = "" if _is_number(output) and _is_number(expected) else f": {differs}"
+                where = "" if _is_plain(output) and _is_plain(expected) else f": {differs}"
                 return f"{_gave(asked, arguments, output)}, expected {show_value(expected)}{where}."
     return ""
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float))
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (int, float, str, bytes))
 
 
 def _makes(mistake: Any, asked: Exercise, trials: list[tuple], outputs: list) -> bool:

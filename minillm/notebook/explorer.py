@@ -121,7 +121,8 @@ class Explorer(Live):
         try:
             self.config, label, remark = chosen_config(preset, size, chosen)
         except ValueError as error:
-            said = card(f"<b>These do not go together.</b> {escape(str(error))}.", f"impossible: {error}")
+            said = card(f"<b>These do not go together.</b> {escape(str(error))}. "
+                        "Below stands the last model that could be.", f"impossible: {error}")
             self._last = [said, *self._last[1:]]
             return self._last
         other = PRESETS[compare] if size == "published" else scaled(PRESETS[compare], size, vocab_size=512)

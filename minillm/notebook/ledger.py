@@ -64,7 +64,7 @@ def differences(config: ModelConfig, other: ModelConfig, names: tuple[str, str])
 def word(value: Any) -> str:
     """A value of a configuration, as a reader would write it."""
     if isinstance(value, float):
-        return f"{value:,g}"
+        return f"{int(value):,}" if value.is_integer() else f"{value:,g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

@@ -44,7 +44,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence], *, caption: str = "") -
         return f'<{tag} dir="auto" style="{_CELL};text-align:{side}">{inside}</{tag}>'
     top = "".join(cell(word, "th") for word in head)
     body = "".join(f"<tr>{''.join(cell(value) for value in row)}</tr>" for row in rows)
-    title = f'<caption style="text-align:left;color:{MUTED}">{escape(caption)}</caption>' if caption else ""
+    look = f"text-align:left;white-space:nowrap;color:{MUTED}"
+    title = f'<caption style="{look}">{escape(caption)}</caption>' if caption else ""
     return (f'<table style="border-collapse:collapse;margin:4px 0">{title}'
             f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
 

@@ -80,6 +80,7 @@ def axes(figure: Picture, *where, left: float = 64, right: float = 16, bottom: f
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(MUTED)
     ax.tick_params(colors=INK, labelsize=10)
+    ax.set_prop_cycle(color=SERIES)
     ax.set_xlabel(xlabel, color=INK, fontsize=11)
     ax.set_ylabel(ylabel, color=INK, fontsize=11)
     if grid:
