@@ -87,7 +87,8 @@ class Board:
         self.grad.set_ylim(min(norms, default=0.1) / 1.5, max(norms, default=1) * 1.5)
         self.lr.set_ylim(0, 1.1 * max((rate for curve in curves for rate in curve.lr), default=1))
         handles = [lines["smooth"] for lines, _ in zip(self.lines, curves, strict=False)]
-        self.loss.legend(handles, [curve.label for curve in curves], loc="lower left", fontsize=10, frameon=False,
+        self.loss.legend(handles, [curve.label for curve in curves], loc="lower left", fontsize=10, edgecolor="none",
+                         facecolor=plots.CARD, framealpha=0.8,
                          title="line: batches; dot: held-out text", title_fontsize=9, alignment="left")
         return self.figure.describe(" ".join(map(_in_words, curves)) or "No step has been made yet.")
 

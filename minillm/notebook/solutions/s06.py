@@ -42,6 +42,13 @@ def loses_between_windows(tokens, context_length):
     return inputs, targets
 
 
+def asks_at_the_end(tokens, context_length):
+    inputs, targets = evaluation_windows(tokens, context_length)
+    inputs = inputs.flatten()
+    inputs[len(tokens) - 1:len(tokens)] = tokens[-1:][:len(inputs) - len(tokens) + 1]
+    return inputs.reshape(targets.shape), targets
+
+
 def _surprises(logits, targets):
     log_p = logits - logits.exp().sum(-1, keepdim=True).log()
     return -log_p.gather(-1, targets.clamp(min=0)[..., None])[..., 0]
@@ -89,6 +96,11 @@ def decays_without_the_rate(weight, gradient, mean, square, step, lr, decay):
 
 def decays_the_wrong_way(weight, gradient, mean, square, step, lr, decay):
     return adamw_step(weight, gradient, mean, square, step, lr, -decay)
+
+
+def decays_the_moved_weight(weight, gradient, mean, square, step, lr, decay):
+    moved, *means = adamw_step(weight, gradient, mean, square, step, lr, 0.0)
+    return moved - lr * decay * moved, *means
 
 
 def does_not_decay(weight, gradient, mean, square, step, lr, decay):
@@ -153,7 +165,12 @@ SOLUTIONS = {
         "what does not fill a window is thrown away; pad the last window instead, with targets of -100.":
             drops_the_rest,
         "the padding has targets that count (0 is a token like any other); give it -100.": pads_with_zero,
-        "the targets are the inputs themselves; they should be one step on.": does_not_shift}),
+        "the targets are the inputs themselves; they should be one step on.": does_not_shift,
+        "nothing comes after the last token, so it is a target only; inputs are 0 where targets are -100.":
+            asks_at_the_end,
+        "inputs come first, then targets.": lambda tokens, context: evaluation_windows(tokens, context)[::-1],
+        "the last token is a target too: there are len(tokens) - 1 of them.":
+            lambda tokens, context: evaluation_windows(tokens[:-1], context)}),
     "06.2": Solution(masked_loss, {
         "the sum leaves out the ignored targets, but the division counts them.": divides_by_all,
         "ignored targets are counted, as if they were token 0.": counts_all,
@@ -166,6 +183,8 @@ SOLUTIONS = {
         "the decay is not multiplied by the learning rate.": decays_without_the_rate,
         "the decay lets weights grow; subtract it.": decays_the_wrong_way,
         "the weights do not decay at all.": does_not_decay,
+        "the decay is taken of the weight that Adam has moved already; take it of the old one.":
+            decays_the_moved_weight,
         "the two means start at zero and are too small at first; divide by 1 - beta ** step.": does_not_correct}),
     "06.4": Solution(stable_decay, {
         "it falls from the end of the warm-up on; it should stay at 1 until the last part of the run.":
@@ -179,7 +198,10 @@ SOLUTIONS = {
         "each piece counts the same, though some hold more targets than others.": averages_pieces,
         "the pieces are added, so the gradient grows with their number.": adds_pieces,
         "the pieces are weighed by their targets, but the sum is not divided by all of them.":
-            weighs_without_dividing}),
+            weighs_without_dividing,
+        "each is divided by its count; a mean over more targets must weigh more, so multiply.":
+            lambda gradients, counts: sum(gradient / count for gradient, count in zip(gradients, counts, strict=True)),
+        }),
     "06.6": Solution(bits_per_byte, {
         "this is in nats; a bit is ln 2 nats.": lambda nats, tokens, size: nats * tokens / size,
         "the division is the wrong way round: fewer tokens for the same bytes is better.":
