@@ -16,7 +16,7 @@ basket=سلة/f
 key=مفتاح/m; bucket=دلو/m; blanket=بطانية/f; cup=فنجان/m; bowl=زبدية/f; jar=جرة/f; candle=شمعة/f; spoon=ملعقة/f
 book=كتاب/m
 pencil=قلم/m; clock=ساعة/f; bell=جرس/m; mirror=مرآة/f; box=صندوق/m; feather=ريشة/f; shell=صدفة/f; stone=حجر/m
-coin=قطعة نقدية/f; map=خريطة/f; button=زر/m
+coin=قطعة نقدية/f; map=خريطة/f; button=زر/m/الزر/زرًّا
 pancakes=فطائر محلاة/f; apple_pie=فطيرة تفاح/f/فطيرة التفاح; tomato_soup=حساء طماطم/m/حساء الطماطم/حساء طماطم
 carrot_cake=كعكة جزر/f/كعكة الجزر; fish_stew=يخنة سمك/f/يخنة السمك
 rice_pudding=أرز بالحليب/m/الأرز بالحليب/أرزًّا بالحليب
@@ -42,7 +42,7 @@ lion=أسد/m; ox=ثور/m; eagle=نسر/m; beetle=خنفساء/f; fishes=سمك
 sunflower=زهرة عباد شمس/f/زهرة عباد الشمس
 pumpkin=نبتة يقطين/f; tulip=زهرة توليب/f; rose=شجيرة ورد/f; apple_tree=شجرة تفاح/f
 snowman=رجل ثلج/m/رجل الثلج/رجل ثلج; raft=طوف/m; treehouse=بيت شجرة/m/بيت الشجرة/بيت شجرة
-sandcastle=قلعة رملية/f; den=كوخ/m; birdhouse=بيت عصافير/m/بيت العصافير/بيت عصافير; dam=سد/m; scarecrow=فزاعة/f
+sandcastle=قلعة رملية/f; den=كوخ/m; birdhouse=بيت عصافير/m/بيت العصافير/بيت عصافير; dam=سد/m/السد/سدًّا; scarecrow=فزاعة/f
 """)
 TABLES = {"place": table("""
 bedroom=غرفة النوم; kitchen=المطبخ; attic=العلية; garden=الحديقة; orchard=البستان; park=المنتزه
