@@ -242,8 +242,8 @@ class Hindi(Tongue):
 
     def friend(self, who: Person, form: str, hero: Person) -> str:
         """Say whose friend that is; to him and with him is told of the hero, so that it is his own friend."""
-        stem = "अपन" if form in ("ko", "se", "with") else "उसक" if hero.is_child else "उनक"
-        ending = "ी" if who.gender == "f" else "ा" if form == "" else "े"
+        stem = "अपन" if form in ("ko", "se", "with", "own") else "उसक" if hero.is_child else "उनक"
+        ending = "ी" if who.gender == "f" else "ा" if form in ("", "own") else "े"
         return f"{stem}{ending} {'सहेली' if who.gender == hero.gender == 'f' else 'दोस्त'}"
 
     def thing(self, thing: Thing, form, owner):
