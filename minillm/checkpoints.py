@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from minillm.config import ModelConfig
 from minillm.corpora import data_folder
 from minillm.model import Transformer
-from minillm.tokenizers import Tokenizer, load_tokenizer
+from minillm.tokenizers import WITH_MODEL, Tokenizer, load_tokenizer
 
 FORMAT = "minillm checkpoint 1"
 SUMS = "checksums.json"  # written last: a folder without it was never finished
-TOKENIZER = "tokenizer"  # the subfolder with the tokenizer's own files
 
 
 def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLike, *,
@@ -29,10 +29,12 @@ def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLik
     `state` of nested values and tensors (`training.snapshot`), state.json and state.safetensors.
 
     All goes to a temporary folder, which takes an older checkpoint's place when it is complete, so there is a
-    whole one at every moment.  Refuses to replace a folder that is not a checkpoint.
+    whole one at every moment.  Refuses to replace a folder that is not a checkpoint, and a model with weights that
+    `load` would find no place for (LoRA's, before `merge_lora`).
     """
-    folder, model = Path(folder), getattr(model, "module", model)  # DDP keeps the model in `module`
+    folder, model = Path(folder), bare(model)
     weights, tensors = _weights(model), {}
+    check_described(model)
     described = None if state is None else _describe(state, "state", tensors)
     if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
         return folder
@@ -46,8 +48,8 @@ def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLik
         _write_json(draft / "config.json", {"format": FORMAT, "model": model.config.to_dict()})
         save_file(weights, draft / "model.safetensors")
         if tokenizer is not None:
-            (draft / TOKENIZER).mkdir()
-            tokenizer.save(draft / TOKENIZER)
+            (draft / WITH_MODEL).mkdir()
+            tokenizer.save(draft / WITH_MODEL)
         if state is not None:
             _write_json(draft / "state.json", described)
             save_file(tensors, draft / "state.safetensors")
@@ -59,6 +61,10 @@ def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLik
         if folder.exists():
             folder.rename(_old(folder))
         draft.rename(folder)
+    except (OSError, SafetensorError) as error:
+        before = "; what it held before is untouched" if folder.exists() else ""
+        raise OSError(f"{folder} could not be written ({error}){before}; make room, or save into another folder"
+                      ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     shutil.rmtree(_old(folder), ignore_errors=True)
@@ -73,16 +79,21 @@ def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu", dtype
     32.  `dtype` casts the weights (None: as they were saved).  Raises ValueError for a folder that is unfinished,
     was edited, or holds another model, and says which.
     """
-    shipped = data_folder() / "models" / Path(folder).name
-    if not Path(folder).exists() and shipped.is_dir():
-        folder, dtype = shipped, dtype or torch.float32
+    if not Path(folder).exists() and (ours := shipped(folder)):
+        folder, dtype = ours, dtype or torch.float32
     folder = check(folder)
     config = ModelConfig.from_dict(_read_json(folder / "config.json")["model"])
     with torch.random.fork_rng([]):  # drawing weights that are about to be replaced is nobody's business
         model = Transformer(config)
     fill(model, load_file(folder / "model.safetensors"), source=str(folder))
-    tokenizer = load_tokenizer(folder / TOKENIZER) if (folder / TOKENIZER).exists() else None
+    tokenizer = load_tokenizer(folder / WITH_MODEL) if (folder / WITH_MODEL).exists() else None
     return model.to(device, dtype).eval(), tokenizer
+
+
+def shipped(name: str | os.PathLike) -> Path | None:
+    """The folder of the model of this name that comes with minillm; None if there is none."""
+    folder = data_folder() / "models" / name
+    return folder if Path(name).parts == (folder.name,) and (folder / SUMS).is_file() else None
 
 
 def load_state(folder: str | os.PathLike) -> dict[str, Any]:
@@ -143,6 +154,23 @@ def check(folder: str | os.PathLike) -> Path:
     if kind != FORMAT:
         raise ValueError(f"{folder} has format {kind!r}; this minillm reads {FORMAT!r}")
     return folder
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The model itself: DDP keeps it in `module`, torch.compile in `_orig_mod`."""
+    for wrapper in ("module", "_orig_mod"):
+        model = getattr(model, wrapper, model)
+    return model
+
+
+def check_described(model: nn.Module) -> None:
+    """Does its configuration say all that the model is made of?  Raises ValueError naming the first tensor if not."""
+    with torch.random.fork_rng([]), torch.device("meta"):
+        plain = Transformer(model.config).state_dict()
+    for name in model.state_dict():
+        if name not in plain:
+            raise ValueError(f"the model has {name!r}, which its configuration does not describe, so it could not be "
+                             f"opened again; with LoRA layers, merge_lora(model) first")
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

@@ -6,13 +6,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from minillm.checkpoints import bare, check_described
 from minillm.config import ModelConfig
 from minillm.families import family_for, family_of
 from minillm.layouts import State
@@ -23,6 +26,7 @@ from minillm.translation import canonical
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+EXPORTED = ["config.json", WEIGHTS, "tokenizer*.json", "tokenizer.model", "minillm_tokenizer.json"]
 WANTED = ["config.json", "*.safetensors", INDEX, "tokenizer*", "vocab.json", "merges.txt"]
 
 
@@ -37,6 +41,8 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
     """
     folder = Path(source) if Path(source).is_dir() else _download(str(source))
     theirs = _read_json(folder / "config.json")
+    if "format" in theirs and "model_type" not in theirs:
+        raise ValueError(f"{folder} was written by minillm.save; open it with load({str(folder)!r})")
     family = family_of(theirs)
     config = family.read(theirs)
     state = family.load({name: x.to(dtype) for name, x in _read_weights(folder).items()}, config)
@@ -68,11 +74,12 @@ def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.
     """Write a folder that `transformers` (and what reads its format) opens, with equal logits and tokens.
 
     Raises ValueError where no published family has this combination of choices, naming the fields in the way.
-    The folder appears complete or not at all; one that holds something else is not overwritten.
+    The folder appears complete or not at all; an earlier export is replaced, one that holds something else is not.
     """
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / "config.json").is_file():
+    folder, model = Path(folder), bare(model)
+    if folder.exists() and not _is_export(folder):
         raise FileExistsError(f"{folder} holds something else; export into a new folder")
+    check_described(model)
     family = family_for(model.config)
     theirs = family.write(model.config)
     if family.read(theirs) != canonical(model.config):
@@ -90,8 +97,20 @@ def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.
         if tokenizer is not None:
             export_tokenizer(tokenizer, place)
 
-    _write_folder(folder, write)
+    try:
+        _write_folder(folder, write)
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"{folder} could not be written ({error}); make room, or export into another folder") from error
     return folder
+
+
+def _is_export(folder: Path) -> bool:
+    """Is this an empty folder, or one with an export and nothing beside it?"""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
+    if "config.json" in names:
+        names = {name for name in names if not any(fnmatch(name, wanted) for wanted in EXPORTED)}
+        return not names and "model_type" in _read_json(folder / "config.json")
+    return not names
 
 
 class _WithoutWeights(TorchFunctionMode):

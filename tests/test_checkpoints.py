@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from minillm import checkpoints
 from minillm.checkpoints import fill, load, load_log, load_state, save
@@ -17,7 +18,8 @@ from minillm.data import batches
 from minillm.model import Transformer
 from minillm.optim import adamw, muon, warmup_cosine
 from minillm.precision import Precision
-from minillm.tokenizers import CharTokenizer
+from minillm.pretrained import export_hf
+from minillm.tokenizers import CharTokenizer, load_tokenizer
 from minillm.training import restore, snapshot, train
 from tests.variants import name_of, variants
 
@@ -200,3 +202,32 @@ def test_batches_go_on_where_they_stopped():
     straight = list(islice(batches(ids, batch_size=2, context_length=8, seed=1), 6))
     resumed = list(islice(batches(ids, batch_size=2, context_length=8, seed=1, start=4), 2))
     assert all(torch.equal(a, b) for x, y in zip(straight[4:], resumed, strict=True) for a, b in zip(x, y, strict=True))
+
+
+def test_what_could_not_be_opened_again_is_not_saved(tmp_path):
+    from minillm.lora import add_lora, merge_lora
+    m = add_lora(model())
+    for write in (save, export_hf):
+        with pytest.raises(ValueError, match="q_proj.*merge_lora"):
+            write(m, None, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+    assert torch.equal(load(save(merge_lora(m), None, tmp_path / "run"))[0].embed.weight, model().embed.weight)
+
+
+def test_a_compiled_model_is_saved_as_the_model_that_it_is(tmp_path):
+    compiled = torch.compile(model(), backend="eager")
+    assert torch.equal(load(save(compiled, None, tmp_path / "run"))[0].embed.weight, model().embed.weight)
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_the_old_checkpoint_stays(folder, monkeypatch):
+    def full_disk(*args):
+        raise SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoints, "save_file", full_disk)
+    with pytest.raises(OSError, match="run could not be written.*No space left.*untouched; make room"):
+        save(model(1), TOKENIZER, folder)
+    assert torch.equal(load(folder)[0].embed.weight, model().embed.weight)
+
+
+def test_a_model_and_its_tokenizer_are_found_in_one_folder(folder):
+    assert load_tokenizer(folder).encode(TEXT) == TOKENIZER.encode(TEXT)

@@ -9,6 +9,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from minillm.checkpoints import load_state, save
 from minillm.config import ModelConfig
 from minillm.families import FAMILIES, family_for
 from minillm.model import Transformer
@@ -176,3 +177,20 @@ def test_an_export_does_not_overwrite_something_else(tmp_path):
     with pytest.raises(FileExistsError, match="something else"):
         export_hf(Transformer(TINY["gpt2"]), None, tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_an_export_replaces_an_export_and_never_a_run_or_a_project(tmp_path):
+    model = Transformer(TINY["gpt2"])
+    assert export_hf(model, None, export_hf(model, ByteTokenizer(), tmp_path / "out")).is_dir()
+    assert not (tmp_path / "out" / "tokenizer.json").exists()
+    (tmp_path / "out" / "notes.md").write_text("mine")
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "config.json").write_text("{}")
+    (tmp_path / "file").write_text("mine")
+    run = save(model, ByteTokenizer(), tmp_path / "run", state={"step": 3})
+    for folder in (run, tmp_path / "out", tmp_path / "page", tmp_path / "file"):
+        with pytest.raises(FileExistsError, match="something else"):
+            export_hf(model, None, folder)
+    assert load_state(run) == {"step": 3} and (tmp_path / "out" / "notes.md").exists()
+    with pytest.raises(ValueError, match="minillm.save; open it with load"):
+        load_pretrained(run)

@@ -21,6 +21,7 @@ from minillm.tokenizers.protocol import (
 )
 from minillm.tokenizers.sentencepiece import SentencePieceTokenizer
 
+WITH_MODEL = "tokenizer"  # the subfolder of a saved model that holds the tokenizer's own files
 KINDS = {tokenizer.kind: tokenizer for tokenizer in
          (CharTokenizer, ByteTokenizer, BPETokenizer, SentencePieceTokenizer)}
 
@@ -29,8 +30,13 @@ __all__ = ["END_OF_TEXT", "KINDS", "PATTERNS", "BPETokenizer", "ByteTokenizer", 
 
 
 def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:
-    """The tokenizer in a folder: one that was saved here, or a published `tokenizer.json` or `tokenizer.model`."""
+    """The tokenizer in a folder: one that was saved here, or a published `tokenizer.json` or `tokenizer.model`.
+
+    The folder of a model that was saved with its tokenizer does as well.
+    """
     folder = Path(folder)
+    if (folder / WITH_MODEL / SETTINGS_FILE).is_file():
+        folder = folder / WITH_MODEL
     if not (folder / SETTINGS_FILE).is_file():
         if (folder / huggingface.FILE).is_file():
             return BPETokenizer.from_tokenizer_json(folder / huggingface.FILE)
