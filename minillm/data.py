@@ -84,7 +84,7 @@ def draw(seed: int, step: int, count: int) -> np.ndarray:
 
     From a generator that counts instead of remembering.  Salmon et al. 2011, "Parallel random numbers".
     """
-    return np.random.Philox(key=seed, counter=(0, step, 0, 0)).random_raw(count)
+    return np.random.Philox(key=seed % 2 ** 128, counter=(0, step, 0, 0)).random_raw(count)
 
 
 def compact(tokens: Tokens) -> np.ndarray:
@@ -100,7 +100,7 @@ def compact(tokens: Tokens) -> np.ndarray:
     return ids.astype(_width(int(ids.max(initial=0)) + 1), copy=False)
 
 
-class TokenFile:
+class TokenFile(Sequence):
     """Ids in a file that is read where it is needed: a text may be larger than the memory.
 
     32 bytes say what it is (name, bytes per id, vocabulary size, number of ids), then come the ids, two or four

@@ -51,11 +51,17 @@ def choose_device(name: str = "auto") -> torch.device:
     silently wrong for others."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={name!r} was asked for, but PyTorch sees no CUDA device here; "
-                         f"use device=\"cpu\", or \"auto\"")
-    return device
+    kind, _, index = name.partition(":")
+    counts = {"cpu": 1, "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+              "mps": int(torch.backends.mps.is_available())}
+    if kind not in counts or index and not index.isdecimal():
+        raise ValueError(f"device={name!r} is not one of: auto, {', '.join(counts)}, or with a number: cuda:1")
+    there = counts[kind]
+    if int(index or 0) >= there:
+        seen = f"{there} {kind.upper()} device{'' if there == 1 else 's'}" if there else f"no {kind.upper()} device"
+        raise ValueError(f"device={name!r} was asked for, but PyTorch sees {seen} here; use device=\"cpu\", or "
+                         f"\"auto\"")
+    return torch.device(name)
 
 
 def choose_precision(name: str, device: torch.device, trial: Callable[[Precision], object] | None = None, *,

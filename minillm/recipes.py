@@ -52,6 +52,8 @@ def learn(model: nn.Module, tokens: Tokens, *, n_steps: int | None = None,
     """
     if (n_steps is None) == (seconds is None):
         raise ValueError(f"n_steps={n_steps} and seconds={seconds}: give one of them, to say when to stop")
+    if (n_steps or seconds or 0) <= 0:
+        raise ValueError(f"n_steps={n_steps} and seconds={seconds}: a run needs more than none")
     began = time.perf_counter()
 
     def progress(step: int) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
 from minillm.cache import KVCache
@@ -18,8 +19,8 @@ def apply_temperature(logits: Logits, temperature: float) -> Logits:
 
     $$ p_v = \mathrm{softmax}(\ell / T)_v $$
     """
-    if temperature < 0:
-        raise ValueError(f"temperature={temperature} is negative; 0 means the likeliest token")
+    if not temperature >= 0:  # NaN, too
+        raise ValueError(f"temperature={temperature} must be at least 0, which means the likeliest token")
     return keep_top_k(logits, 1) if temperature == 0 else logits / temperature
 
 
@@ -62,14 +63,17 @@ def next_token_probabilities(logits: Logits, *, temperature: float = 1.0, top_k:
     return logits.softmax(dim=-1)
 
 
-def generate(model: nn.Module, tokens: Sequence[int] | Int[Tensor, "seq"], *, n_tokens: int | None = None,
-             temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
-             min_p: float | None = None, seed: int = 0, stop: int | None = None) -> Iterator[int]:
+def generate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"] | Int[Tensor, "seq"], *,
+             n_tokens: int | None = None, temperature: float = 1.0, top_k: int | None = None,
+             top_p: float | None = None, min_p: float | None = None, seed: int = 0, stop: int | None = None
+             ) -> Iterator[int]:
     """Continue `tokens`, one id at a time, until `n_tokens` are written, or `stop` (end of text) is drawn.
 
     The same `seed` writes the same text; temperature 0 always takes the likeliest token.  The length has no
     limit: when the context is full, the model goes on from what `remember` keeps of it.
     """
+    if isinstance(tokens, str):
+        raise TypeError(f"tokens={tokens[:20]!r} is text, not ids; give tokenizer.encode(text)")
     prompt = torch.as_tensor(tokens, dtype=torch.long)[None]
     for (token,) in generate_batch(model, prompt, n_tokens=n_tokens, temperature=temperature, top_k=top_k,
                                    top_p=top_p, min_p=min_p, seed=seed, stop=stop):
@@ -86,6 +90,10 @@ def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_toke
     if not 1 <= n_prompt <= context:
         raise ValueError(f"the prompt has {n_prompt} tokens; the model reads 1 to context_length={context}; "
                          + ("crop it" if n_prompt else "begin with one"))
+    low, high = int(tokens.min()), int(tokens.max())
+    if low < 0 or high >= model.config.vocab_size:
+        raise ValueError(f"id {low if low < 0 else high} is outside vocab_size={model.config.vocab_size}; were these "
+                         f"ids made by another model's tokenizer?")
     new = written = tokens.to(next(model.parameters()).device)
     generator = torch.Generator(written.device).manual_seed(seed)
     running = torch.ones(len(tokens), dtype=torch.bool, device=written.device)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
 from minillm.precision import Precision, choose_precision
@@ -74,6 +74,7 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
     for step, batch in zip(numbers, batches, strict=False):
         began = time.perf_counter()
         with _whole_steps() as interrupted, _own_dropout(seed, step, device):
+            _within(model, *batch)
             inputs, targets = (x.to(device, non_blocking=True) for x in batch)
             if not isinstance(precision, Precision):
                 precision = measure_precision(precision, model, batch, loss=loss, say=say)
@@ -96,7 +97,7 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, tokens: Sequence[int] | Int[np.ndarray, "seq"] | Int[Tensor, "seq"], *,
+def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"] | Int[Tensor, "seq"], *,
              context_length: int | None = None, stride: int | None = None, precision: str = "fp32") -> float:
     """Mean surprise over a whole text, in nats per token: every token but the first is predicted once.
 
@@ -104,6 +105,8 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Int[np.ndarray, "seq"] | 
     prediction has between 1 and `context_length` tokens before it.  With a `stride`, windows begin that far
     apart and only their last `stride` predictions count: slower, and kinder, for each has more before it.
     """
+    if isinstance(tokens, str):
+        raise TypeError(f"tokens={tokens[:20]!r} is text, not ids; give tokenizer.encode(text)")
     if len(tokens) < 2:
         raise ValueError(f"tokens={len(tokens)} leave nothing to predict; at least 2 are needed")
     n = len(tokens) - 1
@@ -120,7 +123,9 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Int[np.ndarray, "seq"] | 
     try:
         for i in range(0, len(ends), at_a_time):
             windows = [torch.as_tensor(tokens[end - context:end + 1]) for end in ends[i:i + at_a_time]]
-            windows = torch.stack(windows).long().to(device)
+            windows = torch.stack(windows).long()
+            _within(model, windows)
+            windows = windows.to(device)
             with way.forward(), way.rounded():
                 logits = model(windows[:, :-1]).float()
             losses = F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten(), reduction="none")
@@ -129,6 +134,15 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Int[np.ndarray, "seq"] | 
     finally:
         model.train(was_training)
     return total / n
+
+
+def _within(model: nn.Module, *ids: Tensor) -> None:
+    """Refuse an id that the model has no row for, before a GPU would break off over it without a word."""
+    size = getattr(getattr(getattr(model, "module", model), "config", None), "vocab_size", None)
+    for x in ids:
+        if size is not None and x.device.type == "cpu" and (x.max() >= size or (x[x < 0] != IGNORED).any()):
+            wrong = x[(x >= size) | (x < 0) & (x != IGNORED)][0]
+            raise ValueError(f"id {wrong} is outside vocab_size={size}; were these ids made by another tokenizer?")
 
 
 def measure_precision(name: str, model: nn.Module, batch: tuple[Tensor, Tensor], *,

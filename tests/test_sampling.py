@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from itertools import islice
 
+import jaxtyping
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -73,7 +75,8 @@ def test_filters_that_keep_everything_change_nothing():
 
 
 @pytest.mark.parametrize("options, named", [
-    (dict(temperature=-1.0), "temperature=-1.0"), (dict(top_k=0), "top_k=0"), (dict(top_p=0.0), "top_p=0.0"),
+    (dict(temperature=-1.0), "temperature=-1.0"), (dict(temperature=float("nan")), "temperature=nan"),
+    (dict(top_k=0), "top_k=0"), (dict(top_p=0.0), "top_p=0.0"),
     (dict(top_p=1.5), "top_p=1.5"), (dict(min_p=-0.1), "min_p=-0.1")])
 def test_settings_out_of_range_are_refused_by_name(options, named):
     with pytest.raises(ValueError, match=named):
@@ -166,6 +169,17 @@ def test_it_streams_without_end():
 def test_a_prompt_that_does_not_fit_is_refused_with_both_numbers(prompt):
     with pytest.raises(ValueError, match=f"{len(prompt)} tokens.*context_length=12"):
         next(generate(model(), prompt))
+
+
+@pytest.mark.parametrize("prompt", [[1, 40], [-1], np.array([1, 300], "uint16")])
+def test_an_id_outside_the_vocabulary_is_refused_before_anything_is_computed(prompt):
+    with pytest.raises(ValueError, match=rf"id {prompt[-1]} is outside vocab_size={model().config.vocab_size}"):
+        next(generate(model(), prompt))
+
+
+def test_text_is_not_taken_for_ids():
+    with pytest.raises((TypeError, jaxtyping.TypeCheckError), match="tokens"):
+        next(generate(model(), "hello"))
 
 
 def test_dropout_is_off_while_it_writes_and_on_again_after():

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from minillm.config import ModelConfig
+from minillm.data import TokenFile
 from minillm.model import Transformer
 from minillm.optim import adamw, muon, warmup_cosine
 from minillm.precision import Precision, choose_device, choose_precision
@@ -194,6 +195,33 @@ def test_evaluation_is_the_same_again_and_without_dropout():
     assert m.training and first == evaluate(m, TEXT.tolist()) == evaluate(m.eval(), TEXT.numpy())
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "int32"])
+def test_evaluation_reads_ids_as_any_file_stores_them(dtype, tmp_path):
+    m = model()
+    assert evaluate(m, TEXT.numpy().astype(dtype)) == evaluate(m, TEXT)
+    assert evaluate(m, TokenFile.write(tmp_path / "t", TEXT.tolist(), vocab_size=60_000)) == evaluate(m, TEXT)
+
+
+def test_an_id_outside_the_vocabulary_is_refused_before_it_is_learned():
+    m = model()
+    size, before = m.config.vocab_size, weights(m)
+    x, y = next(batches())
+    wrong = y.clone()
+    wrong[0, 0] = size
+    for batch in ((wrong, y), (x, wrong), (x, torch.where(wrong == size, -1, y))):
+        with pytest.raises(ValueError, match=rf"id ({size}|-1) is outside vocab_size={size}"):
+            next(train(m, [batch], optimizer=adamw(m, lr=1e-3), precision="fp32"))
+    with pytest.raises(ValueError, match=f"id {size} is outside"):
+        evaluate(m, wrong[0])
+    assert torch.equal(before, weights(m))
+
+
+def test_a_recipe_of_no_length_is_refused():
+    for length in ({"n_steps": 0}, {"seconds": 0.0}, {"seconds": -1.0}, {}):
+        with pytest.raises(ValueError, match="n_steps="):
+            next(learn(model(), TEXT, **length))
+
+
 def test_a_text_of_one_token_cannot_be_evaluated():
     with pytest.raises(ValueError, match="tokens=1 "):
         evaluate(model(), [3])
@@ -235,6 +263,9 @@ def test_unknown_precisions_and_absent_devices_are_refused(monkeypatch):
     assert choose_device().type == "cpu"
     with pytest.raises(ValueError, match="no CUDA device"):
         choose_device("cuda")
+    for name in ("gpu", "cuda:x", "cpu:1", ""):
+        with pytest.raises(ValueError, match=f"device='{name}'.*cpu"):
+            choose_device(name)
 
 
 def test_the_context_grows_and_the_tokens_of_a_step_stay():
