@@ -28,7 +28,7 @@ def capture(model: nn.Module, *patterns: str) -> Iterator[dict[str, Tensor]]:
 
 @contextmanager
 def intervene(model: nn.Module, changes: dict[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
-    """Replace the output of each named submodule by `change(output)` while the block is open.
+    """Replace the output of each named submodule by `change(output)`, of the same shape, while the block is open.
 
     ``intervene(model, {"blocks.0.attention.pattern": lambda a: a.index_fill(1, torch.tensor([2]), 0.0)})`` switches
     a head off.  A name may hold ``*``, as in `capture`.
@@ -80,7 +80,16 @@ def _hooked(model: nn.Module, changes: dict[str, Callable[[Tensor], Tensor]]) ->
             module.fused = False
             undo.callback(setattr, module, "fused", True)
         for pattern, change in changes.items():
-            for _, module in named(model, pattern):
-                hook = module.register_forward_hook(lambda m, inputs, output, change=change: change(output))
+            for name, module in named(model, pattern):
+                hook = module.register_forward_hook(
+                    lambda m, inputs, output, name=name, change=change: _changed(name, output, change(output)))
                 undo.callback(hook.remove)
         yield
+
+
+def _changed(name: str, old: Tensor, new: Tensor | None) -> Tensor | None:
+    """What takes the place of an output (None: nothing does)."""
+    if new is not None and new.shape != old.shape:
+        raise ValueError(f"the change of {name!r} gives shape {tuple(new.shape)}, but its output has "
+                         f"{tuple(old.shape)}; keep the shape")
+    return new

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -43,7 +44,7 @@ class LoRALinear(nn.Module):
 
 
 def add_lora(model: nn.Module, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0,
-             targets: tuple[str, ...] = ("q_proj", "v_proj"), seed: int = 0) -> nn.Module:
+             targets: str | Sequence[str] = ("q_proj", "v_proj"), seed: int = 0) -> nn.Module:
     """Freeze the model and put a `LoRALinear` in place of every linear layer whose last name is a target.
 
     Changes the model where it stands and returns it; only the corrections can be trained then.  Refuses a model
@@ -52,6 +53,9 @@ def add_lora(model: nn.Module, *, rank: int = 8, alpha: float = 16.0, dropout: f
     """
     if any(isinstance(m, LoRALinear) for m in model.modules()):
         raise ValueError("this model has LoRA layers already; merge_lora(model) first, or go on training these")
+    targets = (targets,) if isinstance(targets, str) else tuple(targets)
+    if not targets:
+        raise ValueError('targets is empty, so nothing could learn; name linear layers, for instance "q_proj"')
     generator = torch.Generator().manual_seed(seed)
     places = [(parent, name, child) for parent in model.modules() for name, child in parent.named_children()
               if name in targets and isinstance(child, nn.Linear)]

@@ -76,3 +76,10 @@ def test_token_losses_average_to_the_cross_entropy(model):
     assert losses.shape == (2, 11)
     mean = F.cross_entropy(model(TOKENS[:, :-1]).flatten(0, 1), TOKENS[:, 1:].flatten())
     torch.testing.assert_close(losses.mean(), mean)
+
+
+def test_a_change_keeps_the_shape_or_is_refused_by_name(model):
+    with pytest.raises(ValueError, match=r"'blocks.0.attention.pattern' gives shape \(2, 12\)"):
+        with intervene(model, {"blocks.0.attention.pattern": lambda a: a[:, 0, 0]}):
+            model(TOKENS)
+    assert all(not m._forward_hooks for m in model.modules())

@@ -82,3 +82,10 @@ def test_seeds_decide_the_start():
     a, b, c = (add_lora(made(), seed=s).blocks[0].attention.q_proj.lora_A.weight for s in (1, 1, 2))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_targets_are_a_name_or_several_but_never_none():
+    one, same = (add_lora(made(), targets=t) for t in ("q_proj", ["q_proj"]))
+    assert [n for n, _ in one.named_parameters()] == [n for n, _ in same.named_parameters()]
+    with pytest.raises(ValueError, match="targets is empty"):
+        add_lora(made(), targets=())
