@@ -1,18 +1,23 @@
 """Measure the small model that ships: `python -m data.models.measure_storyteller` from the root of the project.
 
-Its loss on fresh stories beside what is possible at all, the share of its own sentences that the stories' grammar could
-have produced, and the share of countries whose capital it completes.  Writes what it found into storyteller.json.
+Its loss on fresh stories beside what is possible at all, the share of its own sentences and of its own whole stories
+that the stories' generator could have produced, and the share of countries whose capital it completes.  Writes what it
+found into storyteller.json.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import torch
 
 from data.stories.countries import COUNTRIES
+from data.stories.entropy import surprise
+from data.stories.floor import program
 from data.stories.grammar import is_grammatical, sentences
+from data.stories.lexicon import possible
 from minillm import corpora
 from minillm.checkpoints import load
 from minillm.sampling import generate
@@ -67,17 +72,27 @@ def grammatical(stories: list[str]) -> float:
     return sum(map(is_grammatical, found)) / len(found)
 
 
+def possible_stories(stories: list[str]) -> float:
+    """The share of stories that the generator could have told, from the first word to the last.
+
+    Stricter than grammar: whoever is named must have come in, whatever is given away must be had, an answer must
+    fit its question, and the end must be reached.
+    """
+    return sum(surprise(program, text, possible(text)) < math.inf for text in stories) / len(stories)
+
+
 def main() -> None:
     model, tokenizer = load("storyteller")
     floor = json.loads((corpora.data_folder() / "stories/floor.json").read_text())["fresh"]["nats_per_character"]
     card = json.loads((corpora.data_folder() / "models/storyteller/log.jsonl").read_text().splitlines()[-1])
-    stories = own_stories(model, tokenizer, 20)
+    stories = own_stories(model, tokenizer, 100)
     figures = {
         **card,
         "parameters": sum(p.numel() for p in model.parameters()),
         "fresh_nats_per_character": round(fresh_loss(model, tokenizer), 4),
         "floor_nats_per_character": floor,
-        "grammatical_sentences": round(grammatical(stories), 3),
+        "grammatical_sentences": round(grammatical(stories[:20]), 3),
+        "possible_stories": round(possible_stories(stories), 2),
         "capitals_completed": round(sum(knows(model, tokenizer, name) for name in COUNTRIES) / len(COUNTRIES), 3),
     }
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")

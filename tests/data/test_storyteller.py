@@ -51,6 +51,12 @@ def test_its_sentences_are_the_grammars(storyteller):
     assert measure.grammatical(stories) >= FIGURES["grammatical_sentences"] - 0.15
 
 
+def test_a_story_is_possible_only_as_a_whole():
+    told = corpora.load("stories-fresh").documents[:3]
+    another_hero, no_end = told[0].replace("Leo", "Ruby", 1), told[1][:-40]
+    assert measure.possible_stories(told) == 1 and measure.possible_stories([another_hero, no_end]) == 0
+
+
 def test_the_card_names_the_texts_that_ship():
     for name, digest in FIGURES["texts"].items():
         assert hashlib.sha256(corpora.load(name).text.encode()).hexdigest() == digest
