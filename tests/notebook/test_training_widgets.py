@@ -29,7 +29,7 @@ def lab():
 def upload(lab, content: bytes) -> None:
     """What choosing a file in the browser does, in the shape of the ipywidgets at hand."""
     file = {"name": "mine.txt", "type": "text/plain", "size": len(content), "content": content}
-    if ipywidgets.version_info[0] < 8:
+    if ipywidgets.__version__ < "8":
         lab["upload"].set_trait("value", {"mine.txt": {"metadata": file, "content": content}})
     else:
         lab["upload"].value = [{**file, "last_modified": datetime.now(timezone.utc)}]
