@@ -21,6 +21,7 @@ _EXPORTS = {  # name -> module that defines it; nothing is imported until it is 
     "save": "checkpoints", "load": "checkpoints", "load_pretrained": "pretrained", "export_hf": "pretrained",
     "add_lora": "lora", "merge_lora": "lora", "eject": "ejection",
 }
+__all__ = list(_EXPORTS)  # from minillm import *
 
 
 def __getattr__(name: str):

@@ -132,14 +132,89 @@ def test_several_texts_are_mixed_and_kept_apart(text):
     (["rhyme.txt", "--size", "full"], "--preset"), (["--resume", "nowhere"], "nowhere holds no checkpoint"),
     (["rhyme.txt", "--tokenizer", "bpe", "--vocab-size", "9"], "vocab_size=9"),
     (["rhyme.txt", "--max-bytes", "10"], "max_bytes"), (["rhyme.txt", "--device", "cuda:99"], "cuda"),
+    (["rhyme.txt", "--device", "gpu"], "'gpu' is not one of: auto"), (["rhyme.txt", "--set", "xyz=2"], "d_model"),
+    (["rhyme.txt", "--set", "n_layers=1.5"], "n_layers='1.5' is not a whole number"),
+    (["rhyme.txt", "--set", "rope_scaling={}x"], "nor none"), (["rhyme.txt", "--set", "tie_embeddings=2"], "true or"),
+    (["few.txt", "--context", "4"], "too few to measure"),
 ])
 def test_a_wrong_word_is_refused_in_one_sentence_and_leaves_nothing(text, words, reason, capsys):
+    Path("few.txt").write_text("fewer than", encoding="utf-8")
     before = sorted(os.listdir())
     assert call("train", *words) == 1
     said = capsys.readouterr().err.strip()
     assert reason in said and said.startswith("minillm train: ") and "Traceback" not in said
     runs = os.listdir("runs") if Path("runs").exists() else []
     assert not runs and sorted(set(os.listdir()) - {"runs"}) == before
+
+
+@pytest.mark.parametrize("line", [
+    "train rhyme.txt --steps 0", "train rhyme.txt --steps 1e3", "train rhyme.txt --minutes 0",
+    "train rhyme.txt --lr nan", "train rhyme.txt --batch -1", "train rhyme.txt --seed -1",
+    "generate run --tokens 0", "generate run --top-p 2", "generate run --temperature nan",
+    "tokenize x --vocab-size 0", "eject gpt2 --vocab-size 0",
+    "assign grade a --with b --out c --jobs 0", "assign grade a --with b --out c --late-share 80", "train --speed 3",
+])
+def test_a_number_that_makes_no_sense_is_refused_in_one_line(text, line, capsys):
+    with pytest.raises(SystemExit) as done:
+        call(*line.split())
+    said = capsys.readouterr().err
+    assert done.value.code == 2 and said.count("\n") == 1 and line.split()[-2] in said and "--help" in said
+
+
+def test_a_finished_run_says_so_and_goes_on_when_asked_for_more(text, capsys):
+    call("train", text, *SMALL, "--steps", "3", "--out", "run")
+    before = Path("run/log.jsonl").read_bytes()
+    assert call("train", "--resume", "run") == 1
+    assert "is finished, after 3 steps" in capsys.readouterr().err and Path("run/log.jsonl").read_bytes() == before
+    assert call("train", "--resume", "run", "--steps", "4") == 0 and len(losses("run")) == 4
+    assert call("tokenize", "Ada", "--tokenizer", "run") == 0  # the model's own tokenizer
+    assert capsys.readouterr().out.splitlines()[-2] == "A│d│a"
+
+
+def test_a_checkpoint_of_other_hands_is_not_resumed(text, capsys):
+    from minillm import ByteTokenizer, ModelConfig, Transformer
+    checkpoints.save(Transformer(ModelConfig(d_model=8, n_heads=2)), ByteTokenizer(), "mine", state={"step": 3})
+    assert call("train", "--resume", "mine") == 1
+    assert "not made by `minillm train`" in capsys.readouterr().err
+
+
+def test_a_model_of_one_line_can_begin_to_write(text, capsys):
+    Path("line.txt").write_text("over and over " * 60, encoding="utf-8")
+    call("train", "line.txt", *SMALL, "--steps", "1", "--out", "run")
+    capsys.readouterr()
+    assert call("generate", "run", "--tokens", "5") == 0 and len(capsys.readouterr().out) == 6
+
+
+def test_the_shipped_model_writes_by_its_name(capsys):
+    assert call("generate", "storyteller", "--prompt", "The capital of France is", "--tokens", "3") == 0
+    assert capsys.readouterr().out.startswith("The capital of France is")
+
+
+@pytest.mark.parametrize(("line", "reason"), [
+    ("eject gpt2 --size nano --out nowhere/x.py", "nowhere/x.py: No such file or directory; make its folder first"),
+    ("eject run", "run/config.json is not that of a minillm checkpoint"),
+    ("generate run", "run/config.json is not JSON"), ("tokenize x --train rhyme.txt", "nothing left to learn"),
+    ("corpora --language xx", "no text is in 'xx'; there are"),
+])
+def test_every_door_names_the_way_out(text, line, reason, capsys):
+    Path("run").mkdir()
+    Path("run/config.json").write_text("{half", encoding="utf-8")
+    assert call(*line.split()) == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_too_little_memory_is_said_in_words():
+    said = cli.in_words(RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory"))
+    assert "not enough memory" in said and "--size" in said
+    with pytest.raises(RuntimeError, match="ours"):
+        cli.in_words(RuntimeError("a mistake of ours"))
+
+
+def test_pipes_speak_utf8_whatever_the_system_does(text):
+    run = shell("-c", "import io, sys; sys.stdout = io.TextIOWrapper(sys.stdout.buffer, 'latin-1');"
+                "from minillm.cli import main; main(['tokenize', 'ἀβ', '--tokenizer', 'byte'])")
+    said, trouble = run.communicate(timeout=60)
+    assert "⟨E1⟩│⟨BC⟩" in said, trouble
 
 
 def test_a_missing_model_is_said(text, capsys):
@@ -172,7 +247,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(text, monkeypatch, ca
 def test_a_resumed_run_refuses_other_settings_and_texts(text, capsys):
     call("train", text, *SMALL, "--steps", "2", "--out", "run")
     assert call("train", "--resume", "run", "--lr", "1") == 1
-    assert "keeps its own lr" in capsys.readouterr().err
+    assert "keeps its own --lr" in capsys.readouterr().err
     Path(text).write_text(TEXT.replace("hill", "dale"), encoding="utf-8")
     assert call("train", "--resume", "run", "--steps", "4") == 1
     assert "no longer what run was trained on" in capsys.readouterr().err

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 COMMANDS = {  # name -> what it does, in one line; the module of that name has `define(parser)` and `run(options)`
     "train": "train a model on a text of the catalogue or on your own files",
@@ -35,11 +37,18 @@ class Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFo
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
+class Parser(argparse.ArgumentParser):
+    """Say in one sentence what was not understood, and where to read more."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` says what there is\n")
+
+
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command."""
     module = import_module(f"minillm.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"minillm {name}", description=module.__doc__.strip(),
-                                     epilog=module.EXAMPLES, formatter_class=Help)
+    parser = Parser(prog=f"minillm {name}", description=module.__doc__.strip(),
+                    epilog=module.EXAMPLES, formatter_class=Help)
     module.define(parser)
     return parser
 
@@ -63,11 +72,40 @@ def main(arguments: list[str]) -> int:
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join({**SETUP, **COMMANDS})}"
         print(f"minillm: no command is called {name!r}; {hint}", file=sys.stderr)
         return 2
+    speak_utf8()
     options = parser_of(name).parse_args(arguments[1:])
     try:
         return import_module(f"minillm.cli.{name}").run(options)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ValueError, OSError, FloatingPointError, ModuleNotFoundError) as error:
-        print(f"minillm {name}: {error}", file=sys.stderr)
+    except (ValueError, OSError, FloatingPointError, ImportError, MemoryError, RuntimeError) as error:
+        print(f"minillm {name}: {in_words(error)}", file=sys.stderr)
     return 1
+
+
+def speak_utf8() -> None:
+    """Read and write UTF-8 in files and pipes, whatever the system's own encoding is (Windows has several)."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and not stream.isatty():
+            stream.reconfigure(encoding="utf-8")
+
+
+def in_words(error: Exception) -> str:
+    """What happened and the way out; an error that is ours to mend goes on as it is."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "alloc" in text and "memory" in text or "out of memory" in text:
+        return (f"there is not enough memory ({text.partition(chr(10))[0] or 'for what was asked'}); "
+                "take a smaller --size, --batch, --micro-batch or --context")
+    if isinstance(error, RuntimeError):
+        raise error
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}; {WAYS_OUT.get(error.errno, 'check the name')}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"the input is not UTF-8 text ({error}); save it as UTF-8 and try again"
+    return text
+
+
+WAYS_OUT = {errno.ENOENT: "make its folder first, or check the spelling", errno.EISDIR: "name a file in it",
+            errno.EEXIST: "choose another name", errno.ENOTDIR: "choose another name",
+            errno.EACCES: "choose a place of your own, or have its permissions changed",
+            errno.EROFS: "choose another place", errno.ENOSPC: "make room, or choose another disk"}

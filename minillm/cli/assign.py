@@ -7,6 +7,8 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
+from minillm.cli.numbers import COUNT, SEED, number
+
 EXAMPLES = """\
 examples:
   minillm assign lint   my_master.ipynb                    what the master still lacks
@@ -21,46 +23,85 @@ def define(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(
         dest="verb", required=True, metavar="build | verify | grade | check | lint | list"
     )
-    listing = verbs.add_parser(
-        "list", help="list a master's exercises: points, minutes, difficulty, mistakes"
+
+    def verb(name: str, does: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(
+            name, help=does, description=f"{does[0].upper()}{does[1:]}.", formatter_class=parser.formatter_class
+        )
+
+    master = dict(metavar="MASTER", help="a notebook with exercises, ours or your own")
+    verb("list", "list a master's exercises: points, minutes, difficulty, mistakes").add_argument(
+        "master", **master
     )
-    listing.add_argument("master")
-    lint = verbs.add_parser("lint", help="say what a master still lacks")
-    lint.add_argument("master")
-    build = verbs.add_parser("build", help="make student, solution and grading notebooks")
-    build.add_argument("master")
+    verb("lint", "say what a master still lacks").add_argument("master", **master)
+    build = verb("build", "make student, solution and grading notebooks")
+    build.add_argument("master", **master)
     build.add_argument(
-        "--out", required=True, help="the folder to write student/, solution/ and grading/ into"
+        "--out", required=True, metavar="FOLDER", help="the folder to write student/, solution/ and grading/ into"
     )
     build.add_argument("--no-hints", action="store_true", help="leave the hints out of the student notebook")
     build.add_argument(
-        "--roster", help="a CSV with a column 'student': a notebook for each, where numbers vary"
+        "--roster", metavar="CSV", help="with a column 'student': a notebook for each, where numbers vary"
     )
     build.add_argument(
-        "--seed", type=int, default=0, help="decides hidden inputs and variants; keep it to yourself"
+        "--seed",
+        type=SEED,
+        default=0,
+        metavar="N",
+        help="decides hidden inputs and variants; keep it to yourself",
     )
-    verify = verbs.add_parser(
-        "verify", help="prove that solutions score 100 %%, blank 0 %%, mistakes what they should"
-    )
-    verify.add_argument("grading", help="the grading folder that build wrote")
-    grade = verbs.add_parser("grade", help="grade a file or a folder of submissions")
-    grade.add_argument("submissions")
-    grade.add_argument("--with", dest="grading", required=True, help="the grading folder that build wrote")
-    grade.add_argument("--out", required=True, help="the folder for grades.csv, feedback/, gradescope/ …")
-    grade.add_argument("--jobs", type=int, default=2, help="how many submissions at once")
-    grade.add_argument("--roster", help="a CSV with columns student,file: whose file is whose")
-    grade.add_argument("--deadline", help="2026-11-30T23:59 (UTC): later files are marked late")
+    verify = verb("verify", "prove that solutions score 100 %%, blank 0 %%, mistakes what they should")
+    verify.add_argument("grading", metavar="GRADING", help="the grading folder that build wrote")
+    grade = verb("grade", "grade a file or a folder of submissions")
+    grade.add_argument("submissions", metavar="SUBMISSIONS", help="a folder of notebooks, or one notebook")
     grade.add_argument(
-        "--late-share", type=float, default=1.0, help="the share of its points that late work keeps"
+        "--with",
+        dest="grading",
+        required=True,
+        metavar="GRADING",
+        help="the grading folder that build wrote",
+    )
+    grade.add_argument(
+        "--out", required=True, metavar="FOLDER", help="for grades.csv, feedback/, gradescope/ …"
+    )
+    grade.add_argument("--jobs", type=COUNT, default=2, metavar="N", help="how many submissions at once")
+    grade.add_argument("--roster", metavar="CSV", help="with columns student,file: whose file is whose")
+    grade.add_argument(
+        "--deadline",
+        metavar="TIME",
+        type=deadline,
+        help="later files are marked late: 2026-11-30T23:59, which is UTC, or with an offset, …+02:00",
+    )
+    grade.add_argument(
+        "--late-share",
+        type=number(float, least=0, most=1),
+        default=1.0,
+        metavar="SHARE",
+        help="of its points, what late work keeps: 0 to 1",
     )
     grade.add_argument(
         "--keep", choices=("last", "first"), default="last", help="which of a student's files counts"
     )
-    grade.add_argument("--manual", help="a CSV with student,exercise,points,comment: points given by hand")
+    grade.add_argument(
+        "--manual", metavar="CSV", help="with columns student,exercise,points,comment: points given by hand"
+    )
     grade.add_argument("--fresh", action="store_true", help="grade again what was graded before")
-    check = verbs.add_parser("check", help="say before handing in what would be missing")
-    check.add_argument("submission")
-    check.add_argument("--with", dest="handed_out", help="the notebook as it was handed out")
+    check = verb("check", "say before handing in what would be missing")
+    check.add_argument("submission", metavar="NOTEBOOK", help="the one with your answers")
+    check.add_argument(
+        "--with", dest="handed_out", metavar="NOTEBOOK", help="the notebook as it was handed out"
+    )
+
+
+def deadline(text: str) -> datetime:
+    """A point in time; without an offset it is UTC."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; write it as 2026-11-30T23:59, with an offset if you like"
+        ) from None
+    return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -119,19 +160,14 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _grade(options: argparse.Namespace) -> int:
-    import json
-
     from tqdm import tqdm
 
     from minillm.assignments import reports, sandbox
     from minillm.assignments.collect import read_roster, submissions
     from minillm.assignments.grade import Grader, grade
 
-    deadline = (
-        datetime.fromisoformat(options.deadline).replace(tzinfo=timezone.utc) if options.deadline else None
-    )
     roster = read_roster(options.roster) if options.roster else None
-    work = submissions(options.submissions, roster=roster, deadline=deadline, keep=options.keep)
+    work = submissions(options.submissions, roster=roster, deadline=options.deadline, keep=options.keep)
     grader = Grader(options.grading)
     print(
         f"{len(work)} submissions of {grader.name}, {options.jobs} at a time; {sandbox.isolation()}.",
@@ -139,29 +175,17 @@ def _grade(options: argparse.Namespace) -> int:
     )
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    log = out / f"{grader.name}.done.jsonl"  # what is finished survives an interruption
+    log = reports.Log(out / f"{grader.name}.done.jsonl", grader.digest)
     if options.fresh:
-        log.unlink(missing_ok=True)
-    done = (
-        {
-            row["key"]: reports.from_dict(row["result"])
-            for row in map(json.loads, log.read_text("utf-8").splitlines())
-        }
-        if log.exists()
-        else {}
-    )
-    digest = {s.student: s.digest + s.student for s in work}
+        log.path.unlink(missing_ok=True)
+    done = log.read()
+    keys = {s.student: s.key for s in work}
     results = []
     try:
-        with open(log, "a", encoding="utf-8") as lines:
-            for result in tqdm(
-                grade(work, grader, jobs=options.jobs, done=done), total=len(work), unit="file"
-            ):
-                results.append(result)
-                if digest[result.student] not in done:
-                    row = {"key": digest[result.student], "result": reports.as_dict(result)}
-                    lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    lines.flush()
+        for result in tqdm(grade(work, grader, jobs=options.jobs, done=done), total=len(work), unit="file"):
+            results.append(result)
+            if keys[result.student] not in done:
+                log.append(keys[result.student], result)
     except KeyboardInterrupt:
         print(
             f"\nstopped after {len(results)} of {len(work)}; run the same command to go on.", file=sys.stderr

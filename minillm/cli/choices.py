@@ -3,20 +3,29 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from dataclasses import fields, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from minillm import corpora, tokenizers
-from minillm.config import ModelConfig
+from minillm.config import ModelConfig, RopeScaling
 from minillm.presets import PRESETS, scaled
 
+KINDS = {  # kind of a field -> what a person calls it, how it is read
+    "int": ("a whole number", int),
+    "float": ("a number", float),
+    "bool": ("true or false", lambda text: {"true": True, "false": False}[text.lower()]),
+    "RopeScaling": ('of the form {"kind": "linear", "factor": 4.0}',
+                    lambda text: vars(RopeScaling(**json.loads(text)))),
+}
 SETTINGS = dict(qk_norm="head", mlp="relu2")  # beside ModelConfig's own: what learned fastest on two cores
 
 
 def read_texts(names: list[str], max_bytes: int):
     """Texts by name, or your own files; several are mixed."""
     known = corpora.names()
-    parts = [corpora.load(name) if name in known or not Path(name).exists() and "." not in name
+    parts = [corpora.load(name) if name in known or not Path(name).exists() and not {".", "/", os.sep} & set(name)
              else corpora.read(name, max_bytes=max_bytes) for name in names]
     return parts[0] if len(parts) == 1 else corpora.mix(parts)
 
@@ -44,22 +53,28 @@ def make_config(options: argparse.Namespace, vocab_size: int):
         config = scaled(PRESETS[options.preset] if options.preset else own, options.size, vocab_size=vocab_size)
     types = {field.name: field.type for field in fields(ModelConfig)}
     values = dict([("context_length", options.context)] if options.context else [])
-    for item in options.fields:
+    for item in options.fields or ():
         name, sign, value = item.partition("=")
         if not sign:
             raise ValueError(f"--set {item} has no value; write FIELD=VALUE, for instance --set n_layers=6")
-        values[name] = _read_value(value, types.get(name, "str"), name)
+        if name not in types:
+            near = get_close_matches(name, types, 1)
+            raise ValueError(f"--set {item}: ModelConfig has no field {name!r}; "
+                             + (f"did you mean {near[0]}?" if near else f"there are {', '.join(types)}"))
+        values[name] = _read_value(value, types[name], name)
     if "vocab_size" in values:
         raise ValueError("vocab_size is the tokenizer's; choose it with --tokenizer and --vocab-size")
     return ModelConfig.from_dict({**config.to_dict(), **values})
 
 
 def _read_value(text: str, kind: str, name: str):
-    if text.lower() == "none" and "None" in kind:
+    kind, _, optional = kind.partition(" | ")
+    if text.lower() == "none" and optional:
         return None
-    if kind.startswith("str"):
+    if kind == "str":
         return text
+    said, read = KINDS[kind]
     try:
-        return {"true": True, "false": False}[text.lower()] if kind == "bool" else json.loads(text)
-    except (KeyError, ValueError):
-        raise ValueError(f"{name}={text!r} is not of the kind {kind}") from None
+        return read(text)
+    except (KeyError, ValueError, TypeError):
+        raise ValueError(f"{name}={text!r} is not {said}" + (", nor none" if optional else "")) from None

@@ -14,14 +14,18 @@ examples:
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=("list", "get", "show"), default="list", help="what to do")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of which texts")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="with which texts; list: with all")
     parser.add_argument("--language", metavar="CODE", help="only texts in this language: en, ar, …")
 
 
 def run(options: argparse.Namespace) -> int:
     from minillm import corpora
     if options.action == "list":
-        for card in map(corpora.card, corpora.names(language=options.language)):
+        names = options.names or corpora.names(language=options.language)
+        if not names:
+            known = sorted({card.language for card in map(corpora.card, corpora.names())} - {""})
+            raise ValueError(f"no text is in {options.language!r}; there are texts in {', '.join(known)}")
+        for card in map(corpora.card, names):
             size = f"{card.characters / 1000:,.0f}k" if card.characters else "–"
             author = f", {card.author}" if card.author else ""
             ships = "  (ships)" if card.shipped else ""

@@ -6,6 +6,8 @@ import json
 import sys
 from pathlib import Path
 
+from minillm.cli.numbers import COUNT
+
 EXAMPLES = """\
 examples:
   minillm eject llama-3-8b --size nano --out model.py    a preset at a laptop's size
@@ -17,7 +19,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="PRESET|FOLDER", help="a preset's name, or a checkpoint (runs/NAME)")
     parser.add_argument("--size", choices=("nano", "small", "full"), default="full",
                         help="a preset's size; full is the published one")
-    parser.add_argument("--vocab-size", type=int, metavar="N", help="how many tokens a preset knows")
+    parser.add_argument("--vocab-size", type=COUNT, metavar="N", help="how many tokens a preset knows")
     parser.add_argument("--out", metavar="FILE", help="where to write it; without, it is printed")
 
 
@@ -40,9 +42,12 @@ def read_config(options: argparse.Namespace):
     from minillm.config import ModelConfig
     from minillm.presets import PRESETS, scaled
     file = Path(options.model) / "config.json"
-    stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if "model" in stored:
-        return ModelConfig.from_dict(stored["model"])
+    if file.is_file():
+        try:
+            return ModelConfig.from_dict(json.loads(file.read_text(encoding="utf-8"))["model"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{file} is not that of a minillm checkpoint ({error!r}); copy it again from its source, "
+                             "or name a preset") from None
     if options.model not in PRESETS:
         near = ", ".join(get_close_matches(options.model, PRESETS, 3)) or ", ".join(PRESETS)
         raise ValueError(f"{options.model!r} is neither a checkpoint nor a preset; presets: {near}")

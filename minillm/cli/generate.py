@@ -2,29 +2,34 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+from minillm.cli.numbers import COUNT, SEED, number
 
 EXAMPLES = """\
 examples:
   minillm generate runs/shakespeare --prompt "ROMEO:"
   minillm generate runs/shakespeare --temperature 0.7 --top-k 20 --seed 3
   echo "To be" | minillm generate runs/shakespeare --prompt -
+  minillm generate storyteller --prompt "The capital of France is"        a small model that ships with minillm
 """
 
 
 def define(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="FOLDER", help="a checkpoint (runs/NAME), or a folder in Hugging Face's form")
-    parser.add_argument("--prompt", help="the text to go on from; - reads it from standard input")
-    parser.add_argument("--tokens", type=int, default=500, metavar="N", help="how many to write at most")
-    parser.add_argument("--temperature", type=float, default=0.8, metavar="T",
+    parser.add_argument("model", metavar="MODEL", help="a checkpoint (runs/NAME), storyteller (which ships), or a "
+                        "model in Hugging Face's form: a folder, or its name on the hub")
+    parser.add_argument("--prompt", metavar="TEXT", help="the text to go on from; - reads it from standard input")
+    parser.add_argument("--tokens", type=COUNT, default=500, metavar="N", help="how many to write at most")
+    parser.add_argument("--temperature", type=number(float, least=0), default=0.8, metavar="T",
                         help="below 1 the likely becomes likelier; 0 always takes the likeliest")
-    parser.add_argument("--top-k", type=int, metavar="K", help="choose among the K likeliest tokens only")
-    parser.add_argument("--top-p", type=float, metavar="P", help="choose among the likeliest that hold P together")
-    parser.add_argument("--min-p", type=float, metavar="P",
+    parser.add_argument("--top-k", type=COUNT, metavar="K", help="choose among the K likeliest tokens only")
+    parser.add_argument("--top-p", type=number(float, above=0, most=1), metavar="P",
+                        help="choose among the likeliest that hold P together")
+    parser.add_argument("--min-p", type=number(float, least=0, most=1), metavar="P",
                         help="choose among those P times as likely as the best, or more")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed writes the same text")
+    parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="the same seed writes the same text")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--bf16", action="store_true", help="round the weights to bfloat16: faster, nearly the same")
 
@@ -41,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt or ""
     ids = tokenizer.encode(prompt)
     if not ids:  # begin as a document does
-        ids = tokenizer.encode("\n") if tokenizer.end_of_text is None else [tokenizer.end_of_text]
+        ids = [beginning(tokenizer)]
     decoder = tokenizer.decoder()
     print(prompt, end="", flush=True)
     try:
@@ -55,14 +60,25 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def beginning(tokenizer) -> int:
+    """The id after which a text may begin: end of text, a new line, or the first that there is."""
+    if tokenizer.end_of_text is not None:
+        return tokenizer.end_of_text
+    with suppress(ValueError):  # a text of one line teaches no new line
+        return tokenizer.encode("\n")[0]
+    return 0
+
+
 def open_model(name: str):
     """Our own checkpoint, or a model in Hugging Face's form: a folder, or a name on the hub."""
+    from minillm.checkpoints import load, shipped
     folder = Path(name)
     if folder.is_dir():
         config = folder / "config.json"
-        if not config.is_file() or "model_type" not in json.loads(config.read_text(encoding="utf-8")):
-            from minillm.checkpoints import load
+        if not config.is_file() or '"model_type"' not in config.read_text(encoding="utf-8", errors="replace"):
             return load(folder)
+    elif shipped(name):
+        return load(name)
     elif folder.is_absolute() or Path(folder.parts[0]).exists() or folder.parts[0] == "runs" or len(folder.parts) > 2:
         raise FileNotFoundError(f"there is no folder {name}; `minillm train` makes one, and says where")
     from minillm.pretrained import load_pretrained

@@ -36,6 +36,9 @@ class Job:
             model = Transformer(make_config(options, self.tokenizer.vocab_size))
             self.log, self.seconds = [], 0.0
         self.ids, self.validation = (compact(part.encode(self.tokenizer)) for part in (train_part, validation_part))
+        if len(self.validation) < 2:
+            raise ValueError(f"{corpus.name} has {corpus.characters:,} characters, of which the last tenth is kept for "
+                             f"validation: too few to measure anything on; take a longer text")
         self.bytes_per_token = len(validation_part.text.encode()) / len(self.validation)
         self.config = model.config
         self.n_parameters = sum(p.numel() for p in model.parameters())
@@ -46,6 +49,10 @@ class Job:
         if saved:
             self._check_same_text(saved)
             self.start = team.restore(saved, self.optimizer)
+            if self.fraction(self.start) >= 1:
+                raise ValueError(f"the run in {options.resume} is finished, after {self.start:,} steps; ask for more "
+                                 f"with --steps or --minutes (in all), or let it write: minillm generate "
+                                 f"{options.resume}")
         self.done = self.start
         self.folder = team.same(lambda: str(reserve(options)))
 
@@ -90,7 +97,7 @@ class Job:
                 self.seconds, stop = team.same(lambda took=step.seconds: (self.seconds + took, bool(told)))
                 self.log.append(vars(step))
                 bar.show(step, self.fraction(self.done))
-                if marks and self.fraction(self.done) >= marks[0]:
+                if marks and marks[0] <= self.fraction(self.done) < 1:
                     marks = [mark for mark in marks if mark > self.fraction(self.done)]
                     bar.note(self.evaluate(20_000))
                     self.save()

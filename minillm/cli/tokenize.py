@@ -5,6 +5,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from minillm.cli.numbers import COUNT
+
 KINDS = ("char", "byte", "bpe", "unigram", "sentencepiece-bpe", "gpt2")
 EXAMPLES = """\
 examples:
@@ -21,12 +23,12 @@ def define(parser: argparse.ArgumentParser) -> None:
                         help=f"one of {', '.join(KINDS)}, or a folder that holds a tokenizer")
     parser.add_argument("--train", nargs="+", metavar="TEXT",
                         help="learn it from these: names of the catalogue, or files")
-    parser.add_argument("--vocab-size", type=int, default=1024, metavar="N", help="tokens to learn, bytes included")
+    parser.add_argument("--vocab-size", type=COUNT, default=1024, metavar="N", help="tokens to learn, bytes included")
     parser.add_argument("--pattern", default="gpt4", metavar="NAME", help="where bpe cuts first: gpt2, gpt4, gpt4o, …")
     parser.add_argument("--save", metavar="FOLDER", help="keep the tokenizer here")
     parser.add_argument("--ids", action="store_true", help="print ids only, one per line, as they come")
     parser.add_argument("--special", action="store_true", help="read names such as <|endoftext|> as special tokens")
-    parser.add_argument("--max-mb", type=int, default=64, metavar="MB", help="refuse files larger than this")
+    parser.add_argument("--max-mb", type=COUNT, default=64, metavar="MB", help="refuse files larger than this")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,6 +59,8 @@ def make_tokenizer(options: argparse.Namespace):
     from minillm import tokenizers
     from minillm.cli.choices import read_texts
     name, size = options.tokenizer, options.vocab_size
+    if options.train and (name not in KINDS or name in ("byte", "gpt2")):
+        raise ValueError(f"--tokenizer {name} has nothing left to learn; leave --train out, or choose another")
     if name not in KINDS:
         if not Path(name).is_dir():
             raise ValueError(f"--tokenizer {name} is neither a folder nor one of {', '.join(KINDS)}")

@@ -6,6 +6,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from minillm.cli.numbers import COUNT, SEED, number
+
 EXAMPLES = """\
 examples:
   minillm train shakespeare                           a name from `minillm corpora`; two minutes, character by character
@@ -25,24 +27,26 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="names of texts, or files; several are mixed")
     model = parser.add_argument_group("the model")
     model.add_argument("--tokenizer", choices=TOKENIZERS, default="char", help="how text becomes ids")
-    model.add_argument("--vocab-size", type=int, default=1024, metavar="N", help="of bpe and sentencepiece")
+    model.add_argument("--vocab-size", type=COUNT, default=1024, metavar="N", help="of bpe and sentencepiece")
     model.add_argument("--preset", metavar="NAME", help="a published architecture (gpt2, llama-3-8b, …) instead of "
                        "minillm's own")
     model.add_argument("--size", choices=("nano", "small", "full"), default="small",
                        help="nano and small fit a laptop; full is the preset's published size")
-    model.add_argument("--context", type=int, metavar="N", help="how many tokens it sees at once")
-    model.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="fields",
+    model.add_argument("--context", type=COUNT, metavar="N", help="how many tokens it sees at once")
+    model.add_argument("--set", action="append", metavar="FIELD=VALUE", dest="fields",
                        help="any field of ModelConfig, for instance n_layers=6 or position=alibi; may be repeated")
     learning = parser.add_argument_group("how it learns")
     length = learning.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, metavar="N", help="how many steps to make")
-    length.add_argument("--minutes", type=float, metavar="M", help="how long to train, evaluations aside (2, unless "
-                        "--steps is given)")
-    learning.add_argument("--batch", type=int, default=16, metavar="N", help="sequences per step")
-    learning.add_argument("--micro-batch", type=int, metavar="N", help="of them in memory at a time")
+    length.add_argument("--steps", type=COUNT, metavar="N", help="how many steps to make")
+    length.add_argument("--minutes", type=number(float, above=0), metavar="M",
+                        help="how long to train, evaluations aside (2, unless --steps is given)")
+    learning.add_argument("--batch", type=COUNT, default=16, metavar="N", help="sequences per step")
+    learning.add_argument("--micro-batch", type=COUNT, metavar="N", help="of them in memory at a time")
     learning.add_argument("--optimizer", choices=("muon", "adamw"), default="muon", help="by which rule")
-    learning.add_argument("--lr", type=float, metavar="X", help="learning rate; the optimizer's usual one if left out")
-    learning.add_argument("--seed", type=int, default=0, help="the same seed makes the same model, in fp32 to the bit")
+    learning.add_argument("--lr", type=number(float, above=0), metavar="X",
+                          help="learning rate; the optimizer's usual one if left out")
+    learning.add_argument("--seed", type=SEED, default=0, metavar="N",
+                          help="the same seed makes the same model, in fp32 to the bit")
     learning.add_argument("--precision", choices=("auto", "fp32", "medium", "bf16", "fp16"), default="auto",
                           help="auto takes the fastest here and says which; fp32 is exactly repeatable")
     where = parser.add_argument_group("where")
@@ -50,9 +54,10 @@ def define(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder")
     where.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     where.add_argument("--fsdp", action="store_true", help="under torchrun, split the weights over the processes too")
-    where.add_argument("--evaluations", type=int, default=10, metavar="N",
+    where.add_argument("--evaluations", type=COUNT, default=10, metavar="N",
                        help="how often to look at the validation part, and save")
-    where.add_argument("--max-bytes", type=int, default=64 * 2 ** 20, metavar="N", help="refuse more of your own files")
+    where.add_argument("--max-bytes", type=COUNT, default=64 * 2 ** 20, metavar="N",
+                       help="refuse more of your own files")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,6 +67,9 @@ def run(options: argparse.Namespace) -> int:
     saved = None
     if options.resume:
         saved = load_state(options.resume)
+        if "options" not in saved:
+            raise ValueError(f"{options.resume} was not made by `minillm train`, which would know its text and "
+                             "settings; go on with it from Python: minillm.checkpoints.load_state")
         options = _go_on_with(saved["options"], options)
     elif not options.texts:
         raise ValueError("name a text to learn from, say `minillm train shakespeare`; `minillm corpora` lists them")
@@ -99,7 +107,8 @@ def _go_on_with(saved: dict, given: argparse.Namespace) -> argparse.Namespace:
     new = {name: value for name, value in vars(given).items() if value != usual[name]}
     for name in new:
         if name not in MAY_CHANGE:
-            raise ValueError(f"a resumed run keeps its own {name.replace('_', '-')}; leave it out, or begin a new run")
+            said = {"fields": "--set", "texts": "text"}.get(name, f"--{name.replace('_', '-')}")
+            raise ValueError(f"a resumed run keeps its own {said}; leave it out, or begin a new run")
     if {"steps", "minutes"} & set(new):
         saved = {**saved, "steps": None, "minutes": None}
     return argparse.Namespace(**{**saved, "fsdp": False, "device": "auto", **new})
