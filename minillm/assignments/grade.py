@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import nbformat
@@ -77,6 +77,7 @@ class Grader:
         self._judged: dict[str, Mark] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        self.digest = hashlib.sha256(b"".join(path.read_bytes() for path in books)).hexdigest()
         self._package = tempfile.TemporaryDirectory(prefix="mgp-")
         student_package(Path(self._package.name))
 
@@ -148,13 +149,15 @@ class Grader:
 def grade(
     submissions: Iterable[Submission], grader: Grader, *, jobs: int = 2, done: dict[str, Result] | None = None
 ) -> Iterator[Result]:
-    """Grade many, `jobs` at once, in whatever order they finish.  `done` holds finished ones by the file's digest."""
+    """Grade many, `jobs` at once, in whatever order they finish.  `done` holds finished ones by `key`."""
     with ThreadPoolExecutor(jobs) as pool:
         waiting = {}
         for submission in submissions:
-            known = (done or {}).get(submission.digest + submission.student)
-            if known:
-                yield known
+            known = (done or {}).get(submission.key)
+            if known:  # when it came and whose it is may be seen otherwise by now
+                yield replace(
+                    known, file=submission.path.name, late=submission.late, note=submission.note
+                )
             else:
                 waiting[pool.submit(_safely, grader, submission)] = submission
         try:

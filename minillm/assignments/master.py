@@ -70,6 +70,9 @@ class Master:
 def read_notebook(path: str | Path, *, max_bytes: int = 50_000_000) -> nbformat.NotebookNode:
     """A notebook in format 4, whatever it was written in.  Raises MasterError with the reason where it is none."""
     path = Path(path)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise MasterError(f"{path} {what}; name the notebook itself, a file that ends in .ipynb")
     try:
         size = path.stat().st_size
         if size > max_bytes:
@@ -82,6 +85,8 @@ def read_notebook(path: str | Path, *, max_bytes: int = 50_000_000) -> nbformat.
         notebook = nbformat.from_dict(nbformat.read(str(path), as_version=4))  # format 3 has nodes of its own kind
     except MasterError:
         raise
+    except OSError as error:
+        raise MasterError(f"{path} cannot be read ({error.strerror}); have its permissions changed") from error
     except Exception as error:
         raise MasterError(
             f"{path.name} is not a Jupyter notebook ({type(error).__name__}); hand in the .ipynb file itself"
@@ -91,6 +96,9 @@ def read_notebook(path: str | Path, *, max_bytes: int = 50_000_000) -> nbformat.
     for cell in notebook.cells:
         if isinstance(cell.get("source"), list):
             cell.source = "".join(cell.source)
+        for owner in ("minillm", "nbgrader"):  # whoever wrote something else there did not speak to us
+            if not isinstance(cell.metadata.get(owner, {}), dict):
+                del cell.metadata[owner]
     return notebook
 
 

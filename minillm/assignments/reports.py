@@ -7,11 +7,13 @@ import html
 import json
 import statistics
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from minillm.assignments.collect import read_table
 from minillm.assignments.grade import Result
-from minillm.assignments.marks import MANUAL, Mark
+from minillm.assignments.marks import MANUAL, TROUBLE, Mark
 from minillm.assignments.master import MasterError
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -84,6 +86,31 @@ def from_dict(row: dict) -> Result:
         row["late"],
         row["note"],
     )
+
+
+class Log:
+    """What is graded already, a line each, so that it survives an interruption.
+
+    Marks that were given by another grading notebook do not count, nor those that the grader had trouble with.
+    """
+
+    def __init__(self, path: Path, digest: str):
+        self.path, self.digest = path, digest
+
+    def read(self) -> dict[str, Result]:
+        rows = []
+        for line in self.path.read_text("utf-8").splitlines() if self.path.exists() else []:
+            with suppress(ValueError):  # the last line may be cut short
+                rows.append(json.loads(line))
+        done = {row["key"]: from_dict(row["result"]) for row in rows if row.get("by") == self.digest}
+        return {key: result for key, result in done.items() if all(m.status != TROUBLE for m in result.marks)}
+
+    def append(self, key: str, result: Result) -> None:
+        row = {"key": key, "by": self.digest, "result": as_dict(result)}
+        with open(self.path, "ab+") as lines:
+            if lines.tell() and lines.seek(-1, 2) and lines.read(1) != b"\n":
+                lines.write(b"\n")
+            lines.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
 def grades(results: list[Result], late_share: float) -> list[list]:
@@ -173,20 +200,20 @@ def gradescope(result: Result, late_share: float) -> dict:
 
 def add_manual(results: list[Result], path: str | Path) -> list[Result]:
     """Put points given by hand in place: a CSV with student, exercise, points and, if wished, comment."""
-    with open(path, newline="", encoding="utf-8-sig") as lines:
-        rows = list(csv.DictReader(lines))
-    if rows and not {"student", "exercise", "points"} <= set(rows[0]):
-        raise MasterError(
-            f"{Path(path).name} needs the columns student, exercise, points; it has {', '.join(rows[0])}"
-        )
+    rows = read_table(path, ("student", "exercise", "points"), example="student,exercise,points,comment")
     by = {(r.student, m.exercise): m for r in results for m in r.marks}
     for line, row in enumerate(rows, 2):
-        mark = by.get((row["student"].strip(), row["exercise"].strip()))
+        mark = by.get((row["student"], row["exercise"]))
         if mark is None:
             raise MasterError(
                 f"{Path(path).name}, line {line}: no exercise {row['exercise']} of {row['student']} was graded"
             )
-        points = float(row["points"])
+        try:
+            points = float(row["points"].replace(",", "."))
+        except ValueError:
+            raise MasterError(
+                f"{Path(path).name}, line {line}: {row['points']!r} is no number of points"
+            ) from None
         if not 0 <= points <= mark.out_of:
             raise MasterError(
                 f"{Path(path).name}, line {line}: {points:g} points of {mark.out_of:g} possible"
@@ -194,7 +221,7 @@ def add_manual(results: list[Result], path: str | Path) -> list[Result]:
         mark.points, mark.status, mark.reason = (
             points,
             MANUAL,
-            (row.get("comment") or "graded by hand").strip(),
+            row.get("comment") or "graded by hand",
         )
     return results
 
@@ -217,4 +244,4 @@ def _table(path: Path, rows: list[list]) -> Path:
 
 def _harmless(value: object) -> object:
     """A spreadsheet runs a cell that starts like a formula; a student's name or error must not."""
-    return "'" + value if isinstance(value, str) and value[:1] in "=+@\t\r" else value
+    return "'" + value if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
