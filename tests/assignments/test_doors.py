@@ -18,7 +18,6 @@ from minillm.assignments.grade import Grader, Result, grade
 from minillm.assignments.marks import Mark
 from minillm.assignments.master import MasterError, read_notebook
 
-
 EMPTY = v4.new_notebook()
 
 
