@@ -62,7 +62,7 @@ def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLik
             folder.rename(_old(folder))
         draft.rename(folder)
     except (OSError, SafetensorError) as error:
-        before = "; what it held before is untouched" if folder.exists() else ""
+        before = "; what it held before is untouched" if (folder / SUMS).exists() else ""
         raise OSError(f"{folder} could not be written ({error}){before}; make room, or save into another folder"
                       ) from error
     finally:

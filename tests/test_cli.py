@@ -1,6 +1,7 @@
 """Drive the command line as a person does: commands in, files and words out."""
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -191,16 +192,27 @@ def test_the_shipped_model_writes_by_its_name(capsys):
 
 
 @pytest.mark.parametrize(("line", "reason"), [
-    ("eject gpt2 --size nano --out nowhere/x.py", "nowhere/x.py: No such file or directory; make its folder first"),
+    ("eject gpt2 --size nano --out run", "run: Is a directory; name a file"),
+    ("tokenize x --save rhyme.txt", "rhyme.txt: "),
+    ("eject gpt2 --size nano --out full.py", "full.py: No space left on device; make room"),
     ("eject run", "run/config.json is not that of a minillm checkpoint"),
     ("generate run", "run/config.json is not JSON"), ("tokenize x --train rhyme.txt", "nothing left to learn"),
     ("corpora --language xx", "no text is in 'xx'; there are"),
 ])
-def test_every_door_names_the_way_out(text, line, reason, capsys):
+def test_every_door_names_the_way_out(text, line, reason, capsys, monkeypatch):
     Path("run").mkdir()
     Path("run/config.json").write_text("{half", encoding="utf-8")
+    real = Path.replace
+
+    def replace(path, target):
+        if Path(target).name == "full.py":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
     assert call(*line.split()) == 1
     assert reason in capsys.readouterr().err
+    assert sorted(os.listdir()) == ["rhyme.txt", "run"]  # no half file stays
 
 
 def test_too_little_memory_is_said_in_words():

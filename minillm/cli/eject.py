@@ -25,11 +25,12 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from minillm.ejection import eject
+    from minillm.tokenizers.protocol import write_text
     source = eject(read_config(options))
     if options.out is None:
         sys.stdout.write(source)
     else:
-        Path(options.out).write_text(source, encoding="utf-8")
+        write_text(Path(options.out), source)
         print(f"{options.out}: {len(source.splitlines())} lines")
     return 0
 

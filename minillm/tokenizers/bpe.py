@@ -131,9 +131,9 @@ class BPETokenizer(Tokenizer):
 
     def save(self, folder: str | os.PathLike) -> None:
         """Also writes `tokenizer.json` and `tokenizer_config.json`, which Hugging Face's libraries read."""
-        super().save(folder)
         for name, text in huggingface.files(self).items():
             write_text(Path(folder) / name, text)
+        super().save(folder)
 
     def settings(self) -> dict:
         return {"vocabulary": huggingface.FILE}

@@ -184,11 +184,20 @@ def read_settings(folder: str | os.PathLike) -> dict:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write all of a file as UTF-8, or nothing."""
+    write_whole(path, text.encode("utf-8"))
+
+
+def write_whole(path: Path, data: bytes) -> None:
     """Write all of a file or nothing: under another name first, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text, encoding="utf-8", newline="\n")
-    unfinished.replace(path)
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk names no file by itself
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import regex
 
-from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, check_text
+from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, check_text, write_whole
 
 FILE = "tokenizer.model"
 NORMALIZATIONS = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf")
@@ -131,11 +131,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     def save(self, folder: str | os.PathLike) -> None:
         """Also writes `tokenizer.model`, which the SentencePiece library reads."""
+        write_whole(Path(folder) / FILE, self.model)
         super().save(folder)
-        path = Path(folder) / FILE
-        unfinished = path.with_name(path.name + ".part")
-        unfinished.write_bytes(self.model)
-        unfinished.replace(path)
 
     def settings(self) -> dict:
         return {"model": FILE}
