@@ -145,7 +145,8 @@ def check(folder: str | os.PathLike) -> Path:
                          f"load_pretrained({str(folder)!r})")
     if not (folder / SUMS).exists():
         raise ValueError(f"{folder} is not finished: it has no {SUMS}; the copy or the download broke off")
-    for name, expected in _read_json(folder / SUMS).items():
+    sums = _read_json(folder / SUMS)
+    for name, expected in {"config.json": None, "model.safetensors": None, **sums}.items():
         if not (folder / name).exists():
             raise ValueError(f"{folder} is not whole: {name} is missing; copy it again from its source")
         if _sum(folder / name) != expected:
@@ -245,6 +246,9 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON ({error}); the copy or the download broke off") from None
+    if not isinstance(value, (dict, list) if path.name == "state.json" else dict):
+        raise ValueError(f"{path} holds a {type(value).__name__} and no object; copy it again from its source")
+    return value

@@ -231,3 +231,13 @@ def test_a_disk_that_fills_up_is_one_sentence_and_the_old_checkpoint_stays(folde
 
 def test_a_model_and_its_tokenizer_are_found_in_one_folder(folder):
     assert load_tokenizer(folder).encode(TEXT) == TOKENIZER.encode(TEXT)
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), [
+    ("config.json", "[1]", "config.json holds a list"), ("checksums.json", "[]", "checksums.json holds a list"),
+    ("checksums.json", "{}", "config.json is not as it was saved"), ("checksums.json", "{", "is not JSON"),
+])
+def test_a_checkpoint_that_vouches_for_nothing_is_refused(folder, name, content, reason):
+    (folder / name).write_text(content)
+    with pytest.raises(ValueError, match=reason):
+        load(folder)
