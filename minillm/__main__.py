@@ -74,7 +74,7 @@ def test(arguments: list[str]) -> int:
     python = environment(("hub", "lab", "test"))
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return run([python, "-m", "pytest", "-n", str(min(workers, 8)), "--dist", "loadfile",
-                "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", *arguments],
+                "--no-loadscope-reorder", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", *arguments],
                child_environment(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive"))
 
 

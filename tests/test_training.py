@@ -140,13 +140,17 @@ def test_ctrl_c_waits_for_the_step_and_loses_nothing():
         return next_token_loss(logits, targets)
 
     calls, seen = [], []
-    with pytest.raises(KeyboardInterrupt):
-        for step in train(m, batches(), optimizer=adamw(m), precision="fp32", loss=loss):
-            seen.append(step.step)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" would have it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for step in train(m, batches(), optimizer=adamw(m), precision="fp32", loss=loss):
+                seen.append(step.step)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert seen == [0, 1, 2]
     run(reference, batches(), n_steps=3)
     assert torch.equal(weights(m), weights(reference))
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_it_trains_in_a_thread():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 
+from minillm.assignments.syntax import tree_of
+
 NOTABLE = (
     "os._exit",
     "os.kill",
@@ -34,7 +36,7 @@ def forbidden_names(source: str, forbid: list[str]) -> list[str]:
     A scan reads what is written; what is put together while it runs is left to `guard`.
     """
     try:
-        tree = ast.parse(source)
+        tree = tree_of(source)
     except SyntaxError:
         return []
     mentioned = _mentioned(tree)
@@ -46,7 +48,7 @@ def forbidden_names(source: str, forbid: list[str]) -> list[str]:
 def notable_names(source: str) -> list[str]:
     """Names that an honest answer rarely needs; told to the teacher, never scored."""
     try:
-        mentioned = _mentioned(ast.parse(source))
+        mentioned = _mentioned(tree_of(source))
     except SyntaxError:
         return []
     return [name for name in NOTABLE if any(_covers(name, m) for m in mentioned)]

@@ -11,6 +11,7 @@ from minillm.assignments.guard import forbidden_names
 from minillm.assignments.marks import same_code
 from minillm.assignments.master import HIDDEN, MasterError, read_master, read_notebook
 from minillm.assignments.registry import complete
+from minillm.assignments.syntax import tree_of
 
 
 def lint_master(path: str | Path) -> list[str]:
@@ -82,7 +83,7 @@ def lint_submission(path: str | Path, master: str | Path | None = None) -> list[
             found.append(f"exercise {id} is not attempted yet")
             continue
         try:
-            tree = ast.parse(source)
+            tree = tree_of(source)
         except SyntaxError as error:
             found.append(f"exercise {id} is not valid Python: {error.msg} (line {error.lineno})")
             continue
@@ -101,7 +102,7 @@ def lint_submission(path: str | Path, master: str | Path | None = None) -> list[
 
 def _prints(source: str) -> bool:
     try:
-        tree = ast.parse(source)
+        tree = tree_of(source)
     except SyntaxError:
         return False
     prints = any(isinstance(n, ast.Call) and getattr(n.func, "id", "") == "print" for n in ast.walk(tree))
@@ -112,7 +113,7 @@ def _names_of(sources: list[str]) -> set[str]:
     found = set()
     for source in sources:
         try:
-            tree = ast.parse(
+            tree = tree_of(
                 "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
             )
         except SyntaxError:

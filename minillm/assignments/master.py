@@ -9,6 +9,8 @@ from pathlib import Path
 
 import nbformat
 
+from minillm.assignments.syntax import tree_of
+
 MARKER = re.compile(r"^\s*#\s*exercise:\s*(\S+)\s*$", re.MULTILINE | re.IGNORECASE)
 SOLUTION = re.compile(
     r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[^\n]*\n?", re.MULTILINE | re.DOTALL
@@ -240,7 +242,7 @@ def renamed(solution: str, stub: str) -> str:
 def defined(source: str) -> list[str]:
     """The names that a cell defines at its top level: functions, classes and plain assignments, in order."""
     names = []
-    for node in ast.parse(source).body:
+    for node in tree_of(source).body:
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)):
             names.append(node.name)
         elif isinstance(node, ast.Assign):

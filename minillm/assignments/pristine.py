@@ -12,6 +12,7 @@ from minillm.assignments import guard
 from minillm.assignments.master import Exercise, Master, MasterError
 from minillm.assignments.run import cell, execute
 from minillm.assignments.sandbox import Limits, student_package
+from minillm.assignments.syntax import tree_of
 from minillm.assignments.values import emitting
 
 
@@ -87,7 +88,7 @@ def needed(cells: list[nbformat.NotebookNode], id: str) -> list[nbformat.Noteboo
 
 def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
     """The names that a cell defines, those that it uses, and those that lines standing for themselves use."""
-    tree = ast.parse(source)
+    tree = tree_of(source)
     defines, uses, touches = set(), set(), set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):

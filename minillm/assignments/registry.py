@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+
 from minillm.assignments.master import Check, Exercise, Master, defined
+from minillm.assignments.syntax import tree_of
 from minillm.notebook import checks
 
 CASES = """\
@@ -54,9 +57,7 @@ def _registered(id: str) -> checks.Exercise | None:
 
 
 def _answer_name(exercise: Exercise) -> str:
-    import ast
-
-    for node in ast.walk(ast.parse(exercise.stub)):  # check("01.2", name) says which name is looked at
+    for node in ast.walk(tree_of(exercise.stub)):  # check("01.2", name) says which name is looked at
         if (
             isinstance(node, ast.Call)
             and getattr(node.func, "id", "") == "check"

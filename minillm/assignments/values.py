@@ -6,6 +6,8 @@ import ast
 import math
 import re
 
+from minillm.assignments.syntax import tree_of
+
 MARK = "minillm-value "
 NUMBER = re.compile(
     r"(?<![\w.])[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\d+)(?![\w.])"
@@ -48,7 +50,7 @@ def emitting(check: str) -> str:
 
     A bare last line counts as a print, as it would show in a notebook.
     """
-    tree = ast.parse(check)
+    tree = tree_of(check)
     if (
         tree.body
         and isinstance(tree.body[-1], ast.Expr)

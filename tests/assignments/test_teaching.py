@@ -7,6 +7,9 @@ import shlex
 import shutil
 from pathlib import Path
 
+import nbformat
+
+from minillm.assignments.master import exercise_of
 from minillm.cli import main
 from tests.assignments.conftest import MASTER
 
@@ -22,7 +25,9 @@ def commands() -> list[list[str]]:
 def test_every_command_of_the_guide_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notebooks").mkdir()
-    shutil.copy(MASTER, tmp_path / "notebooks/01_tokenization.ipynb")
+    master = nbformat.read(MASTER, as_version=4)
+    master.cells = [cell for cell in master.cells if exercise_of(cell) in (None, "mean")]  # one exercise is enough here
+    nbformat.write(master, tmp_path / "notebooks/01_tokenization.ipynb")
     (tmp_path / "submissions").mkdir()
     seen = set()
     for words in commands():

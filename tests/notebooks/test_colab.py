@@ -43,7 +43,8 @@ def test_these_are_colabs_versions(colab):
 
 
 def test_the_machinery_works_there(colab):
-    done = run(colab, ROOT / "tests" / "notebook")
+    """All that meets ipywidgets, IPython or matplotlib; the exercises' answers are the same Python everywhere."""
+    done = run(colab, ROOT / "tests" / "notebook", f"--ignore={ROOT / 'tests' / 'notebook' / 'test_exercises.py'}")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
