@@ -18,8 +18,8 @@ class LayerCache:
         self.capacity, self.ring, self.length = capacity, ring, 0
         self.keys = self.values = self.positions = None
 
-    def extend(self, k: Float[Tensor, "batch kv_head seq d_head"], v: Float[Tensor, "batch kv_head seq d_head"]
-               ) -> tuple[Float[Tensor, "batch kv_head key d_head"], Float[Tensor, "batch kv_head key d_head"],
+    def extend(self, k: Float[Tensor, "batch kv_head seq d_head"], v: Float[Tensor, "batch kv_head seq d_value"]
+               ) -> tuple[Float[Tensor, "batch kv_head key d_head"], Float[Tensor, "batch kv_head key d_value"],
                           Int[Tensor, "key"]]:
         """Append; return all keys, values and the positions at which they stand."""
         end = self.length + k.shape[2]
@@ -56,9 +56,9 @@ class LayerCache:
 class KVCache:
     """All layers' keys and values: ``model(tokens, cache=cache)`` appends to them.
 
-    Takes 2 x layers x kv_heads x d_head x context_length numbers per sequence (less where there is a window), at
-    the first call, on the device and in the precision of the keys.  For inference only: no gradient flows back
-    through what is cached.
+    Takes 2 x layers x kv_heads x d_head x context_length numbers per sequence (less where there is a window; of
+    latent attention, layers x (d_latent + d_rotary) x context_length), at the first call, on the device and in the
+    precision of the keys.  For inference only: no gradient flows back through what is cached.
     """
 
     def __init__(self, config: ModelConfig):

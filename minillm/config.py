@@ -1,10 +1,12 @@
 """Say what a model is made of: one field per choice."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 CHOICES = {
+    "attention": ("heads", "latent"),
     "norm": ("rmsnorm", "layernorm"),
     "norm_order": ("pre", "post", "output", "sandwich", "parallel", "parallel-shared"),
     "position": ("rope", "learned", "sinusoidal", "alibi", "none"),
@@ -22,17 +24,23 @@ class RopeScaling:
 
     ``linear`` divides every angle by `factor` (Chen et al. 2023, arXiv:2306.15595).  ``llama3`` does so only for
     wavelengths longer than original_context / low_freq, leaves those shorter than original_context / high_freq
-    alone, and blends between (Llama Team 2024, arXiv:2407.21783).
+    alone, and blends between (Llama Team 2024, arXiv:2407.21783).  ``yarn`` blends from pair to pair instead, from
+    the last that turns at least high_freq times in the original context to the first that turns at most low_freq
+    times, and multiplies scores by (1 + sharpen ln factor)², as more keys would blur them (Peng et al. 2023,
+    arXiv:2309.00071).
     """
     kind: str = "linear"
     factor: float = 1.0
     low_freq: float = 1.0
     high_freq: float = 4.0
     original_context: int = 8192
+    sharpen: float = 0.0                   # yarn alone: 0.1 in its paper, 0.0707 in DeepSeek-V2
 
     def __post_init__(self):
-        if self.kind not in ("linear", "llama3"):
-            raise ValueError(f"RopeScaling kind={self.kind!r} is not one of: linear, llama3")
+        if self.kind not in ("linear", "llama3", "yarn"):
+            raise ValueError(f"RopeScaling kind={self.kind!r} is not one of: linear, llama3, yarn")
+        if self.sharpen and self.kind != "yarn":
+            raise ValueError(f"RopeScaling sharpen={self.sharpen} belongs to yarn, not to {self.kind}; leave it 0")
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,10 @@ class ModelConfig:
     d_ff: int | None = None                # None: 4 d_model, or 8/3 d_model where a gate adds a third matrix
     context_length: int = 256
 
+    attention: str = "heads"               # "latent": keys and values are read from a latent vector (MLA, DeepSeek-V2)
+    d_latent: int | None = None            # width of what it keeps of a token; None: 4 d_head
+    d_rotary: int | None = None            # and of the key that tells the position; None: d_head / 2
+
     norm: str = "rmsnorm"
     norm_order: str = "pre"                # pre | post (2017) | output (OLMo 2) | sandwich (Gemma 2) | parallel (NeoX)
     norm_eps: float = 1e-5
@@ -67,7 +79,7 @@ class ModelConfig:
     qk_norm: str | None = None             # "head": per head (Qwen 3); "full": over all heads at once (OLMo 2)
     window: int | None = None              # a query sees the last `window` positions, itself included
     global_every: int | None = None        # of windowed layers, every n-th sees everything (Gemma 2: 2)
-    attention_scale: float | None = None   # None: 1 / sqrt(d_head)
+    attention_scale: float | None = None   # None: 1 / sqrt(width of a key)
     attention_softcap: float | None = None
     logit_softcap: float | None = None
 
@@ -104,17 +116,34 @@ class ModelConfig:
                  f"n_heads={self.n_heads} cannot share n_kv_heads={kv} evenly; choose a divisor of {self.n_heads}")
         _require(0.0 <= self.dropout < 1.0, f"dropout={self.dropout} must be at least 0 and below 1")
         _require(self.norm_eps > 0, f"norm_eps={self.norm_eps} must be positive")
+        if self.attention == "latent":
+            self._check_latent()
         self._check_positions()
         self._check_experts()
+
+    def _check_latent(self) -> None:
+        _require(self.position == "rope",
+                 f"attention='latent' tells positions by a rotary key, which position={self.position!r} has not; "
+                 f"choose position='rope'")
+        _require(self.rope_fraction == 1.0,
+                 f"attention='latent' turns d_rotary components, not rope_fraction={self.rope_fraction} of a head; "
+                 f"leave rope_fraction 1 and set d_rotary")
+        _require(self.n_kv_heads in (None, self.n_heads),
+                 f"attention='latent' keeps one latent for all n_heads={self.n_heads}, so n_kv_heads={self.n_kv_heads} "
+                 f"has no heads to share; leave n_kv_heads None")
+        _require(self.qk_norm is None,
+                 f"attention='latent' norms its latent, and no keys by qk_norm={self.qk_norm!r}; leave qk_norm None")
 
     def _check_positions(self) -> None:
         _require(0.0 < self.rope_fraction <= 1.0, f"rope_fraction={self.rope_fraction} must be in (0, 1]")
         if self.position == "rope":
-            d_head = self.d_head or self.d_model // self.n_heads
-            turned = int(d_head * self.rope_fraction)
+            name, width = ("d_rotary" if self.attention == "latent" else "d_head"), self._rotary()
+            turned = int(width * self.rope_fraction)
             _require(turned >= 2 and turned % 2 == 0,
-                     f"RoPE turns pairs, but rope_fraction={self.rope_fraction} of d_head={d_head} is {turned} "
+                     f"RoPE turns pairs, but rope_fraction={self.rope_fraction} of {name}={width} is {turned} "
                      f"components; make that an even number of at least 2, or choose another position")
+            _require(turned >= 4 or not self.rope_scaling or self.rope_scaling.kind != "yarn",
+                     f"yarn blends from pair to pair, but {turned} components are one pair; widen {name}={width}")
         if self.position == "sinusoidal":
             _require(self.d_model % 2 == 0,
                      f"sinusoidal positions come in pairs, but d_model={self.d_model} is odd; make it even")
@@ -138,10 +167,18 @@ class ModelConfig:
         matrices hold as many parameters as the other's two and a comparison is fair (Shazeer 2020).
         """
         d_ff = self.d_ff or (max(8, round(self.d_model / 3) * 8) if self.mlp in GATED else 4 * self.d_model)
-        d_head = self.d_head or self.d_model // self.n_heads
+        d_head, d_rotary = self.d_head or self.d_model // self.n_heads, self._rotary()
+        d_key = d_head + d_rotary * (self.attention == "latent")
+        s = self.rope_scaling
+        sharper = (1 + s.sharpen * math.log(s.factor)) ** 2 if s and self.position == "rope" else 1.0
         return replace(
             self, d_head=d_head, d_ff=d_ff, n_kv_heads=self.n_kv_heads or self.n_heads,
-            d_expert=self.d_expert or d_ff, attention_scale=self.attention_scale or d_head ** -0.5)
+            d_latent=self.d_latent or 4 * d_head, d_rotary=d_rotary, d_expert=self.d_expert or d_ff,
+            attention_scale=self.attention_scale or d_key ** -0.5 * sharper)
+
+    def _rotary(self) -> int:
+        d_head = self.d_head or self.d_model // self.n_heads
+        return (self.d_rotary or d_head // 2) if self.attention == "latent" else d_head
 
     def is_windowed(self, layer: int) -> bool:
         """Does this layer see only its window?  Layers count from 0; of `global_every`, the last is global."""

@@ -38,6 +38,11 @@ class LoRALinear(nn.Module):
     def forward(self, x: Float[Tensor, "*axes d_in"]) -> Float[Tensor, "*axes d_out"]:
         return self.base(x) + self.alpha / self.rank * self.lora_B(self.lora_A(self.dropout(x)))
 
+    @property
+    def weight(self) -> Float[Tensor, "d_out d_in"]:
+        """The matrix that both amount to, for who wants more of a linear layer than to call it (latent attention)."""
+        return self.base.weight + self.correction()
+
     def correction(self) -> Float[Tensor, "d_out d_in"]:
         """The matrix that is added to W: (alpha / rank) B A."""
         return self.alpha / self.rank * self.lora_B.weight @ self.lora_A.weight

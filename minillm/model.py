@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from minillm.cache import KVCache, LayerCache
 from minillm.config import ModelConfig
-from minillm.layers.attention import Attention, rope_of
+from minillm.layers.attention import rope_of
+from minillm.layers.latent import ATTENTIONS
 from minillm.layers.mlp import MLPS
 from minillm.layers.moe import Mixture
 from minillm.layers.norm import NORMS, Softcap
@@ -27,7 +28,7 @@ class PreBlock(nn.Module):
     def __init__(self, config: ModelConfig, layer: int = 0, *, rope: RoPE | None = None):
         super().__init__()
         c = config.resolve()
-        self.attention = Attention(c, layer, rope=rope)
+        self.attention = ATTENTIONS[c.attention](c, layer, rope=rope)
         self.mlp = Mixture(c) if c.is_mixture(layer) else MLPS[c.mlp](c.d_model, c.d_ff, bias=c.bias == "all")
         self.dropout = nn.Dropout(c.dropout)
         for name in self.norms:

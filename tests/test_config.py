@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from minillm.config import ModelConfig
+from minillm.config import ModelConfig, RopeScaling
 from minillm.presets import PRESETS, scaled
 from tests.variants import name_of, variants
 
@@ -28,10 +28,21 @@ def test_a_config_survives_json(config):
     ({"dropout": 1.0}, "dropout=1.0"),
     ({"vocab_size": 0}, "vocab_size=0 must be at least 1"),
     ({"window": 0}, "window=0 must be at least 1"),
+    ({"attention": "latent", "position": "learned"}, "position='learned' has not; choose position='rope'"),
+    ({"attention": "latent", "n_kv_heads": 2}, "n_kv_heads=2 has no heads to share; leave n_kv_heads None"),
+    ({"attention": "latent", "qk_norm": "head"}, "leave qk_norm None"),
+    ({"attention": "latent", "rope_fraction": 0.5}, "leave rope_fraction 1 and set d_rotary"),
+    ({"attention": "latent", "d_rotary": 5}, "of d_rotary=5 is 5 components"),
+    ({"attention": "latent", "d_rotary": 2, "rope_scaling": RopeScaling("yarn", 2.0)}, "2 components are one pair"),
 ])
 def test_what_does_not_fit_is_refused_by_name_and_number(change, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         replace(ModelConfig(), **change)
+
+
+def test_only_yarn_sharpens():
+    with pytest.raises(ValueError, match="belongs to yarn, not to linear"):
+        RopeScaling("linear", 2.0, sharpen=0.1)
 
 
 def test_a_replaced_config_keeps_no_stale_size():
@@ -56,7 +67,8 @@ def test_a_gate_costs_no_parameters(mlp, d_model):
 @pytest.mark.parametrize("name", PRESETS)
 def test_scaling_down_keeps_every_choice(name, size):
     big, small = PRESETS[name], scaled(PRESETS[name], size, vocab_size=65)
-    for choice in ("norm", "norm_order", "position", "mlp", "bias", "tie_embeddings", "qk_norm", "embed_scale"):
+    for choice in ("norm", "norm_order", "attention", "position", "mlp", "bias", "tie_embeddings", "qk_norm",
+                   "embed_scale"):
         assert getattr(small, choice) == getattr(big, choice)
     assert (small.n_kv_heads or small.n_heads) < small.n_heads or (big.n_kv_heads or big.n_heads) == big.n_heads
 

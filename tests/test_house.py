@@ -31,7 +31,7 @@ WITHIN = {  # the few imports between modules of one floor
 }
 SHOWING = {"matplotlib", "seaborn", "ipywidgets", "IPython", "pandas"}  # heavy: they load lazily, in notebook/ only
 AXES = set("batch seq query key head kv_head group d_head d_model d_ff vocab expert layer".split())
-LOCAL_AXES = {"pair", "wave", "rank"}  # RoPE turns pairs, sinusoids are two waves, LoRA has a rank
+LOCAL_AXES = {"pair", "wave", "rank", "d_latent"}  # of RoPE and sinusoids, of LoRA, of latent attention
 LONGEST = {"layers": 140}  # lines of a file; elsewhere 300
 FORBIDDEN = re.compile(  # machines and mirrors that nobody else has
     "|".join(["/wo" + "rk/", "/ro" + "ot/", "find-lin" + "ks", "file:///o" + "pt",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from minillm.config import CHOICES, ModelConfig, RopeScaling
 
+LATENT = dict(position="rope", rope_fraction=1.0, n_kv_heads=None, qk_norm=None)  # what latent attention needs
 SMALL = ModelConfig(vocab_size=31, d_model=32, n_layers=2, n_heads=4, context_length=24)
 OTHERS = {  # choices that are not words
     "n_kv_heads": (None, 1, 2), "window": (None, 5), "global_every": (None, 2), "attention_softcap": (None, 3.0),
@@ -13,8 +14,9 @@ OTHERS = {  # choices that are not words
     "normalize_experts": (True, False), "tie_embeddings": (True, False), "embed_scale": (False, True),
     "embed_norm": (False, True), "unembed_bias": (False, True), "norm_weight": (True, False),
     "rope_fraction": (1.0, 0.5), "rope_theta_local": (None, 500.0), "attention_scale": (None, 0.2),
-    "d_head": (None, 12),
-    "rope_scaling": (None, RopeScaling("linear", 2.0), RopeScaling("llama3", 8.0, 1.0, 4.0, 12)),
+    "d_head": (None, 12), "d_latent": (None, 20), "d_rotary": (None, 6),
+    "rope_scaling": (None, RopeScaling("linear", 2.0), RopeScaling("llama3", 8.0, 1.0, 4.0, 12),
+                     RopeScaling("yarn", 8.0, 0.2, 1.0, 12, sharpen=0.1)),
 }
 
 
@@ -24,8 +26,11 @@ def variants(count: int, *, seed: int = 0) -> list[ModelConfig]:
     turn = [(name, value) for name, values in table.items() for value in values]
     while len(found) < count:
         drawn = {name: rng.choice(values) for name, values in table.items()}
-        if len(found) < len(turn):
-            drawn.update([turn[len(found)]])
+        forced = dict([turn[len(found)]] if len(found) < len(turn) else [])
+        drawn |= {"attention": rng.choices(CHOICES["attention"], (3, 1))[0], **forced}  # more can be said of heads
+        if drawn["attention"] == "latent":
+            fits = all(LATENT.get(name, value) == value for name, value in forced.items())
+            drawn |= LATENT if fits else {"attention": "heads"}
         if drawn["global_every"] and drawn["window"] is None:
             drawn["window"] = 5
         if drawn["n_shared_experts"] and not drawn["n_experts"]:

@@ -36,17 +36,21 @@ class Attention(nn.Module):
         self.window = c.window if c.is_windowed(layer) else sys.maxsize
         self.everything = c.position not in BIASED and not c.attention_softcap and not c.is_windowed(layer)
         self.fused = True
+        self.project(c)
+        self.rotate = rope or (rope_of(c, layer) if c.position in ROTATED else Unrotated())
+        self.bias = BIASED[c.position](c.n_heads) if c.position in BIASED else Unbiased()
+        self.softcap = Softcap(c.attention_softcap) if c.attention_softcap else nn.Identity()
+        self.pattern = nn.Identity()
+        self.dropout = nn.Dropout(c.dropout)
+
+    def project(self, c: ModelConfig) -> None:
+        """Make the matrices that read queries, keys and values from x, and the one that writes to it."""
         n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
         self.q_proj = nn.Linear(c.d_model, n_q, bias=c.bias != "none")
         self.k_proj = nn.Linear(c.d_model, n_kv, bias=c.bias != "none")
         self.v_proj = nn.Linear(c.d_model, n_kv, bias=c.bias != "none")
         self.o_proj = nn.Linear(n_q, c.d_model, bias=c.bias == "all")
         self.q_norm, self.k_norm = QK_NORMS[c.qk_norm](n_q, c), QK_NORMS[c.qk_norm](n_kv, c)
-        self.rotate = rope or (rope_of(c, layer) if c.position in ROTATED else Unrotated())
-        self.bias = BIASED[c.position](c.n_heads) if c.position in BIASED else Unbiased()
-        self.softcap = Softcap(c.attention_softcap) if c.attention_softcap else nn.Identity()
-        self.pattern = nn.Identity()
-        self.dropout = nn.Dropout(c.dropout)
 
     def forward(self, x: Float[Tensor, "batch seq d_model"], cache: LayerCache | None = None
                 ) -> Float[Tensor, "batch seq d_model"]:
@@ -61,8 +65,8 @@ class Attention(nn.Module):
         return self.o_proj(self.join(attend(q, self.share(k), self.share(v), query, key)))
 
     def attend(self, q: Float[Tensor, "batch head query d_head"], k: Float[Tensor, "batch head key d_head"],
-               v: Float[Tensor, "batch head key d_head"], query: Int[Tensor, "query"], key: Int[Tensor, "key"]
-               ) -> Float[Tensor, "batch head query d_head"]:
+               v: Float[Tensor, "batch head key d_value"], query: Int[Tensor, "query"], key: Int[Tensor, "key"]
+               ) -> Float[Tensor, "batch head query d_value"]:
         """Scores, softmax, mixture: the three lines of the equation."""
         scores = einsum(q, k, "batch head query d_head, batch head key d_head -> batch head query key")
         scores = self.softcap(scores * self.scale) + self.bias(query, key)
@@ -125,7 +129,7 @@ def rope_of(config: ModelConfig, layer: int) -> RoPE:
     """The rotation that a layer uses: windowed layers may have their own theta, and are never stretched."""
     c, local = config.resolve(), config.is_windowed(layer) and config.rope_theta_local is not None
     return ROTATED[c.position](
-        c.d_head, theta=c.rope_theta_local if local else c.rope_theta, context_length=c.context_length,
+        c.d_rotary, theta=c.rope_theta_local if local else c.rope_theta, context_length=c.context_length,
         fraction=c.rope_fraction, pairs=c.rope_pairs, scaling=None if local else c.rope_scaling)
 
 

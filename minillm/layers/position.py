@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minillm.config import RopeScaling
+from minillm.layers.stretching import stretch
 
 
 class Learned(nn.Module):
@@ -104,17 +105,6 @@ class ALiBi(nn.Module):
 def frequencies(d: int, theta: float) -> Float[Tensor, "pair"]:
     """omega_i = theta ** (-2 i / d), in radians per position, for the d / 2 pairs."""
     return theta ** -(torch.arange(0, d, 2).float() / d)
-
-
-def stretch(omega: Float[Tensor, "pair"], scaling: RopeScaling | None) -> Float[Tensor, "pair"]:
-    """Slow the rotations down as `RopeScaling` says."""
-    if scaling is None:
-        return omega
-    if scaling.kind == "linear":
-        return omega / scaling.factor
-    turns = scaling.original_context * omega / (2 * math.pi)  # full turns within the original context
-    keep = ((turns - scaling.low_freq) / (scaling.high_freq - scaling.low_freq)).clamp(0, 1)
-    return keep * omega + (1 - keep) * omega / scaling.factor
 
 
 def slopes(n_heads: int) -> Float[Tensor, "head"]:

@@ -103,6 +103,22 @@ def attend(module):
     return evaluate
 
 
+def attend_latent(module):
+    def evaluate(x):
+        (e, r), heads = module.widths, module.n_heads
+        q = (x @ matrix(module.q_proj).T).reshape(6, heads, e + r)  # of each head, first Q, then P
+        c = rms(x[0] @ matrix(module.latent_proj).T, array(module.latent_norm.weight))
+        turned, p = rope(x @ matrix(module.rotary_proj).T)[0], rope(q[..., e:].swapaxes(0, 1))
+        k, v = ((c @ matrix(m).T).reshape(6, heads, e) for m in (module.k_proj, module.v_proj))
+        z = np.zeros((6, heads, e))
+        for h in range(heads):
+            for t in range(6):
+                scores = [(q[t, h, :e] @ k[s, h] + p[h, t] @ turned[s]) / math.sqrt(e + r) for s in range(t + 1)]
+                z[t, h] = sum(a * v[s, h] for s, a in enumerate(softmax(np.array(scores))))
+        return z.reshape(1, 6, heads * e) @ matrix(module.o_proj).T
+    return evaluate
+
+
 def mixture(module):
     def evaluate(x):
         y = np.zeros_like(x)
@@ -167,6 +183,8 @@ MODULES = {
     "Mixture": lambda: (m := shaken(layers.Mixture(CONFIG)), mixture(m)),
     "Attention": lambda: (m := shaken(layers.Attention(ModelConfig(
         d_model=8, n_heads=4, n_kv_heads=2, position="none"))), attend(m)),
+    "LatentAttention": lambda: (m := shaken(layers.LatentAttention(ModelConfig(
+        d_model=8, n_heads=2, attention="latent", d_latent=5, d_rotary=4, rope_theta=100.0))), attend_latent(m)),
     **{cls.__name__: lambda cls=cls: (m := shaken(cls(CONFIG)), block(m)) for cls in BLOCKS.values()},
 }
 TEXTS = {  # what is evaluated above, with blanks left out
@@ -193,6 +211,9 @@ TEXTS = {  # what is evaluated above, with blanks left out
     "Attention": r"S_{hqk}=\frac{1}{\sqrt{E}}\sum_{e=1}^{E}Q_{hqe}\,K_{\lfloorh/g\rfloorke},\qquadA_{hqk}="
                  r"\frac{e^{S_{hqk}}}{\sum_{k'\leq}e^{S_{hqk'}}},\qquadz_{hqe}=\sum_{k\leq}A_{hqk}\,V_{\lfloorh/g"
                  r"\rfloorke}",
+    "LatentAttention": r"c_k=\mathrm{norm}(W_{latent}\,x_k),\qquadr_k=\mathrm{RoPE}(W_{rotary}\,x_k),\qquadS_{hqk}="
+                       r"\frac{1}{\sqrt{E+R}}\left(\sum_{e=1}^{E}Q_{hqe}\,(W_K\,c_k)_{he}+\sum_{i=1}^{R}P_{hqi}\,"
+                       r"r_{ki}\right),\qquadz_{hqe}=\sum_{k\leq}A_{hqk}\,(W_V\,c_k)_{he}",
     "PreBlock": r"x\leftarrowx+\mathrm{attention}(\mathrm{norm}_1(x)),\qquadx\leftarrowx+\mathrm{mlp}(\mathrm{norm}"
                 r"_2(x))",
     "PostBlock": r"x\leftarrow\mathrm{norm}_1(x+\mathrm{attention}(x)),\qquadx\leftarrow\mathrm{norm}_2(x+\mathrm"

@@ -70,6 +70,15 @@ def test_llama3_scaling_keeps_fast_pairs_and_slows_slow_ones():
     assert (ratio.diff() >= -1e-4).all()
 
 
+def test_yarn_keeps_the_first_pairs_and_slows_the_last_by_all_of_the_factor():
+    omega = frequencies(64, 10_000.0)  # DeepSeek-V2's; pair i turns 4096 / 2π x 10000^(-i/32) times:
+    ratio = omega / stretch(omega, RopeScaling("yarn", 40.0, 1.0, 32.0, 4096))
+    torch.testing.assert_close(ratio[:11], torch.ones(11))  # 32 turns at i = 10.5, rounded down
+    torch.testing.assert_close(ratio[23:], torch.full((9,), 40.0))  # 1 turn at i = 22.5, rounded up
+    kept = (1 / ratio[10:24] - 1 / 40) / (1 - 1 / 40)
+    torch.testing.assert_close(kept, torch.linspace(1, 0, 14))
+
+
 def test_alibi_prefers_the_near():
     positions = torch.arange(6)
     bias = ALiBi(n_heads=4)(positions, positions)
