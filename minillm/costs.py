@@ -15,14 +15,14 @@ def parameters(config: ModelConfig, *, active: bool = False) -> Ledger:
     c = config.resolve()
     norm = _norm(c)
     n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
-    attention = 2 * c.d_model * (n_q + n_kv)
-    attention += (n_q + 2 * n_kv) * (c.bias != "none") + c.d_model * (c.bias == "all")
+    read = _read(c)
+    attention = c.d_model * (read + n_q) + read * (c.bias != "none") + c.d_model * (c.bias == "all") + _behind_latent(c)
     n_dense = sum(not c.is_mixture(i) for i in range(c.n_layers))
     n_mixtures = c.n_layers - n_dense
     n_experts = c.experts_per_token if active else c.n_experts
     shared = _mlp(c, c.n_shared_experts * c.d_expert) if c.n_shared_experts else 0
     qk_norms = {None: 0, "head": 2 * c.d_head, "full": n_q + n_kv}[c.qk_norm]
-    norms = len(BLOCKS[c.norm_order].norms) * norm + qk_norms
+    norms = len(BLOCKS[c.norm_order].norms) * norm + qk_norms + c.d_latent * (c.attention == "latent")
     ledger = {
         "embedding": c.vocab_size * c.d_model,
         "positions": c.context_length * c.d_model if c.position == "learned" else 0,
@@ -46,14 +46,16 @@ def flops(config: ModelConfig, *, seq: int, cached: int = 0, causal: bool = Fals
     are not masked.
     """
     c = config.resolve()
-    n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
+    n_q = c.n_heads * c.d_head
     n_mixtures = sum(c.is_mixture(i) for i in range(c.n_layers))
     matrices = _mlp_matrices(c)
+    d_key, d_value = _attended(c, seq)
+    expanded = sum(1 if seq == 1 else keys(c, i, seq=seq, cached=cached) for i in range(c.n_layers))
     scores = sum(pairs(c, layer, seq=seq, cached=cached, causal=causal) for layer in range(c.n_layers))
     ledger = {
-        "attention projections": c.n_layers * seq * 4 * c.d_model * (n_q + n_kv),
-        "attention scores": scores * 2 * n_q,
-        "attention mix": scores * 2 * n_q,
+        "attention projections": 2 * (c.n_layers * seq * c.d_model * (_read(c) + n_q) + expanded * _behind_latent(c)),
+        "attention scores": scores * 2 * c.n_heads * d_key,
+        "attention mix": scores * 2 * c.n_heads * d_value,
         "mlp": (c.n_layers - n_mixtures) * seq * 2 * matrices * c.d_model * c.d_ff,
         "experts": n_mixtures * seq * 2 * matrices * c.d_model * c.d_expert * c.experts_per_token,
         "shared experts": n_mixtures * seq * 2 * matrices * c.d_model * c.d_expert * c.n_shared_experts,
@@ -68,17 +70,21 @@ def pairs(config: ModelConfig, layer: int, *, seq: int, cached: int = 0, causal:
     window = config.window if config.is_windowed(layer) else None
     if causal:
         return _seen(cached + seq, window) - _seen(cached, window)
-    kept = min(cached, window) if window else cached  # a ring holds no more than its window
-    if window and seq == 1:
-        return min(cached + 1, window)
-    return seq * (kept + seq)
+    return seq * keys(config, layer, seq=seq, cached=cached)
+
+
+def keys(config: ModelConfig, layer: int, *, seq: int, cached: int = 0) -> int:
+    """Positions that a layer holds keys of while it reads `seq` new ones: a ring keeps no more than its window."""
+    window = config.window if config.is_windowed(layer) else cached + seq
+    return min(cached + 1, window) if seq == 1 else min(cached, window) + seq
 
 
 def cache_bytes(config: ModelConfig, *, seq: int, batch: int = 1, bytes_per_number: int = 2) -> int:
-    """Keys and values of `seq` positions in memory; a windowed layer keeps no more than its window."""
+    """Keys and values (or latents) of `seq` positions in memory; a windowed layer keeps no more than its window."""
     c = config.resolve()
     positions = sum(min(seq, c.window) if c.is_windowed(i) else seq for i in range(c.n_layers))
-    return 2 * batch * positions * c.n_kv_heads * c.d_head * bytes_per_number
+    numbers = {"heads": 2 * c.n_kv_heads * c.d_head, "latent": c.d_latent + c.d_rotary}[c.attention]
+    return batch * positions * numbers * bytes_per_number
 
 
 def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_number: int = 4) -> Ledger:
@@ -94,13 +100,14 @@ def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_num
     shared_input = c.d_model * (c.norm_order == "parallel" and c.norm == "layernorm")  # both keep the same x
     quotients = {None: 0, "head": c.n_heads + c.n_kv_heads, "full": 2}[c.qk_norm]
     qk = quotients + (n_q + n_kv) * (c.qk_norm is not None)
+    latent = c.d_model + 4 * n_q + 2 * c.n_heads * c.d_rotary + 2 * c.d_latent + 1
     n_mixtures = sum(c.is_mixture(i) for i in range(c.n_layers))
     kept = {"swiglu": 4, "geglu": 4, "relu": 1}.get(c.mlp, 2)  # results of width d_ff
     chosen = c.experts_per_token * (3 * c.d_model + kept * c.d_expert)  # gathered, computed, weighted
     ledger = {
         "norms": (c.n_layers * (n_norms * norm - shared_input)
                   + norm * (c.embed_norm + (c.norm_order != "post"))),
-        "attention": c.n_layers * (c.d_model + 4 * n_q + qk),
+        "attention": c.n_layers * {"heads": c.d_model + 4 * n_q + qk, "latent": latent}[c.attention],
         "pattern": c.n_layers * c.n_heads * seq * (1 + (c.attention_softcap is not None)),
         "mlp": c.n_layers * c.d_model * (reads - 1) + (c.n_layers - n_mixtures) * kept * c.d_ff,
         "experts": n_mixtures * (chosen + c.n_experts + kept * c.n_shared_experts * c.d_expert),
@@ -120,6 +127,24 @@ def _seen(n: int, window: int | None) -> int:
     """Positions that the first n queries see together: 1 + 2 + … up to the window, then a window each."""
     reach = min(n, window or n)
     return reach * (reach + 1) // 2 + (n - reach) * reach
+
+
+def _read(c: ModelConfig) -> int:
+    """Numbers that attention reads from each x: queries, keys and values, or queries, latent and rotary key."""
+    n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
+    return {"heads": n_q + 2 * n_kv, "latent": n_q + c.n_heads * c.d_rotary + c.d_latent + c.d_rotary}[c.attention]
+
+
+def _behind_latent(c: ModelConfig) -> int:
+    """Size of the two matrices that read all heads' keys and values from a latent."""
+    return {"heads": 0, "latent": 2 * c.d_latent * c.n_heads * c.d_head}[c.attention]
+
+
+def _attended(c: ModelConfig, seq: int) -> tuple[int, int]:
+    """Widths of what is scored and mixed: one query of latent attention is brought to the latents themselves."""
+    if c.attention == "heads":
+        return c.d_head, c.d_head
+    return (c.d_latent + c.d_rotary, c.d_latent) if seq == 1 else (c.d_head + c.d_rotary, c.d_head)
 
 
 def _norm(c: ModelConfig) -> int:

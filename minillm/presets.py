@@ -103,6 +103,13 @@ PRESETS = {
     "deepseek-moe-16b": replace(LLAMA, vocab_size=102400, d_model=2048, n_layers=28, n_heads=16, d_ff=10944,
                                 context_length=4096, n_experts=64, experts_per_token=6, n_shared_experts=2,
                                 d_expert=1408, n_dense_layers=1, normalize_experts=False),
+    # DeepSeek-AI 2024, arXiv:2405.04434, appendix B
+    "deepseek-v2-lite": replace(LLAMA, vocab_size=102400, d_model=2048, n_layers=27, n_heads=16, d_ff=10944,
+                                context_length=163840, attention="latent", d_latent=512, d_rotary=64,
+                                rope_pairs="neighbours",
+                                rope_scaling=RopeScaling("yarn", 40.0, 1.0, 32.0, 4096, sharpen=0.0707),
+                                n_experts=64, experts_per_token=6, n_shared_experts=2, d_expert=1408,
+                                n_dense_layers=1, normalize_experts=False),
 }
 
 SIZES = {  # for a laptop: the architecture stays, the sizes shrink
@@ -125,7 +132,8 @@ def scaled(config: ModelConfig, size: str, *, vocab_size: int) -> ModelConfig:
     while shape["n_heads"] % group:
         group -= 1
     return replace(
-        config, **shape, vocab_size=vocab_size, d_head=None, d_ff=None, d_expert=None, attention_scale=None,
+        config, **shape, vocab_size=vocab_size, d_head=None, d_ff=None, d_expert=None, d_latent=None, d_rotary=None,
+        attention_scale=None,
         n_kv_heads=None if group == 1 else shape["n_heads"] // group,
         window=config.window and shape["context_length"] // 4,
         global_every=config.global_every and min(config.global_every, shape["n_layers"]),

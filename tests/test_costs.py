@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minillm import costs
 from minillm.cache import KVCache
-from minillm.config import ModelConfig
+from minillm.config import CHOICES, ModelConfig
 from minillm.model import Transformer
 from minillm.presets import PRESETS, scaled
 from tests.variants import name_of, variants
@@ -29,7 +29,7 @@ PUBLISHED = {  # number of parameters, from the papers, the model cards or the p
     "pythia-70m": 70_426_624, "pythia-160m": 162_322_944, "pythia-1.4b": 1_414_647_808,
     "pythia-6.9b": 6_857_302_016, "bloom-560m": 559_214_592, "bloom-7b1": 7_069_016_064,
     "bloom": 176_247_271_424, "phi-1.5": 1_418_270_720, "phi-2": 2_779_683_840, "phi-3-mini": 3_821_079_552,
-    "deepseek-moe-16b": 16_375_728_128,
+    "deepseek-moe-16b": 16_375_728_128, "deepseek-v2-lite": 15_706_484_224,
 }
 SMALL = {name: scaled(config, "small", vocab_size=300) for name, config in PRESETS.items()}
 KINDS = {str(config.resolve()): name for name, config in reversed(SMALL.items())}.values()
@@ -61,6 +61,13 @@ def test_every_combination_of_choices_is_counted_exactly(config):
     assert sum(costs.parameters(config).values()) == of_size(config)
 
 
+def test_a_latent_saves_what_deepseek_says_it_saves():
+    latent = replace(PRESETS["deepseek-v2-lite"], d_model=5120, n_heads=128, n_layers=60, d_head=128)
+    groups = replace(latent, attention="heads", n_kv_heads=1)
+    ratio = costs.cache_bytes(latent, seq=1000) / costs.cache_bytes(groups, seq=1000)
+    assert ratio == 2.25  # DeepSeek-AI 2024, section 2.1.4: "equal to GQA with only 2.25 groups"
+
+
 def test_a_token_reads_thirteen_of_mixtrals_forty_seven_billions():
     active = sum(costs.parameters(PRESETS["mixtral-8x7b"], active=True).values())
     assert round(active / 1e9, 1) == 12.9  # Jiang et al. 2024: "13B active parameters"
@@ -79,10 +86,12 @@ def test_counted_operations_are_those_that_run(config):
     assert backward.get_total_flops() == 2 * expected
 
 
+@pytest.mark.parametrize("attention", CHOICES["attention"])
 @pytest.mark.parametrize("new", [1, 3])
 @pytest.mark.parametrize("window", [None, 5])
-def test_operations_with_a_cache_are_those_that_run(window, new):
-    config = ModelConfig(vocab_size=31, d_model=32, n_heads=4, n_layers=2, context_length=24, window=window)
+def test_operations_with_a_cache_are_those_that_run(window, new, attention):
+    config = ModelConfig(vocab_size=31, d_model=32, n_heads=4, n_layers=2, context_length=24, window=window,
+                         attention=attention)
     model, cache = Transformer(config).fuse(False), KVCache(config)  # the counter overlooks the fused kernel
     with torch.no_grad():
         model(torch.randint(0, 31, (1, 9)), cache=cache)
