@@ -80,6 +80,17 @@ DEEPSEEK = replace(  # Dai et al. 2024, arXiv:2401.06066 (DeepSeekMoE, before la
         "n_dense_layers": "first_k_dense_replace", "normalize_experts": "norm_topk_prob"},
     facts=dict(tie_embeddings=False, norm_eps=1e-6, normalize_experts=False),
     needs=NO_BIAS | {"moe_layer_freq": 1, "scoring_func": "softmax"})
+DEEPSEEK_V2 = replace(  # DeepSeek-AI 2024, arXiv:2405.04434: V2-Lite (V2 also compresses queries and groups experts)
+    DEEPSEEK, model_type="deepseek_v2", architecture="DeepseekV2ForCausalLM",
+    names=(*DEEPSEEK.names, (".kv_a_layernorm.", ".latent_norm.")),
+    keys={name: key for name, key in DEEPSEEK.keys.items() if name not in ("norm_eps", "normalize_experts")} | {
+        "d_head": "qk_nope_head_dim&v_head_dim", "d_latent": "kv_lora_rank", "d_rotary": "qk_rope_head_dim"},
+    facts=DEEPSEEK.facts | dict(attention="latent", rope_pairs="neighbours"),
+    free=(*DEEPSEEK.free, "yarn"),
+    needs=DEEPSEEK.needs | {"rms_norm_eps": 1e-6, "norm_topk_prob": False, "q_lora_rank": None,
+                            "topk_method": "greedy", "routed_scaling_factor": 1.0},
+    fix=Fused({"kv_a_proj_with_mqa": ("latent_proj", "rotary_proj"), "kv_b_proj": ("k_proj", "v_proj")},
+              by_head=("kv_b_proj",)))
 GEMMA = replace(  # Gemma Team 2024, arXiv:2403.08295; its early files say "gelu" and mean the tanh form
     LLAMA, model_type="gemma", architecture="GemmaForCausalLM",
     keys=SIZES | HEADS | RMS | ACT,
@@ -119,7 +130,7 @@ GPT_NEOX = Family(  # Black et al. 2022, arXiv:2204.06745; Pythia: Biderman et a
     facts=dict(norm="layernorm", norm_order="parallel", bias="all", mlp="gelu-exact", tie_embeddings=False,
                rope_fraction=0.25),
     free=("rope_theta", "rope_scaling", "rope_fraction"), prefix="gpt_neox.",
-    needs={"attention_bias": True}, fix=Fused({"query_key_value": QKV}, by_head=True))
+    needs={"attention_bias": True}, fix=Fused({"query_key_value": QKV}, by_head=("query_key_value",)))
 GPT2 = Family(  # Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"
     "gpt2", "GPT2LMHeadModel",
     ((".wte.", ".embed."), (".wpe.", ".position."), (".h.", ".blocks."), (".ln_1.", ".attention_norm."),
@@ -146,11 +157,11 @@ BLOOM = Family(  # BigScience 2022, arXiv:2211.05100
     facts=dict(norm="layernorm", position="alibi", bias="all", mlp="gelu", embed_norm=True,
                tie_embeddings=True, context_length=2048),
     prefix="transformer.", needs={"apply_residual_connection_post_layernorm": False},
-    fix=Fused({"query_key_value": QKV}, by_head=True))
+    fix=Fused({"query_key_value": QKV}, by_head=("query_key_value",)))
 
 FAMILIES = {family.model_type: family for family in (
     LLAMA, MISTRAL, QWEN2, QWEN3, GPT2, GEMMA, GEMMA2, GEMMA3, OLMO, OLMO2, GPT_NEOX, PHI, BLOOM, PHI3,
-    MIXTRAL, QWEN3_MOE, OLMOE, DEEPSEEK)}
+    MIXTRAL, QWEN3_MOE, OLMOE, DEEPSEEK, DEEPSEEK_V2)}
 
 
 def family_of(theirs: dict[str, Any]) -> Family:

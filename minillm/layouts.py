@@ -16,11 +16,11 @@ State = dict[str, Tensor]
 class Fused:
     """Undo matrices stored together: `parts` maps the stored name to the names of its parts, in order.
 
-    The parts' rows follow each other, or (`by_head`) alternate head by head.  `transposed`: every matrix
-    inside the blocks is stored as (in, out), as GPT-2's convolutions of width one are.
+    The parts' rows follow each other, or (those named in `by_head`) alternate head by head.  `transposed`: every
+    matrix inside the blocks is stored as (in, out), as GPT-2's convolutions of width one are.
     """
     parts: dict[str, tuple[str, ...]]
-    by_head: bool = False
+    by_head: tuple[str, ...] = ()
     transposed: bool = False
 
     def load(self, state: State, config: ModelConfig) -> State:
@@ -32,7 +32,7 @@ class Fused:
                 out[name] = tensor
                 continue
             names = self.parts[fused]
-            if self.by_head:
+            if fused in self.by_head:
                 pieces = rearrange(tensor, "(head part d_head) ... -> part (head d_head) ...",
                                    part=len(names), d_head=config.d_head)
             else:
@@ -53,7 +53,7 @@ class Fused:
                 pieces = [state[f"{where}{each}.{kind}"] for each in names]
                 name = f"{where}{fused}.{kind}"
                 tensor = rearrange(pieces, "part (head d_head) ... -> (head part d_head) ...",
-                                   d_head=config.d_head) if self.by_head else torch.cat(pieces)
+                                   d_head=config.d_head) if fused in self.by_head else torch.cat(pieces)
             out[name] = self._turn(name, tensor)
         return out
 
@@ -82,4 +82,4 @@ def _around(name: str) -> tuple[str, str, str]:
 def _rows(part: str, c: ModelConfig) -> int:
     n_kv = c.n_kv_heads * c.d_head
     return {"q_proj": c.n_heads * c.d_head, "k_proj": n_kv, "v_proj": n_kv,
-            "gate_proj": c.d_ff, "up_proj": c.d_ff}[part]
+            "gate_proj": c.d_ff, "up_proj": c.d_ff, "latent_proj": c.d_latent, "rotary_proj": c.d_rotary}[part]

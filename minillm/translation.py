@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from minillm.layouts import Fused, OnePlus, State
 WINDOW = ("window", "global_every")
 MIXTURE = ("experts_per_token", "n_shared_experts", "d_expert", "n_dense_layers", "normalize_experts")
 TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs")
+LATENT = ("d_latent", "d_rotary")
 REQUIRED = ("vocab_size", "d_model", "n_layers", "n_heads")
 BUFFERS = (".inv_freq", ".attention.bias", ".attention.masked_bias")  # in old files; computed here
 HEADS = (".lm_head.", ".embed_out.")  # outside of the prefix that all other tensors share
@@ -20,11 +22,12 @@ HEADS = (".lm_head.", ".embed_out.")  # outside of the prefix that all other ten
 class Family:
     """What tells one published family from the others.
 
-    `keys` maps our fields to keys of its config.json ("a|b": either is read, the first is written), `values`
-    turns their values into ours where these differ.  `facts` are fields that its code takes for granted, or
-    that its config.json may leave out; other fields have ModelConfig's defaults.  `free` names fields that
-    every family keeps alike (rope, window).  `needs` are keys of which only this value is computed here.
-    `names` replaces whole segments of tensor names, theirs by ours, in this order; saving goes backwards.
+    `keys` maps our fields to keys of its config.json ("a|b": either is read, the first is written; "a&b": both are
+    written, and have to agree), `values` turns their values into ours where these differ.  `facts` are fields that
+    its code takes for granted, or that its config.json may leave out; other fields have ModelConfig's defaults.
+    `free` names fields that every family keeps alike (rope, window).  `needs` are keys of which only this value is
+    computed here.  `names` replaces whole segments of tensor names, theirs by ours, in this order; saving goes
+    backwards.
     """
     model_type: str
     architecture: str
@@ -45,13 +48,19 @@ class Family:
                                  f"{key}={value!r}; choose another checkpoint")
         ours = dict(self.facts)
         for name, key in self.keys.items():
-            found = [theirs[k] for k in key.split("|") if theirs.get(k) is not None]
+            found = [theirs[k] for k in re.split("[|&]", key) if theirs.get(k) is not None]
+            if "&" in key and len(set(found)) > 1:
+                raise ValueError(f"{self.model_type} with {key.replace('&', ' and ')} of {found} is not built here, "
+                                 f"where both are {name}; choose another checkpoint")
             if found:
                 ours[name] = self._ours(name, key, found[0])
             elif name in REQUIRED:
                 raise ValueError(f"config.json of a {self.model_type} model holds no "
                                  f"{key.replace('|', ' or ')}; is the file complete?")
         shared = {**read_rope(theirs, self.facts), **read_window(theirs, self.facts, ours["n_layers"])}
+        if _is_yarn(shared["rope_scaling"]) and "yarn" not in self.free:
+            raise ValueError(f"{self.model_type} with rope scaling 'yarn' is not built here; built are: default, "
+                             f"linear, llama3")
         ours |= {name: value for name, value in shared.items() if name in self.free}
         return canonical(ModelConfig(**ours))
 
@@ -59,7 +68,7 @@ class Family:
         """Our ModelConfig as their config.json; `standing_in_the_way` must be empty."""
         c, theirs = canonical(config), dict(self.needs)
         for name, key in self.keys.items():
-            theirs[key.split("|")[0]] = self._theirs(name, getattr(c, name))
+            theirs |= dict.fromkeys(key.split("|")[0].split("&"), self._theirs(name, getattr(c, name)))
         if "rope_theta" in self.free:
             theirs |= write_rope(c, self.free)
         if "window" in self.free:
@@ -74,6 +83,8 @@ class Family:
         wrong += [name for name, table in self.values.items() if getattr(c, name) not in table.values()]
         if "n_experts" in self.keys and not c.n_experts:
             wrong.append("n_experts")
+        if _is_yarn(c.rope_scaling) and "yarn" not in self.free:
+            wrong.append("rope_scaling")
         return {name: getattr(c, name) for name in sorted(wrong)}
 
     def load(self, state: State, config: ModelConfig) -> State:
@@ -135,6 +146,7 @@ def without_effect(config: ModelConfig) -> frozenset[str]:
     windowed = [config.is_windowed(i) for i in range(config.n_layers)]
     idle = ["dropout"]
     idle += () if config.position == "rope" else TURNED
+    idle += LATENT if config.attention == "heads" else ()
     idle += () if any(windowed) else [*WINDOW, "rope_theta_local"]
     idle += ["global_every"] if all(windowed) else ()
     idle += () if config.n_experts else MIXTURE
@@ -164,7 +176,18 @@ def _read_scaling(rope: dict[str, Any]) -> RopeScaling | None:
     if kind == "llama3":
         return RopeScaling("llama3", rope["factor"], rope["low_freq_factor"], rope["high_freq_factor"],
                            rope["original_max_position_embeddings"])
-    raise ValueError(f"rope scaling {kind!r} is not built here; built are: default, linear, llama3")
+    if kind == "yarn":
+        sharpen = rope.get("mscale_all_dim") or 0.0
+        if rope.get("attention_factor") != 1.0 and not sharpen == rope.get("mscale") != 0:
+            raise ValueError("rope scaling 'yarn' is built here only where angles are left as long as they are: "
+                             "attention_factor=1, or mscale equal to mscale_all_dim, as in DeepSeek-V2")
+        return RopeScaling("yarn", rope["factor"], rope.get("beta_slow", 1.0), rope.get("beta_fast", 32.0),
+                           rope["original_max_position_embeddings"], round(sharpen / 10, 12))
+    raise ValueError(f"rope scaling {kind!r} is not built here; built are: default, linear, llama3, yarn")
+
+
+def _is_yarn(scaling: RopeScaling | None) -> bool:
+    return scaling is not None and scaling.kind == "yarn"
 
 
 def write_rope(c: ModelConfig, free: tuple[str, ...]) -> dict[str, Any]:
@@ -175,6 +198,11 @@ def write_rope(c: ModelConfig, free: tuple[str, ...]) -> dict[str, Any]:
         if c.rope_scaling.kind == "llama3":
             scaling |= {"low_freq_factor": c.rope_scaling.low_freq,
                         "high_freq_factor": c.rope_scaling.high_freq,
+                        "original_max_position_embeddings": c.rope_scaling.original_context}
+        if c.rope_scaling.kind == "yarn":
+            sharpen = round(c.rope_scaling.sharpen * 10, 12)
+            scaling |= {"beta_slow": c.rope_scaling.low_freq, "beta_fast": c.rope_scaling.high_freq,
+                        "mscale": sharpen, "mscale_all_dim": sharpen, "attention_factor": 1.0,
                         "original_max_position_embeddings": c.rope_scaling.original_context}
     old: dict[str, Any] = {"rope_theta": c.rope_theta, "rope_scaling": scaling or None}
     new = {"rope_type": "default", **scaling, "rope_theta": c.rope_theta}

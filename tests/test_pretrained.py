@@ -10,8 +10,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from minillm.checkpoints import load_state, save
-from minillm.config import ModelConfig
-from minillm.families import FAMILIES, family_for
+from minillm.config import ModelConfig, RopeScaling
+from minillm.families import FAMILIES, family_for, family_of
 from minillm.model import Transformer
 from minillm.presets import PRESETS, scaled
 from minillm.pretrained import export_hf, load_pretrained
@@ -91,7 +91,7 @@ def test_every_preset_has_its_family():
     for name, family in of.items():
         first, second = name.split("-")[0], "-".join(name.split("-")[:2])
         named = {"pythia": "gpt_neox", "gemma-2": "gemma2", "gemma-3": "gemma3_text", "olmo-2": "olmo2",
-                 "qwen3-30b": "qwen3_moe"}
+                 "qwen3-30b": "qwen3_moe", "deepseek-v2": "deepseek_v2"}
         assert family == named.get(second, named.get(first, first)), name
 
 
@@ -109,6 +109,43 @@ def test_names_survive_the_way_there_and_back():
                  if not (k == "unembed.weight" and config.tie_embeddings)}
         back = family.load(family.save(state, config.resolve()), config.resolve())
         assert back.keys() == state.keys(), name
+
+
+def test_the_published_settings_of_deepseek_v2_lite_are_the_preset():
+    yarn = dict(type="yarn", factor=40, beta_fast=32, beta_slow=1, mscale=0.707, mscale_all_dim=0.707,
+                original_max_position_embeddings=4096)
+    theirs = dict(
+        model_type="deepseek_v2", attention_bias=False, first_k_dense_replace=1, hidden_act="silu", hidden_size=2048,
+        intermediate_size=10944, kv_lora_rank=512, max_position_embeddings=163840, moe_intermediate_size=1408,
+        moe_layer_freq=1, n_group=1, n_routed_experts=64, n_shared_experts=2, norm_topk_prob=False,
+        num_attention_heads=16, num_experts_per_tok=6, num_hidden_layers=27, num_key_value_heads=16, q_lora_rank=None,
+        qk_nope_head_dim=128, qk_rope_head_dim=64, rms_norm_eps=1e-6, rope_scaling=yarn, rope_theta=10000,
+        routed_scaling_factor=1.0, scoring_func="softmax", tie_word_embeddings=False, topk_group=1,
+        topk_method="greedy", v_head_dim=128, vocab_size=102400)
+    assert family_of(theirs).read(theirs) == canonical(PRESETS["deepseek-v2-lite"])
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"q_lora_rank": 16}, "q_lora_rank=16"), ({"topk_method": "group_limited_greedy"}, "topk_method"),
+    ({"v_head_dim": 8}, r"qk_nope_head_dim and v_head_dim of \[12, 8\]"),
+    ({"rope_parameters": {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32}}, "mscale"),
+])
+def test_a_deepseek_v2_that_would_be_computed_differently_is_refused(change, words, tmp_path):
+    reference("deepseek_v2", tmp_path)
+    theirs = json.loads((tmp_path / "config.json").read_text()) | change
+    with pytest.raises(ValueError, match=words):
+        family_of(theirs).read(theirs)
+
+
+def test_yarn_is_refused_where_a_family_computes_it_otherwise(tmp_path):
+    yarn = RopeScaling("yarn", 8.0, 1.0, 32.0, 64, sharpen=0.1)
+    with pytest.raises(ValueError, match="rope_scaling"):
+        family_for(replace(TINY["llama-2-7b"], rope_scaling=yarn))
+    theirs = FAMILIES["llama"].write(TINY["llama-2-7b"])
+    theirs |= {"rope_parameters": FAMILIES["deepseek_v2"].write(
+        replace(TINY["deepseek-v2-lite"], rope_scaling=yarn))["rope_parameters"]}
+    with pytest.raises(ValueError, match="llama with rope scaling 'yarn' is not built here"):
+        FAMILIES["llama"].read(theirs)
 
 
 def test_a_combination_that_nobody_published_says_what_stands_in_the_way(tmp_path):

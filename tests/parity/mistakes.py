@@ -84,6 +84,12 @@ MISTAKES: dict[str, dict[str, Mistake]] = {
              "no window": dict(window=None)},
     "deepseek": {**MIXTURE, "weights rescaled": dict(normalize_experts=True),
                  "shared experts forgotten": forgotten("shared")},
+    "deepseek_v2": {**MIXTURE, "halves": dict(rope_pairs="halves"), "not stretched": dict(rope_scaling=None),
+                    "scale of a head alone": dict(attention_scale=12 ** -0.5),
+                    "scores not sharpened": dict(attention_scale=28 ** -0.5),
+                    "latent gain forgotten": ungained("latent_norm"), "keys before values": swapped("k_proj", "v_proj"),
+                    "keys and values by part": interleaved("k_proj", 4),
+                    "rotary rows of the latent": changed("rotary_proj", lambda x: x.roll(1, 0))},
 }
 
 

@@ -18,6 +18,11 @@ COMMON = dict(vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, num_attenti
 LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
 CAPS = dict(attn_logit_softcapping=2.0, final_logit_softcapping=3.0, query_pre_attn_scalar=5)
+YARN = dict(rope_type="yarn", rope_theta=500.0, factor=8.0, beta_slow=1, beta_fast=4, mscale=0.707,
+            mscale_all_dim=0.707, original_max_position_embeddings=32)
+LATENT = dict(num_hidden_layers=3, qk_nope_head_dim=12, v_head_dim=12, qk_rope_head_dim=16, kv_lora_rank=20,
+              q_lora_rank=None, first_k_dense_replace=1, n_routed_experts=4, num_experts_per_tok=2,
+              n_shared_experts=2, moe_intermediate_size=24, topk_method="greedy")
 CONFIGS = {  # sizes chosen so that every choice of the family has an effect on 40 tokens
     "gpt2": ("GPT2Config", dict(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=64,
                                 bos_token_id=None, eos_token_id=None)),
@@ -44,6 +49,7 @@ CONFIGS = {  # sizes chosen so that every choice of the family has an effect on 
     "phi": ("PhiConfig", COMMON),
     "phi3": ("Phi3Config", COMMON | dict(num_key_value_heads=2, sliding_window=8)),
     "deepseek": ("LlamaConfig", COMMON | dict(num_hidden_layers=3)),
+    "deepseek_v2": ("DeepseekV2Config", COMMON | LATENT | dict(rope_parameters=YARN)),
 }
 
 
