@@ -10,18 +10,21 @@ from dataclasses import replace
 import pytest
 import torch
 
-from minillm import PRESETS, Transformer, eject, scaled
+from minillm import PRESETS, RopeScaling, Transformer, eject, scaled
 from minillm.cli import main
 from tests.variants import SMALL, name_of, variants
 
 ALONE = {"torch", "torch.nn.functional"}
 LAYERED = replace(SMALL, n_layers=7)
-CONFIGS = variants(67) + [  # each value of each choice, and combinations that one draw seldom makes
+CONFIGS = variants(75) + [  # each value of each choice, and combinations that one draw seldom makes
     replace(LAYERED, window=5, global_every=3, rope_theta_local=500.0),
     replace(LAYERED, window=5, global_every=2, n_experts=4, n_dense_layers=2),
     replace(SMALL, n_experts=4, n_shared_experts=1, d_expert=20, n_dense_layers=1, bias="all"),
     replace(SMALL, position="alibi", n_heads=6, d_head=8), replace(SMALL, qk_norm="full", norm_weight=False),
     replace(SMALL, qk_norm="full", norm="layernorm"), replace(SMALL, window=5, global_every=1),
+    replace(SMALL, attention="latent", norm_weight=False), replace(SMALL, attention="latent", norm="layernorm"),
+    replace(LAYERED, attention="latent", window=5, global_every=3, rope_theta_local=500.0, bias="all",
+            rope_scaling=RopeScaling("yarn", 8.0, 0.2, 1.0, 12, sharpen=0.1)),
 ]
 NANO = {name: scaled(config, "nano", vocab_size=97) for name, config in PRESETS.items()}
 
@@ -110,6 +113,7 @@ def test_ruff_finds_nothing_and_no_line_is_long(tmp_path):
     ("mixtral-8x7b", ["RMSNorm", "Attention", "SwiGLU", "Mixture", "Block", "Transformer"], ["rope"]),
     ("bloom", ["LayerNorm", "Attention", "GELU", "Block", "Transformer"], ["alibi"]),
     ("gemma-3-1b", ["RMSNorm", "HeadNorm", "Attention", "GeGLU", "Block", "Transformer"], ["rope"]),
+    ("deepseek-v2-lite", ["RMSNorm", "LatentAttention", "SwiGLU", "Mixture", "Block", "Transformer"], ["rope"]),
 ])
 def test_a_family_holds_what_it_uses_and_no_more(name, classes, functions):
     source = eject(NANO[name])
@@ -120,7 +124,8 @@ def test_a_family_holds_what_it_uses_and_no_more(name, classes, functions):
     assert len(source.splitlines()) < 210
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama-3-8b", "gemma-2-2b", "bloom-560m", "phi-1.5", "mixtral-8x7b"])
+@pytest.mark.parametrize("name", ["gpt2", "llama-3-8b", "gemma-2-2b", "bloom-560m", "phi-1.5", "mixtral-8x7b",
+                                  "deepseek-v2-lite"])
 def test_it_begins_as_the_library_begins(name):
     config = replace(NANO[name], d_model=96, vocab_size=400)
     ours, its = Transformer(config), opened(eject(config))["Transformer"]()

@@ -10,6 +10,8 @@ from minillm.ejection.parts import attention, block, mlps, transformer
 from minillm.ejection.positions import positions
 from minillm.ejection.source import pattern
 from minillm.layers.mlp import MLPS
+from minillm.layers.position import frequencies
+from minillm.layers.stretching import blended
 
 NORMS = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
 ORDERS = {"pre": "before each part", "post": "after each sum", "output": "after each part",
@@ -42,13 +44,14 @@ def eject(config: ModelConfig) -> str:
 
 def head(c: ModelConfig) -> str:
     """What the file is, and how to fill it with weights."""
+    latent = f" Keys and values are read from a latent of {c.d_latent:,} numbers." * (c.attention == "latent")
     what = f"{NORMS[c.norm]} {ORDERS[c.norm_order]}, {POSITIONS[c.position]}, {MLPS[c.mlp].__name__}"
     mixture = f" in {c.n_experts} experts" if c.n_experts else ""
     return f'''\
 """A language model of {sum(parameters(c).values()):,} parameters in one file that needs PyTorch alone.
 
 {what}{mixture}; {c.n_layers} layers of {c.n_heads} heads.
-Made for texts of up to {c.context_length:,} tokens.
+Made for texts of up to {c.context_length:,} tokens.{latent}
 Its weights have the names of the minillm model that it was written from:
 
     model = Transformer()
@@ -59,13 +62,16 @@ Its weights have the names of the minillm model that it was written from:
 
 def constants(c: ModelConfig) -> list[tuple[str, object, str]]:
     """Every number that a part may use: its name, its value and what it is."""
-    s, turned = c.rope_scaling, int(c.d_head * c.rope_fraction)
+    s, turned = c.rope_scaling, int(c.d_rotary * c.rope_fraction)
+    first, last = map(int, blended(frequencies(turned, c.rope_theta), s)) if s and s.kind == "yarn" else (0, 0)
     return [
         ("VOCAB_SIZE", c.vocab_size, ""), ("CONTEXT_LENGTH", c.context_length, "tokens"),
         ("N_LAYERS", c.n_layers, ""), ("LAYERS", pattern(c), "from the first to the last"),
         ("D_MODEL", c.d_model, "width of the residual stream"), ("N_HEADS", c.n_heads, ""),
         ("N_KV_HEADS", c.n_kv_heads, f"{c.n_heads // c.n_kv_heads} query heads share a key head"),
-        ("D_HEAD", c.d_head, ""), ("D_TURNED", turned, "components of a head that RoPE turns"),
+        ("D_HEAD", c.d_head, ""), ("D_LATENT", c.d_latent, "all that keys and values are read from"),
+        ("D_ROTARY", c.d_rotary, "width of the key that tells the position"),
+        ("D_TURNED", turned, "components of a head that RoPE turns"),
         ("D_FF", c.d_ff, ""), ("D_EXPERT", c.d_expert, "width of an expert"), ("N_EXPERTS", c.n_experts, ""),
         ("EXPERTS_PER_TOKEN", c.experts_per_token, ""),
         ("N_SHARED_EXPERTS", c.n_shared_experts, "visited by every token"),
@@ -76,6 +82,8 @@ def constants(c: ModelConfig) -> list[tuple[str, object, str]]:
         ("ORIGINAL_CONTEXT", s and s.original_context, "tokens, before the stretch"),
         ("LOW_FREQ", s and s.low_freq, "fewer turns in the original context: stretched"),
         ("HIGH_FREQ", s and s.high_freq, "more turns: left alone"),
+        ("LAST_KEPT", first, "the last pair that keeps its speed"),
+        ("FIRST_STRETCHED", last, "the first pair that keeps none of it"),
         ("ATTENTION_SCALE", c.attention_scale, ""), ("ATTENTION_CAP", c.attention_softcap, ""),
         ("LOGIT_CAP", c.logit_softcap, ""), ("NORM_EPS", c.norm_eps, ""), ("DROPOUT", c.dropout, ""),
     ]

@@ -25,6 +25,8 @@ def norms(c: ModelConfig) -> Iterator[str]:
         yield rms_norm(HeadNorm, "HeadNorm", "D_HEAD")
     if c.qk_norm == "full" and not shared_norm(c):
         yield rms_norm(RMSNorm, "QueryKeyNorm", "width")
+    if c.attention == "latent" and not shared_norm(c):
+        yield rms_norm(RMSNorm, "LatentNorm", "D_LATENT")
     if c.attention_softcap or c.logit_softcap:
         yield f"""def softcap(x, c):
     {said(Softcap)}
@@ -44,8 +46,8 @@ def rms_norm(described: type, name: str, width: str) -> str:
 
 
 def shared_norm(c: ModelConfig) -> bool:
-    """Does one class normalise both the stream and all queries at once?"""
-    return c.qk_norm == "full" and c.norm == "rmsnorm" and c.norm_weight
+    """Does one class normalise both the stream and something of another width: all queries at once, or a latent?"""
+    return (c.qk_norm == "full" or c.attention == "latent") and c.norm == "rmsnorm" and c.norm_weight
 
 
 def norm_of(c: ModelConfig) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minillm.config import ModelConfig
+from minillm.ejection.latent import latent_projections, latent_steps
 from minillm.ejection.norms import norm_of, shared_norm
 from minillm.ejection.positions import many_omegas, omega_of
 from minillm.ejection.source import initial, kinds, lines_of, said
-from minillm.layers.attention import Attention
+from minillm.layers.latent import ATTENTIONS
 from minillm.layers.mlp import MLPS
 from minillm.layers.moe import Mixture
 from minillm.model import BLOCKS, Transformer
@@ -15,22 +16,56 @@ from minillm.model import BLOCKS, Transformer
 
 def attention(c: ModelConfig) -> str:
     """Attention with the heads, norms, positions and masks of this model."""
-    shared = c.n_kv_heads < c.n_heads
-    kv = "N_KV_HEADS" if shared else "N_HEADS"
-    windows, omega = {c.is_windowed(i) for i in range(c.n_layers)}, ", self.omega" * many_omegas(c)
+    cls, windows = ATTENTIONS[c.attention], {c.is_windowed(i) for i in range(c.n_layers)}
     given = ", window" * (len(windows) > 1) + ", omega" * many_omegas(c)
     window = "self.window" if len(windows) > 1 else "WINDOW" if windows == {True} else ""
-    line = "self.{0}_proj = nn.Linear({1}, {2}, bias={3})".format
-    setup = [f"self.{name} = {name}" for name in given.split(", ")[1:]]
-    setup += [line(name, "D_MODEL", f"{heads} * D_HEAD", c.bias != "none")
-              for name, heads in (("q", "N_HEADS"), ("k", kv), ("v", kv))]
-    setup += [line("o", "N_HEADS * D_HEAD", "D_MODEL", c.bias == "all")]
+    projections, reading = {"heads": (head_projections, head_steps), "latent": (latent_projections, latent_steps)
+                            }[c.attention]
+    setup = [f"self.{name} = {name}" for name in given.split(", ")[1:]] + projections(c)
+    setup += [f"self.o_proj = nn.Linear(N_HEADS * D_HEAD, D_MODEL, bias={c.bias == 'all'})"]
+    setup += ["self.dropout = nn.Dropout(DROPOUT)"] * (c.dropout > 0)
+
+    usual, text = {"heads": (c.d_head, "D_HEAD"), "latent": (c.d_head + c.d_rotary, "(D_HEAD + D_ROTARY)")}[c.attention]
+    scale = f"{text} ** -0.5" if c.attention_scale == usual ** -0.5 else "ATTENTION_SCALE"
+    hidden = f"(distance < 0) | (distance >= {window})" if window else "distance < 0"
+    softmax = "scores.softmax(dim=-1)"
+    steps = [*reading(c), "position = torch.arange(x.shape[1], device=x.device)",
+             "distance = position[:, None] - position[None, :]  # query key", f"scores = q @ k.mT * {scale}"]
+    steps += ["scores = softcap(scores, ATTENTION_CAP)"] * bool(c.attention_softcap)
+    steps += ["scores = scores + alibi(distance).to(x.dtype)"] * (c.position == "alibi")
+    steps += [f"scores = scores.masked_fill({hidden}, -torch.inf)",
+              f"pattern = {f'self.dropout({softmax})' if c.dropout else softmax}",
+              "return self.o_proj((pattern @ v).transpose(1, 2).flatten(2))"]
+    group = c.n_heads // c.n_kv_heads
+    sharing = f"{group} query heads share a key head." if group > 1 else "every head has keys of its own: g = 1."
+    extra = {"heads": f"Q, K, V are linear in x, cut into heads of width E; {sharing}",
+             "latent": "A is the softmax of S over k <= q; Q and P are linear in x, cut into heads; RoPE turns P."
+             }[c.attention] + "\nA query sees no key beyond its window." * bool(window)
+    body = "".join(f"        {step}\n" for step in steps).rstrip()
+    return f"""class {cls.__name__}(nn.Module):
+    {said(cls, extra)}
+
+{initial(given, setup)}
+    def forward(self, x):
+{body}"""
+
+
+def head_projections(c: ModelConfig) -> list[str]:
+    """The matrices that queries, keys and values of heads are read by, and their norms."""
+    kv = "N_KV_HEADS" if c.n_kv_heads < c.n_heads else "N_HEADS"
+    rows = [f"self.{name}_proj = nn.Linear(D_MODEL, {heads} * D_HEAD, bias={c.bias != 'none'})"
+            for name, heads in (("q", "N_HEADS"), ("k", kv), ("v", kv))]
     if c.qk_norm:
         name = "HeadNorm" if c.qk_norm == "head" else "RMSNorm" if shared_norm(c) else "QueryKeyNorm"
         wide = c.qk_norm == "full"
-        setup += [f"self.{x}_norm = {name}({f'{heads} * D_HEAD' * wide})" for x, heads in (("q", "N_HEADS"), ("k", kv))]
-    setup += ["self.dropout = nn.Dropout(DROPOUT)"] * (c.dropout > 0)
+        rows += [f"self.{x}_norm = {name}({f'{heads} * D_HEAD' * wide})" for x, heads in (("q", "N_HEADS"), ("k", kv))]
+    return rows
 
+
+def head_steps(c: ModelConfig) -> list[str]:
+    """Queries, keys and values of heads, as statements."""
+    shared, omega = c.n_kv_heads < c.n_heads, ", self.omega" * many_omegas(c)
+    kv = "N_KV_HEADS" if shared else "N_HEADS"
     full, head = ["self.{0}_norm({1})" if c.qk_norm == kind else "{1}" for kind in ("full", "head")]
     turn = f"rope({{}}{omega})" if c.position == "rope" else "{}"
     read = "{}.unflatten(-1, ({}, D_HEAD)).transpose(1, 2)".format
@@ -39,29 +74,7 @@ def attention(c: ModelConfig) -> str:
              f"v = {read('self.v_proj(x)', kv)}"]
     q, k = (turn.format(head.format(name, name)) for name in "qk")
     steps += [f"q, k = {q}, {k}"] * (q != "q")
-    steps += ["k, v = (y.repeat_interleave(N_HEADS // N_KV_HEADS, dim=1) for y in (k, v))"] * shared
-    position = "torch.arange(x.shape[1], device=x.device)"
-    scale = "D_HEAD ** -0.5" if c.attention_scale == c.d_head ** -0.5 else "ATTENTION_SCALE"
-    hidden = f"(distance < 0) | (distance >= {window})" if window else "distance < 0"
-    softmax = "scores.softmax(dim=-1)"
-    steps += [f"position = {position}", "distance = position[:, None] - position[None, :]  # query key",
-              f"scores = q @ k.mT * {scale}"]
-    steps += ["scores = softcap(scores, ATTENTION_CAP)"] * bool(c.attention_softcap)
-    steps += ["scores = scores + alibi(distance).to(x.dtype)"] * (c.position == "alibi")
-    steps += [f"scores = scores.masked_fill({hidden}, -torch.inf)",
-              f"pattern = {f'self.dropout({softmax})' if c.dropout else softmax}",
-              "return self.o_proj((pattern @ v).transpose(1, 2).flatten(2))"]
-    extra = "Q, K, V are linear in x, cut into heads of width E; "
-    group = c.n_heads // c.n_kv_heads
-    extra += f"{group} query heads share a key head." if shared else "every head has keys of its own: g = 1."
-    extra += "\nA query sees no key beyond its window." * bool(window)
-    body = "".join(f"        {step}\n" for step in steps).rstrip()
-    return f"""class Attention(nn.Module):
-    {said(Attention, extra)}
-
-{initial(given, setup)}
-    def forward(self, x):
-{body}"""
+    return steps + ["k, v = (y.repeat_interleave(N_HEADS // N_KV_HEADS, dim=1) for y in (k, v))"] * shared
 
 
 def mlps(c: ModelConfig) -> Iterator[str]:
@@ -107,7 +120,8 @@ def block(c: ModelConfig) -> str:
     passed = ", ".join(name for name in given if name != "mlp")
     mixture = all(c.is_mixture(i) for i in range(c.n_layers))
     mlp = "mlp" if "mlp" in given else "Mixture" if mixture else MLPS[c.mlp].__name__
-    made = {"attention_norm": norm_of(c), "attention": f"Attention({passed})", "attention_out_norm": norm_of(c),
+    attend = ATTENTIONS[c.attention].__name__
+    made = {"attention_norm": norm_of(c), "attention": f"{attend}({passed})", "attention_out_norm": norm_of(c),
             "mlp_norm": norm_of(c), "mlp": f"{mlp}()", "mlp_out_norm": norm_of(c)}  # in the order of use
     setup = [f"self.{name} = {how}" for name, how in made.items() if name in ("attention", "mlp", *cls.norms)]
     setup += ["self.dropout = nn.Dropout(DROPOUT)"] * (c.dropout > 0)

@@ -44,8 +44,9 @@ def slopes(n_heads: int) -> str:
 
 
 def turned(c: ModelConfig) -> str:
-    """The name of how many components of a head turn."""
-    return "D_HEAD" if int(c.d_head * c.rope_fraction) == c.d_head else "D_TURNED"
+    """The name of how many components turn: all of a head or of a rotary key, or some of a head."""
+    whole = {"heads": "D_HEAD", "latent": "D_ROTARY"}[c.attention]
+    return whole if int(c.d_rotary * c.rope_fraction) == c.d_rotary else "D_TURNED"
 
 
 def omega_of(c: ModelConfig, layer: int, device: str = "") -> str:
@@ -67,14 +68,17 @@ def rope(c: ModelConfig) -> Iterator[str]:
         yield STRETCH[c.rope_scaling.kind]
     many, width = many_omegas(c), turned(c)
     omega = "omega.to(x.device)" if many else omega_of(c, 0, ", device=x.device")
-    cut, still = ("", "") if width == "D_HEAD" else ("    x, still = x[..., :D_TURNED], x[..., D_TURNED:]\n", ", still")
+    cut = "    x, still = x[..., :D_TURNED], x[..., D_TURNED:]\n" * (width == "D_TURNED")
+    still = ", still" * (width == "D_TURNED")
     halves = c.rope_pairs == "halves"
     members = "a * cos - b * sin, a * sin + b * cos"
     pairs = f"torch.stack([{members}], dim=-1).flatten(-2)"
     whole = f"torch.cat([{members if halves else pairs}{still}], dim=-1)" if halves or still else pairs
     partner = "Here i' = i + E/2." if halves else "Here i' is the neighbour of i."
+    counted = {"D_TURNED": " E counts the components that turn, the first of each head.",
+               "D_ROTARY": " E is the width of the rotary key, R in LatentAttention."}
     yield f"""def rope(x{", omega" * many}):
-    {said(RoPE, partner + " E counts the components that turn, the first of each head." * bool(still))}
+    {said(RoPE, partner + counted.get(width, ""))}
     omega = {omega}
     angles = torch.outer(torch.arange(x.shape[-2], device=x.device).float(), omega)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
@@ -88,4 +92,8 @@ STRETCH = {"linear": '''def stretch(omega):
     """Slow down the pairs that turn seldom in the original context.  Llama Team 2024, arXiv:2407.21783."""
     turns = ORIGINAL_CONTEXT * omega / (2 * torch.pi)
     keep = ((turns - LOW_FREQ) / (HIGH_FREQ - LOW_FREQ)).clamp(0, 1)
+    return keep * omega + (1 - keep) * omega / STRETCH''', "yarn": '''def stretch(omega):
+    """Slow down the pairs that turn seldom in the original context.  Peng et al. 2023, arXiv:2309.00071."""
+    pair = torch.arange(len(omega), device=omega.device)
+    keep = 1 - ((pair - LAST_KEPT) / (FIRST_STRETCHED - LAST_KEPT)).clamp(0, 1)
     return keep * omega + (1 - keep) * omega / STRETCH'''}
