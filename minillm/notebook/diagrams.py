@@ -36,8 +36,11 @@ def attention_facts(config: ModelConfig) -> list[str]:
     c = config.resolve()
     group = c.n_heads // c.n_kv_heads
     sharing = {1: "one key head per query head (MHA)", c.n_heads: "one key head for all (MQA)"}
-    facts = [f"{c.n_heads} query heads of width {c.d_head}",
-             sharing.get(group, f"{c.n_kv_heads} key heads, {group} queries share one (GQA)")]
+    facts = {"heads": [f"{c.n_heads} query heads of width {c.d_head}",
+                       sharing.get(group, f"{c.n_kv_heads} key heads, {group} queries share one (GQA)")],
+             "latent": [f"{c.n_heads} query heads of width {c.d_head} + {c.d_rotary}",
+                        f"keys, values read from a latent of {c.d_latent:,} (MLA)",
+                        f"cached: the latent, a rotary key of {c.d_rotary}"]}[c.attention]
     if c.position == "rope":
         share = "" if c.rope_fraction == 1 else f" on {c.rope_fraction:.0%} of each head"
         facts.append(f"RoPE, θ = {c.rope_theta:,.0f}{share}")

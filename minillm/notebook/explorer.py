@@ -79,6 +79,7 @@ class Explorer(Live):
             "norm": choice("norm", _named(NORMS), base.norm),
             "norm_order": choice("where", {words: key for key, words in ORDERS.items()}, base.norm_order),
             "position": choice("positions", list(CHOICES["position"]), base.position),
+            "attention": choice("attention", {"heads": "heads", "latent (MLA)": "latent"}, base.attention),
             "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head"))),
             "qk_norm": choice("query, key norm", {"none": NONE, "per head": "head", "full width": "full"}),
             "window": choice("window", _named(_offered("window", "none"))),
@@ -89,8 +90,9 @@ class Explorer(Live):
             "tie_embeddings": toggle("unembedding = embedding", base.tie_embeddings),
             "role": choice("show the code of", ROLES, "block"),
         }
-        rows = [["preset", "size", "compare"], ["norm", "norm_order"], ["position", "n_kv_heads", "qk_norm"],
-                ["window", "global_every"], ["mlp", "mixture"], ["bias", "tie_embeddings"], ["context", "role"]]
+        rows = [["preset", "size", "compare"], ["norm", "norm_order"], ["attention", "n_kv_heads", "qk_norm"],
+                ["position", "window", "global_every"], ["mlp", "mixture"], ["bias", "tie_embeddings"],
+                ["context", "role"]]
         self._follow(controls, base)
         super().__init__(name, controls, self._show, rules=self._idle, rows=rows)
 
@@ -114,6 +116,9 @@ class Explorer(Live):
         reasons = {}
         if values["window"] == NONE:
             reasons["global_every"] = "without a window, every layer sees everything"
+        if values["attention"] == "latent":
+            reasons["n_kv_heads"] = "one latent serves all heads"
+            reasons["qk_norm"] = "the latent is normed instead"
         return reasons
 
     def _show(self, preset: str, size: str, compare: str, context: int, role: str, **chosen: Any) -> list:
@@ -136,12 +141,9 @@ def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[Model
     """The configuration that the controls say, its name, and what is to be said of it."""
     base = PRESETS[preset]
     usual = _choices(base)
-    turned = {name: value for name, value in chosen.items() if value != usual[name]}
-    if chosen["window"] is None:
-        turned.pop("global_every", None)
-    change = {name: value for name, value in turned.items() if name != "mixture"}
-    if chosen["window"] is None:
-        change["global_every"] = None
+    idle = ["global_every"] * (chosen["window"] is None) + ["n_kv_heads", "qk_norm"] * (chosen["attention"] == "latent")
+    turned = {name: value for name, value in chosen.items() if value != usual[name] and name not in idle}
+    change = {name: value for name, value in turned.items() if name != "mixture"} | dict.fromkeys(idle)
     remarks = []
     if "mixture" in turned:
         n, k, shared = turned["mixture"]
@@ -169,8 +171,8 @@ def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[Model
 
 
 def _choices(base: ModelConfig) -> dict[str, Any]:
-    names = ("norm", "norm_order", "position", "n_kv_heads", "qk_norm", "window", "global_every", "mlp", "bias",
-             "tie_embeddings")
+    names = ("norm", "norm_order", "attention", "position", "n_kv_heads", "qk_norm", "window", "global_every", "mlp",
+             "bias", "tie_embeddings")
     return {name: getattr(base, name) for name in names} | {"mixture": _mixture(base)}
 
 

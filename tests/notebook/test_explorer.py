@@ -72,6 +72,21 @@ def test_what_does_not_go_together_is_explained_and_the_rest_stays(explorer):
     assert explorer.parts[1:] == before
 
 
+def test_latent_attention_asks_for_rotary_positions_and_sets_key_heads_aside(explorer):
+    explorer["attention"].value = "latent"
+    assert "choose position='rope'" in explorer.parts[REMARK].alt
+    explorer["position"].value = "rope"
+    assert "LatentAttention" in explorer.parts[EQUATIONS].alt
+    assert "read from a latent of 256 (MLA)" in explorer.parts[DIAGRAM].alt
+    explorer["preset"].value = "llama-3-8b"
+    explorer["attention"].value = "latent"
+    assert explorer["n_kv_heads"].disabled and explorer["qk_norm"].disabled
+    assert explorer.config.n_kv_heads is None
+    assert f"{costs.cache_bytes(explorer.config, seq=1024) / 1e6:.3g} MB" in explorer.parts[LEDGER].html
+    explorer["role"].value = "attention"
+    assert "class LatentAttention(Attention)" in explorer.parts[CODE].html
+
+
 def test_what_has_no_effect_is_disabled_with_the_reason(explorer):
     assert explorer["global_every"].disabled
     explorer["window"].value = 512
