@@ -60,8 +60,8 @@ class LatentAttention(Attention):
         """The same for one query, at less cost: W_K goes to the query and W_V to the mixture, not to every latent."""
         w_k, w_v = (w.weight.unflatten(0, (self.n_heads, -1)) for w in (self.k_proj, self.v_proj))
         q = einsum(q, w_k, "batch head query d_head, head d_head d_latent -> batch head query d_latent")
-        latent = self.share(latent)
-        z = self.attend_to(torch.cat([q, p], -1), torch.cat([latent, self.share(r)], -1), latent, query, key)
+        k, v = self.share(torch.cat([latent, r], -1)), self.share(latent)
+        z = self.attend_to(torch.cat([q, p], -1), k, v, query, key)
         return einsum(z, w_v, "batch head query d_latent, head d_head d_latent -> batch head query d_head")
 
     def attend_to(self, q: Tensor, k: Tensor, v: Tensor, query: Tensor, key: Tensor) -> Tensor:
