@@ -136,6 +136,8 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "batch seq"], cache: KVCache | None = None
                 ) -> Float[Tensor, "batch seq vocab"]:
+        if tokens.ndim != 2:
+            raise ValueError(f"tokens of shape {tuple(tokens.shape)} are no batch; one text of ids is tokens[None]")
         start = 0 if cache is None else cache.length
         if start + tokens.shape[1] > self.config.context_length:
             raise ValueError(f"seq={start + tokens.shape[1]} exceeds context_length={self.config.context_length}; "

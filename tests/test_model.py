@@ -1,6 +1,7 @@
 """Properties that every model has, whatever it is made of."""
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import replace
 
@@ -150,6 +151,12 @@ def test_more_tokens_than_the_context_are_refused_with_both_numbers():
     made(SMALL)(some_tokens(SMALL, seq=20), cache=cache)
     with pytest.raises(ValueError, match=r"seq=25 exceeds context_length=24"):
         made(SMALL)(some_tokens(SMALL, seq=5), cache=cache)
+
+
+def test_one_text_without_a_batch_axis_is_told_how_to_get_one():
+    plain = inspect.unwrap(Transformer.forward)  # without the tests' own check of shapes, as a reader has it
+    with pytest.raises(ValueError, match=r"tokens\[None\]"):
+        plain(made(SMALL), torch.tensor([1, 2, 3]))
 
 
 def test_a_model_cast_to_bf16_keeps_its_angles():

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from minillm.config import GATED, ModelConfig
@@ -94,7 +95,7 @@ def _stack(ax, c: ModelConfig) -> None:
         _box(ax, 16, y, 230, tall, [words], colour)
         if "block" in words:
             for edge in (y + 4, y + tall - 4):
-                ax.plot([246, 290], [edge, 46 if edge == y + 4 else HEIGHT - 14], color=MUTED, lw=0.8, ls=":")
+                _line(ax, [246, 290], [edge, 46 if edge == y + 4 else HEIGHT - 14], color=MUTED, lw=0.8, ls=":")
         gap = 24 if shape else 12
         if i + 1 < len(steps):
             _arrow(ax, 131, y + tall, y + tall + gap)
@@ -104,7 +105,7 @@ def _stack(ax, c: ModelConfig) -> None:
 
 
 def _block(ax, c: ModelConfig) -> None:
-    ax.add_patch(FancyBboxPatch((290, 46), 416, HEIGHT - 60, boxstyle="round,pad=0,rounding_size=6", fill=False,
+    ax.add_artist(FancyBboxPatch((290, 46), 416, HEIGHT - 60, boxstyle="round,pad=0,rounding_size=6", fill=False,
                                 ec=MUTED, lw=0.8, ls=":"))
     attention = ("attention", attention_facts(c), COLOURS["attention"])
     mlp = ("mixture of experts" if c.n_experts else "MLP", mlp_facts(c), COLOURS["mlp"])
@@ -125,7 +126,7 @@ def _block(ax, c: ModelConfig) -> None:
         if after:
             y = _step(ax, 352, y, 340, [after], COLOURS["norm"])
         y += 10
-        ax.plot([522, 522, x + 9], [y - 22, y, y], color=INK, lw=1)
+        _line(ax, [522, 522, x + 9], [y - 22, y, y])
         _arrow(ax, x, start, y - 9)
         _plus(ax, x, y)
         start = y + 9
@@ -146,7 +147,7 @@ def _beside(ax, c: ModelConfig, x: float, norm: str, *parts: tuple[str, list[str
         _branch(ax, x, 430, 96)
         top = _step(ax, 346, 96, 352, [norm], COLOURS["norm"])
     else:
-        ax.plot([x, 615], [80, 80], color=INK, lw=1)
+        _line(ax, [x, 615], [80, 80])
         for left, width in columns:
             _arrow(ax, left + width / 2, 80, 96)
     for (left, width), (name, facts, colour) in zip(columns, parts, strict=True):
@@ -155,8 +156,8 @@ def _beside(ax, c: ModelConfig, x: float, norm: str, *parts: tuple[str, list[str
         bottoms.append(_step(ax, left, y, width, lines, colour) - 12)
     y = max(bottoms) + 34
     for (left, width), bottom in zip(columns, bottoms, strict=True):
-        ax.plot([left + width / 2] * 2, [bottom, y], color=INK, lw=1)
-    ax.plot([columns[1][0] + columns[1][1] / 2, x + 9], [y, y], color=INK, lw=1)
+        _line(ax, [left + width / 2] * 2, [bottom, y])
+    _line(ax, [columns[1][0] + columns[1][1] / 2, x + 9], [y, y])
     _arrow(ax, x, 54, y - 9)
     _plus(ax, x, y)
     _arrow(ax, x, y + 9, HEIGHT - 30)
@@ -175,12 +176,12 @@ def _step(ax, left: float, y: float, width: float, lines: Sequence[str], colour:
     """A box with a short line under it; returns where the next one begins."""
     height = 12 + 15 * len(lines)
     _box(ax, left, y, width, height, lines, colour)
-    ax.plot([left + width / 2] * 2, [y + height, y + height + 12], color=INK, lw=1)
+    _line(ax, [left + width / 2] * 2, [y + height, y + height + 12])
     return y + height + 12
 
 
 def _box(ax, left: float, y: float, width: float, height: float, lines: Sequence[str], colour: str) -> None:
-    ax.add_patch(FancyBboxPatch((left, y), width, height, boxstyle="round,pad=0,rounding_size=5", fc=colour + "26",
+    ax.add_artist(FancyBboxPatch((left, y), width, height, boxstyle="round,pad=0,rounding_size=5", fc=colour + "26",
                                 ec=colour, lw=1.2))
     middle = y + height / 2 - 7.5 * (len(lines) - 1)
     for i, line in enumerate(lines):
@@ -188,15 +189,19 @@ def _box(ax, left: float, y: float, width: float, height: float, lines: Sequence
                 fontsize=9.5 if i == 0 else 8.5, fontweight="bold" if i == 0 and len(lines) > 1 else "normal")
 
 
+def _line(ax, xs: Sequence[float], ys: Sequence[float], **style) -> None:
+    ax.add_artist(Line2D(xs, ys, **{"color": INK, "lw": 1, **style}))  # plot() would look for new limits each time
+
+
 def _branch(ax, x: float, to: float, y: float) -> None:
-    ax.plot([x, to, to], [y - 8, y - 8, y], color=INK, lw=1)
+    _line(ax, [x, to, to], [y - 8, y - 8, y])
 
 
 def _arrow(ax, x: float, top: float, bottom: float) -> None:
-    ax.plot([x, x], [top, bottom], color=INK, lw=1)
-    ax.plot([x - 3, x, x + 3], [bottom - 4, bottom, bottom - 4], color=INK, lw=1)
+    _line(ax, [x, x], [top, bottom])
+    _line(ax, [x - 3, x, x + 3], [bottom - 4, bottom, bottom - 4])
 
 
 def _plus(ax, x: float, y: float) -> None:
-    ax.add_patch(Circle((x, y), 9, fc=CARD, ec=INK, lw=1.2))
+    ax.add_artist(Circle((x, y), 9, fc=CARD, ec=INK, lw=1.2))
     ax.text(x, y, "+", ha="center", va="center", fontsize=12, color=INK)
