@@ -50,7 +50,7 @@ def define(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="decides hidden inputs and variants; keep it to yourself",
     )
-    verify = verb("verify", "prove that solutions score 100 %%, blank 0 %%, mistakes what they should")
+    verify = verb("verify", "prove that solutions score in full, blanks nothing, mistakes what they should")
     verify.add_argument("grading", metavar="GRADING", help="the grading folder that build wrote")
     grade = verb("grade", "grade a file or a folder of submissions")
     grade.add_argument("submissions", metavar="SUBMISSIONS", help="a folder of notebooks, or one notebook")
