@@ -14,7 +14,7 @@ from minillm.assignments.grade import Grader
 from minillm.assignments.master import exercise_of, role_of
 
 MASTER = Path(__file__).with_name("small_course.json")
-QUICK = sandbox.Limits(wall_seconds=30.0, cell_seconds=8.0, cpu_seconds=30, data_bytes=2_000_000_000)
+QUICK = sandbox.Limits(wall_seconds=20.0, cell_seconds=8.0, cpu_seconds=30, data_bytes=2_000_000_000)
 isolated = pytest.mark.skipif(
     sandbox.bubblewrap() is None, reason="bubblewrap is missing: the grader says that it cannot stop this"
 )

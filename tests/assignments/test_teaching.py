@@ -26,7 +26,8 @@ def test_every_command_of_the_guide_works(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notebooks").mkdir()
     master = nbformat.read(MASTER, as_version=4)
-    master.cells = [cell for cell in master.cells if exercise_of(cell) in (None, "mean")]  # one exercise is enough here
+    end = next(i for i, cell in enumerate(master.cells) if exercise_of(cell) not in (None, "mean"))
+    master.cells = master.cells[:end]  # the first exercise is enough here
     nbformat.write(master, tmp_path / "notebooks/01_tokenization.ipynb")
     (tmp_path / "submissions").mkdir()
     seen = set()
