@@ -109,7 +109,7 @@ class Transformer(nn.Module):
        \ell_{tv} = \sum_d U_{vd} \, \mathrm{norm}(x_t)_d $$
 
     The probability of the next token is softmax_v(ℓ_tv).  With a `cache` (a `KVCache`) the tokens continue those
-    already in it.  Raises ValueError where they would exceed the context, or an id is outside the vocabulary.
+    already in it.  Raises ValueError where they would exceed the context, IndexError for an id it has no row for.
     """
 
     def __init__(self, config: ModelConfig):
