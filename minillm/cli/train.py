@@ -63,7 +63,7 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from minillm.checkpoints import load_state
     from minillm.cli.job import Job
-    from minillm.cli.processes import joined
+    from minillm.cli.processes import joined, leave
     saved = None
     if options.resume:
         saved = load_state(options.resume)
@@ -78,7 +78,10 @@ def run(options: argparse.Namespace) -> int:
     with joined(options.device) as team:
         job = Job(options, saved, team)
         with told_to_end() as told:
-            return job.work(told)
+            code = job.work(told)
+    if team.together:
+        leave(code)
+    return code
 
 
 @contextmanager
