@@ -5,9 +5,11 @@ code works with ipywidgets 7.7.1 (Google Colab) and 8 (JupyterLab).
 """
 from __future__ import annotations
 
+import gc
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -85,6 +87,7 @@ class Live:
                  rules: Callable[..., Mapping[str, str]] | None = None,
                  on_press: Mapping[str, Callable[[], None]] | None = None,
                  rows: Iterable[Iterable[str]] | None = None, repeatable: bool = True):
+        _settle()
         self.name, self.controls, self.repeatable = name, dict(controls), repeatable
         self._draw, self._rules, self._on_press = draw, rules, dict(on_press or {})
         self._note = ipywidgets.HTML(_STYLE)
@@ -214,6 +217,14 @@ class Live:
 def shown() -> dict[str, Live]:
     """The widgets on the page now, by name."""
     return {name: live for name, live in _SHOWN.items() if not live.closed}
+
+
+@cache
+def _settle() -> None:
+    """Once: tell Python not to search through what torch, matplotlib and the others made while they were imported, or
+    its search for garbage costs the odd touch 150 to 300 ms."""
+    gc.collect()
+    gc.freeze()
 
 
 def _row(controls: list[ipywidgets.Widget]) -> ipywidgets.Widget:

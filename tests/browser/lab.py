@@ -25,23 +25,20 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 _CURRENT = "window.jupyterapp.shell.currentWidget"
 _WATCH = """(cell) => {
-    const shown = () => [...cell.querySelectorAll(".minillm-part")].map(part => part.src || part.innerHTML);
-    const watch = window.minillmWatch = {began: null, changed: null, over: false};
-    const before = JSON.stringify(shown());
+    const watch = window.minillmWatch = {began: null, first: null, last: null, observer: null};
     for (const kind of ["keydown", "mousedown", "input", "change"])
         cell.addEventListener(kind, () => { if (watch.began === null) watch.began = performance.now(); }, true);
-    const look = async () => {
-        if (watch.over) return;
-        if (watch.began !== null && JSON.stringify(shown()) !== before) {
-            try {
-                for (const image of cell.querySelectorAll("img.minillm-part")) await image.decode();
-                watch.changed = performance.now() - watch.began;
-                return;
-            } catch (error) { /* half loaded: look again */ }
-        }
-        requestAnimationFrame(look);
-    };
-    look();
+    const within = (node) => (node.closest ? node : node.parentElement)?.closest(".minillm-part");
+    const bears = (node) => node.querySelector && (within(node) || node.querySelector(".minillm-part"));
+    watch.observer = new MutationObserver(async (records) => {
+        if (watch.began === null || !records.some(one => within(one.target) || [...one.addedNodes].some(bears))) return;
+        for (const image of cell.querySelectorAll("img.minillm-part"))
+            await image.decode().catch(() => null);  // a newer one took its place, which is heard of by itself
+        watch.last = performance.now();
+        watch.first ??= watch.last;
+    });
+    watch.observer.observe(cell, {subtree: true, childList: true, characterData: true,
+                                  attributeFilter: ["src", "class"]});
 }"""
 
 
@@ -149,17 +146,22 @@ class Page:
             control.click()
 
     def timed(self, index: int, kind: str, control, value: str | None = None, *, patience: float = 5) -> float | None:
-        """Touch a control; milliseconds from the hand's event to the changed picture on the screen, or None."""
+        """Touch a control; milliseconds from the hand's event until all parts of the picture have changed (for a
+        button or a clock, which may go on changing it: any part), or None."""
         from playwright.sync_api import TimeoutError
         self.cell(index).evaluate(_WATCH)
         self.touch(kind, control, value)
+        over = "watch.first !== null" if kind in ("button", "play") else "watch.last < performance.now() - 400"
         try:
-            self.page.wait_for_function("() => window.minillmWatch.changed !== null", timeout=patience * 1000)
+            self.page.wait_for_function(f"() => {{ const watch = window.minillmWatch; return watch.last && {over}; }}",
+                                        polling=50, timeout=patience * 1000)
         except TimeoutError:
             return None
         finally:
-            changed = self.page.evaluate("() => (window.minillmWatch.over = true, window.minillmWatch.changed)")
-        return changed
+            began, first, last = self.page.evaluate("() => { const watch = window.minillmWatch; "
+                                                    "watch.observer.disconnect(); "
+                                                    "return [watch.began, watch.first, watch.last]; }")
+        return (first if kind in ("button", "play") else last) - began
 
     def control(self, index: int, label: str):
         """(kind, locator) of the control with this label."""

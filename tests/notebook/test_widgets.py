@@ -1,4 +1,6 @@
 """Widgets without a page: what their controls do to what they draw, and what stands in the stored notebook."""
+import gc
+
 import ipywidgets
 import pytest
 
@@ -144,3 +146,8 @@ def test_controls_take_their_values():
     assert slider("s", [1, 2, None], 2, show=lambda each: "off" if each is None else f"{each}").value == 2
     assert choice("c", {"one": 1, "two": 2}).value == 1 and choice("c", ["a", "b"], "b").value == "b"
     assert toggle("t", True).value is True and isinstance(text("x", rows=3), ipywidgets.Textarea)
+
+
+def test_a_touch_does_not_wait_for_a_search_through_all_that_was_imported():
+    dial()
+    assert gc.get_freeze_count() > 10_000
