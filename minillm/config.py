@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
 CHOICES = {
@@ -39,6 +39,8 @@ class RopeScaling:
     def __post_init__(self):
         if self.kind not in ("linear", "llama3", "yarn"):
             raise ValueError(f"RopeScaling kind={self.kind!r} is not one of: linear, llama3, yarn")
+        for field in fields(self):
+            _check_type(field, getattr(self, field.name))
         if self.sharpen and self.kind != "yarn":
             raise ValueError(f"RopeScaling sharpen={self.sharpen} belongs to yarn, not to {self.kind}; leave it 0")
 
@@ -49,7 +51,8 @@ class ModelConfig:
 
     Change one with ``dataclasses.replace(config, norm="layernorm")``.  ``None`` means "the usual value"; it stays
     None until `resolve` is asked, so a replaced config never keeps a size that belonged to the old one.
-    Raises ValueError for choices that cannot live together, naming both values and the way out.
+    Raises ValueError for a value of another type than its field's, and for choices that cannot live together, naming
+    both values and the way out.
     """
     vocab_size: int = 256
     d_model: int = 128
@@ -104,6 +107,7 @@ class ModelConfig:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of: {', '.join(map(str, choices))}")
         for field in fields(self):
             value = getattr(self, field.name)
+            _check_type(field, value)
             if field.name in ("n_dense_layers", "n_experts", "n_shared_experts"):
                 _require(value >= 0, f"{field.name}={value} is negative; use 0 for none")
             elif field.type in ("int", "int | None") and value is not None:
@@ -198,19 +202,39 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """The inverse of `to_dict`.  Refuses names it does not know, with the nearest one that it does."""
-        known = {f.name for f in fields(cls)}
-        for name in values:
-            if name not in known:
-                from difflib import get_close_matches
-                near = get_close_matches(name, known, 1)
-                hint = f"; did you mean {near[0]}?" if near else "; was it written by a newer minillm?"
-                raise ValueError(f"ModelConfig has no field {name!r}{hint}")
-        values = dict(values)
         if isinstance(values.get("rope_scaling"), dict):
-            values["rope_scaling"] = RopeScaling(**values["rope_scaling"])
-        return cls(**values)
+            values = {**values, "rope_scaling": _made(RopeScaling, values["rope_scaling"])}
+        return _made(cls, values)
+
+
+def _made(kind: type, values: dict[str, Any]) -> Any:
+    known = {f.name for f in fields(kind)}
+    for name in values:
+        if name not in known:
+            from difflib import get_close_matches
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else "; was it written by a newer minillm?"
+            raise ValueError(f"{kind.__name__} has no field {name!r}{hint}")
+    return kind(**values)
+
+
+def _check_type(field: Field, value: Any) -> None:
+    kind, _, optional = field.type.partition(" | ")
+    types, words = TAKES[kind]
+    fits = isinstance(value, types) and (kind == "bool" or not isinstance(value, bool))  # True is an int to Python
+    if not (fits or optional and value is None):
+        raise ValueError(f"{field.name}={value!r} must be {words}{' or None' if optional else ''}")
 
 
 def _require(holds: bool, message: str) -> None:
     if not holds:
         raise ValueError(message)
+
+
+TAKES = {  # annotation -> the types that are taken, in a person's words
+    "int": (int, "a whole number (int)"),
+    "float": ((int, float), "a number (float)"),
+    "bool": (bool, "True or False"),
+    "str": (str, "a word (str)"),
+    "RopeScaling": (RopeScaling, "a RopeScaling"),
+}

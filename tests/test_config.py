@@ -1,13 +1,16 @@
 """Configurations refuse what cannot work, and survive a round trip."""
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
-from dataclasses import replace
+import sys
+from dataclasses import fields, replace
 
 import pytest
 
 from minillm.config import ModelConfig, RopeScaling
+from minillm.environment import ROOT
 from minillm.presets import PRESETS, scaled
 from tests.variants import name_of, variants
 
@@ -38,6 +41,51 @@ def test_a_config_survives_json(config):
 def test_what_does_not_fit_is_refused_by_name_and_number(change, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         replace(ModelConfig(), **change)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """minillm/config.py as a user has it: the tests' own check of annotations would refuse a wrong type first."""
+    spec = importlib.util.spec_from_file_location("plain_config", ROOT / "minillm" / "config.py")
+    module = sys.modules["plain_config"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["plain_config"]
+
+
+@pytest.mark.parametrize("wrong", [
+    {"n_layers": 1.5}, {"n_layers": 2.0}, {"d_model": "64"}, {"n_heads": True}, {"n_layers": None},
+    {"n_experts": False}, {"window": 8.0}, {"n_kv_heads": "2"}, {"dropout": "0.1"}, {"rope_theta": True},
+    {"norm_eps": None}, {"attention_softcap": "50"}, {"tie_embeddings": 1}, {"norm_weight": "yes"},
+    {"embed_norm": None}, {"rope_scaling": "linear"}, {"norm": 3}], ids=str)
+def test_a_value_of_another_type_is_refused_with_field_value_and_what_it_takes(plain, wrong):
+    (name, value), = wrong.items()
+    kind = {field.name: field.type for field in fields(ModelConfig)}[name]
+    words = {"int": "a whole number", "float": "a number", "bool": "True or False", "RopeScaling": "a RopeScaling",
+             "str": "rmsnorm"}[kind.partition(" | ")[0]]
+    for make, values in ((lambda values: plain.ModelConfig(**values), wrong),
+                         (plain.ModelConfig.from_dict, json.loads(json.dumps(wrong)))):
+        with pytest.raises(ValueError) as refused:
+            make(values)
+        said = str(refused.value)
+        assert said.startswith(f"{name}={value!r} ") and words in said
+        assert ("or None" in said) == ("None" in kind)
+
+
+def test_every_field_takes_its_default_and_a_number_may_be_written_without_a_point():
+    for field in fields(ModelConfig):
+        assert replace(ModelConfig(), **{field.name: field.default}) == ModelConfig()
+    whole = ModelConfig.from_dict(json.loads('{"rope_theta": 500000, "dropout": 0, "attention_softcap": 50}'))
+    assert whole == ModelConfig(rope_theta=5e5, dropout=0.0, attention_softcap=50.0)
+
+
+@pytest.mark.parametrize(("scaling", "words"), [
+    ({"factor": "2"}, "factor='2' must be a number"), ({"original_context": 1.5}, "must be a whole number"),
+    ({"sharpen": "x"}, "sharpen='x' must be a number"), ({"faktor": 2.0}, "RopeScaling has no field 'faktor'; did you "
+                                                                          "mean factor?")])
+def test_a_scaling_read_from_json_is_checked_like_the_rest(plain, scaling, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        plain.ModelConfig.from_dict({"rope_scaling": scaling})
 
 
 def test_only_yarn_sharpens():
