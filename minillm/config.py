@@ -141,6 +141,9 @@ class ModelConfig:
     def _check_positions(self) -> None:
         _require(0.0 < self.rope_fraction <= 1.0, f"rope_fraction={self.rope_fraction} must be in (0, 1]")
         if self.position == "rope":
+            for name in ("rope_theta", "rope_theta_local"):
+                theta = getattr(self, name)
+                _require(theta is None or theta > 0, f"{name}={theta} must be positive; 10000 is usual")
             name, width = ("d_rotary" if self.attention == "latent" else "d_head"), self._rotary()
             turned = int(width * self.rope_fraction)
             _require(turned >= 2 and turned % 2 == 0,

@@ -29,6 +29,8 @@ def test_a_config_survives_json(config):
     ({"n_experts": 2, "experts_per_token": 3}, "experts_per_token=3 must lie between 1 and n_experts=2"),
     ({"n_shared_experts": 1}, "needs a mixture"),
     ({"dropout": 1.0}, "dropout=1.0"),
+    ({"rope_theta": 0.0}, "rope_theta=0.0 must be positive"),
+    ({"rope_theta_local": -1.0}, "rope_theta_local=-1.0 must be positive"),
     ({"vocab_size": 0}, "vocab_size=0 must be at least 1"),
     ({"window": 0}, "window=0 must be at least 1"),
     ({"attention": "latent", "position": "learned"}, "position='learned' has not; choose position='rope'"),

@@ -36,6 +36,8 @@ class Sinusoidal(nn.Module):
 
     def __init__(self, d_model: int, context_length: int, theta: float = 10_000.0):
         super().__init__()
+        if d_model < 2 or d_model % 2:
+            raise ValueError(f"sinusoidal positions come in pairs, but d_model={d_model}; make it even, at least 2")
         angles = torch.outer(torch.arange(context_length).float(), frequencies(d_model, theta))
         waves = rearrange([angles.sin(), angles.cos()], "wave seq pair -> seq (pair wave)")
         self.register_buffer("waves", waves, persistent=False)
@@ -61,6 +63,9 @@ class RoPE(nn.Module):
                  pairs: str = "halves", scaling: RopeScaling | None = None):
         super().__init__()
         self.d_turned = int(d_head * fraction)
+        if not 2 <= self.d_turned <= d_head or self.d_turned % 2:
+            raise ValueError(f"RoPE turns pairs, but fraction={fraction} of d_head={d_head} is {self.d_turned} "
+                             f"components; make that an even number of at least 2 and at most d_head")
         self.half = {"halves": -2, "neighbours": -1}[pairs]  # the axis of a pair's two members, once it is cut out
         omega = stretch(frequencies(self.d_turned, theta), scaling)
         angles = torch.outer(torch.arange(context_length).float(), omega)
@@ -104,11 +109,15 @@ class ALiBi(nn.Module):
 
 def frequencies(d: int, theta: float) -> Float[Tensor, "pair"]:
     """omega_i = theta ** (-2 i / d), in radians per position, for the d / 2 pairs."""
+    if not theta > 0:
+        raise ValueError(f"theta={theta} must be positive: it sets the slowest wave's length; 10000 is usual")
     return theta ** -(torch.arange(0, d, 2).float() / d)
 
 
 def slopes(n_heads: int) -> Float[Tensor, "head"]:
     """One slope per head: geometric from 2 ** (-8 / n) down to 2 ** -8."""
+    if n_heads < 1:
+        raise ValueError(f"n_heads={n_heads} leaves ALiBi no head to give a slope; make it at least 1")
     below = 2 ** math.floor(math.log2(n_heads))
     first = [2 ** (-8 * h / below) for h in range(1, below + 1)]
     between = [2 ** (-4 * h / below) for h in range(1, 2 * below + 1, 2)]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -101,3 +102,18 @@ def test_learned_positions_are_rows_of_a_table():
     learned = Learned(4, 10)
     torch.nn.init.normal_(learned.weight, generator=G)
     torch.testing.assert_close(learned(torch.ones(2, 4), torch.tensor([7, 1])), 1 + learned.weight[[7, 1]])
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (lambda: ALiBi(0), "n_heads=0 leaves ALiBi no head to give a slope; make it at least 1"),
+    (lambda: RoPE(3), "fraction=1.0 of d_head=3 is 3 components; make that an even number"),
+    (lambda: RoPE(0), "d_head=0 is 0 components"),
+    (lambda: RoPE(6, fraction=0.5), "fraction=0.5 of d_head=6 is 3 components"),
+    (lambda: RoPE(4, fraction=1.5), "d_head=4 is 6 components; make that an even number of at least 2 and at most"),
+    (lambda: RoPE(4, theta=0), "theta=0 must be positive"),
+    (lambda: RoPE(4, theta=math.nan), "theta=nan must be positive"),
+    (lambda: Sinusoidal(3, 8), "d_model=3; make it even"),
+    (lambda: Sinusoidal(4, 8, theta=-1.0), "theta=-1.0 must be positive")])
+def test_sizes_without_a_pair_a_head_or_a_wave_are_refused_with_the_way_out(make, words):
+    with pytest.raises(ValueError, match=re.escape(words)):
+        make()
