@@ -82,10 +82,10 @@ def choose_precision(name: str, device: torch.device, trial: Callable[[Precision
         chosen = Precision("bf16" if has_bf16(device) else "fp32", device)
         say(f"computing on the CPU in {chosen.name}")
         return chosen
-    seconds = {name: _seconds(trial, Precision(name, device)) for name in ("fp32", "medium", "bf16")}
+    seconds = _race(trial, [Precision(name, device) for name in ("fp32", "medium", "bf16")])
     best = min(seconds, key=lambda name: seconds[name] * (1.0 if name == "fp32" else 1.1))
     times = ", ".join(f"{name} {1000 * s:.3g} ms" for name, s in seconds.items())
-    say(f"computing on the CPU in {best} (one trial: {times})")
+    say(f"computing on the CPU in {best} (forward and back: {times})")
     return Precision(best, device)
 
 
@@ -102,10 +102,18 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
-def _seconds(trial: Callable[[Precision], object], precision: Precision, repeats: int = 3) -> float:
-    times = []
-    for _ in range(1 + repeats):
-        start = time.perf_counter()
-        trial(precision)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])  # the first warms up
+def _race(trial: Callable[[Precision], object], ways: list[Precision], *, enough: float = 1.0) -> dict[str, float]:
+    """Seconds that each way takes at best: in turns, so that a neighbour's noise meets all, for about `enough`
+    seconds in all, two to eight rounds."""
+    for way in ways:
+        trial(way)  # the first warms up
+    taken: dict[str, list[float]] = {way.name: [] for way in ways}
+    began = time.perf_counter()
+    for done in range(8):
+        if done >= 2 and time.perf_counter() - began > enough:
+            break
+        for way in ways:
+            start = time.perf_counter()
+            trial(way)
+            taken[way.name].append(time.perf_counter() - start)
+    return {name: min(times) for name, times in taken.items()}
