@@ -28,7 +28,7 @@ from minillm.assignments.marks import (
 )
 from minillm.assignments.master import MasterError, read_notebook
 from minillm.assignments.pristine import for_exercise
-from minillm.assignments.run import execute
+from minillm.assignments.run import Stopped, execute
 from minillm.assignments.sandbox import Limits, student_package
 from minillm.assignments.variants import key_of, variant_of
 
@@ -56,7 +56,8 @@ class Result:
 class Grader:
     """Holds one assignment's grading notebooks and judges answers by them; safe to use from several threads.
 
-    The same answer to the same exercise is judged once: re-grading, and copies, give identical marks.
+    The same answer to the same exercise is judged once: re-grading, and copies, give identical marks.  Setting
+    `stopping` ends the runs of all threads at once; they raise Stopped.
     """
 
     def __init__(self, grading: str | Path, *, limits: Limits = Limits()):
@@ -77,6 +78,7 @@ class Grader:
         self._judged: dict[str, Mark] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        self.stopping = threading.Event()
         self.digest = hashlib.sha256(b"".join(path.read_bytes() for path in books)).hexdigest()
         self._package = tempfile.TemporaryDirectory(prefix="mgp-")
         student_package(Path(self._package.name))
@@ -138,7 +140,9 @@ class Grader:
             )
         cells = for_exercise(book.cells, id, answer, list(facts["forbid"]))
         for _ in range(3):
-            run = execute(cells, limits=self.limits, package=Path(self._package.name))
+            run = execute(
+                cells, limits=self.limits, package=Path(self._package.name), stopping=self.stopping
+            )
             if not grader_failed(cells, run):
                 return mark_of(id, out_of, facts, cells, run, remarks)
         return Mark(
@@ -149,9 +153,12 @@ class Grader:
 def grade(
     submissions: Iterable[Submission], grader: Grader, *, jobs: int = 2, done: dict[str, Result] | None = None
 ) -> Iterator[Result]:
-    """Grade many, `jobs` at once, in whatever order they finish.  `done` holds finished ones by `key`."""
-    with ThreadPoolExecutor(jobs) as pool:
-        waiting = {}
+    """Grade many, `jobs` at once, in whatever order they finish.  `done` holds finished ones by `key`.
+
+    Whoever ends it early (Ctrl-C, `close`) ends the submissions that are being graded, at once and without a mark.
+    """
+    pool, waiting = ThreadPoolExecutor(jobs), []
+    try:
         for submission in submissions:
             known = (done or {}).get(submission.key)
             if known:  # when it came and whose it is may be seen otherwise by now
@@ -159,19 +166,22 @@ def grade(
                     known, file=submission.path.name, late=submission.late, note=submission.note
                 )
             else:
-                waiting[pool.submit(_safely, grader, submission)] = submission
-        try:
-            for future in as_completed(waiting):
-                yield future.result()
-        except BaseException:
-            for future in waiting:
-                future.cancel()
-            raise
+                waiting.append(pool.submit(_safely, grader, submission))
+        for future in as_completed(waiting):
+            yield future.result()
+    except BaseException:
+        grader.stopping.set()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        grader.stopping.clear()
 
 
 def _safely(grader: Grader, submission: Submission) -> Result:
     try:
         return grader.grade(submission)
+    except Stopped:
+        raise
     except Exception as error:  # noqa: BLE001 - one bad submission never stops the batch
         marks = [
             Mark(id, TROUBLE, 0.0, float(facts["points"]), f"{type(error).__name__}: {error}")

@@ -38,6 +38,10 @@ class Run:
     ended: str | None = None
 
 
+class Stopped(Exception):
+    """The teacher stopped the grading while this notebook ran: it says nothing about what was handed in."""
+
+
 def cell(source: str, role: str, **own) -> nbformat.NotebookNode:
     """A code cell for a run, with what the plugin has to know about it."""
     made = v4.new_code_cell(source, metadata={"minillm": {"role": role, **own}})
@@ -52,9 +56,18 @@ def expecting(made: nbformat.NotebookNode, values: list[str]) -> nbformat.Notebo
 
 
 def execute(
-    cells: list[nbformat.NotebookNode], *, limits: Limits = Limits(), package: Path, record: bool = False
+    cells: list[nbformat.NotebookNode],
+    *,
+    limits: Limits = Limits(),
+    package: Path,
+    record: bool = False,
+    stopping: threading.Event | None = None,
 ) -> Run:
-    """Run the cells from top to bottom in a fresh kernel.  `record`: compare nothing, hear the values."""
+    """Run the cells from top to bottom in a fresh kernel.  `record`: compare nothing, hear the values.
+
+    Once another thread sets `stopping`, the run and all that it started are ended, and it raises Stopped.
+    """
+    stopping = stopping or threading.Event()
     run = sandbox.prepare(package, limits)
     try:
         for number, made in enumerate(cells):
@@ -102,9 +115,11 @@ def execute(
         os.close(send)
         reader.start()
         try:
-            ended = sandbox.watch(process, limits)
+            ended = sandbox.watch(process, limits, stopping)
         finally:
             sandbox.kill_tree(process)
+        if stopping.is_set():
+            raise Stopped
         reader.join(10)
         reports = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be cut short
         return Run({r.pop("cell"): CellReport(**r) for r in reports}, ended)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -193,10 +194,13 @@ def kill_tree(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def watch(process: subprocess.Popen, limits: Limits) -> str | None:
-    """Wait for a run, and end it where it takes too long or multiplies: the reason, or None if it ended by itself."""
+def watch(process: subprocess.Popen, limits: Limits, stopping: threading.Event) -> str | None:
+    """Wait for a run; end it where it takes too long, multiplies or is to stop: why, or None if it ended by itself."""
     deadline = time.monotonic() + limits.wall_seconds
     while process.poll() is None:
+        if stopping.is_set():
+            kill_tree(process)
+            return "stopped"
         if time.monotonic() > deadline:
             kill_tree(process)
             return f"timed out after {limits.wall_seconds:g} s"
