@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import html
 import json
+import re
 import statistics
+import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -34,12 +38,13 @@ def write_all(results: list[Result], out: str | Path, *, late_share: float = 1.0
     """
     out, results = Path(out), sorted(results, key=lambda r: (r.student, r.assignment))
     out.mkdir(parents=True, exist_ok=True)
+    names = file_names({r.student for r in results})
     files = [
         _text(
             out / "grades.json",
             json.dumps([as_dict(r, late_share) for r in results], indent=1, ensure_ascii=False),
         ),
-        _table(out / "grades.csv", grades(results, late_share)),
+        _table(out / "grades.csv", grades(results, late_share, names)),
         _table(out / "statistics.csv", statistics_rows(results)),
         _table(
             out / "moodle.csv",
@@ -57,7 +62,7 @@ def write_all(results: list[Result], out: str | Path, *, late_share: float = 1.0
         ),
     ]
     for result in results:
-        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in result.student)
+        name = names[result.student]
         files.append(_text(out / "feedback" / f"{name}.html", feedback(result, late_share)))
         files.append(
             _text(
@@ -66,6 +71,25 @@ def write_all(results: list[Result], out: str | Path, *, late_share: float = 1.0
             )
         )
     return files
+
+
+def file_names(students: Iterable[str]) -> dict[str, str]:
+    """Student -> the name of their files: letters and digits of any script; where two would share, `~` and a digest.
+
+    Names that differ in upper and lower case alone count as shared: the files of some systems do not tell them apart.
+    """
+    plain = {student: re.sub(r"^\.|[^\w.-]", "_", student) for student in students}
+    used = Counter(_case_folded(name) for name in plain.values())
+    return {
+        student: name
+        if used[_case_folded(name)] == 1
+        else f"{name}~{hashlib.sha256(student.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+        for student, name in plain.items()
+    }
+
+
+def _case_folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def total(result: Result, late_share: float) -> float:
@@ -113,10 +137,10 @@ class Log:
             lines.write(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
-def grades(results: list[Result], late_share: float) -> list[list]:
-    """One row a student: points per exercise, total, and what a teacher should look at."""
+def grades(results: list[Result], late_share: float, names: dict[str, str]) -> list[list]:
+    """One row a student: points per exercise, total, what a teacher should look at, and where the student's page is."""
     ids = list(dict.fromkeys(m.exercise for r in results for m in r.marks))
-    rows = [["student", "assignment", *ids, "total", "out_of", "late", "note"]]
+    rows = [["student", "assignment", *ids, "total", "out_of", "late", "note", "feedback"]]
     for r in results:
         by = {m.exercise: m for m in r.marks}
         look = [
@@ -133,6 +157,7 @@ def grades(results: list[Result], late_share: float) -> list[list]:
                 _points(r.out_of),
                 "late" if r.late else "",
                 "; ".join([*filter(None, [r.note]), *look]),
+                f"feedback/{names[r.student]}.html",
             ]
         )
     return rows

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import html
 import json
 import os
 from datetime import datetime, timedelta, timezone
@@ -116,6 +119,29 @@ def test_a_deadline_means_what_its_offset_says(capsys):
 
 def result(student: str, status: str = "passed") -> Result:
     return Result(student, "a", f"{student}.ipynb", [Mark("1", status, 1.0, 1.0)])
+
+
+@pytest.mark.parametrize("students", [
+    ["O'Brien", "O Brien", "ann"], ["Ann", "ann"], ["a b", "a/b", "a\\b", "a_b"], ["\u00c5sa", "\u212bsa"],
+    ["..", "__", "_."], ["O'Brien", "O Brien", "O_Brien~" + hashlib.sha256(b"O'Brien").hexdigest()[:8]]])
+def test_every_student_has_files_of_their_own_and_the_table_says_where(students, tmp_path):
+    reports.write_all(results := [result(student) for student in students], tmp_path)
+    rows = list(csv.DictReader(open(tmp_path / "grades.csv", newline="", encoding="utf-8")))
+    assert {row["student"] for row in rows} == set(students)
+    for row in rows:
+        page = tmp_path / row["feedback"]
+        assert f"<p>{html.escape(row['student'])}: " in page.read_text("utf-8")
+        assert (tmp_path / "gradescope" / page.stem / "results.json").exists()
+    assert len({row["feedback"].casefold() for row in rows}) == len(students)
+    assert len(list((tmp_path / "feedback").iterdir())) == len(list((tmp_path / "gradescope").iterdir())) == len(rows)
+    names = reports.file_names(students)
+    assert reports.file_names(reversed(students)) == names
+    assert [path.name for path in reports.write_all(results, tmp_path)].count("results.json") == len(students)
+
+
+def test_a_file_bears_the_students_name_where_no_other_shares_it():
+    assert reports.file_names(["ada", "Zo\u00eb L.", "\u674e\u660e", "O'Brien"]) == {
+        "ada": "ada", "Zo\u00eb L.": "Zo\u00eb_L.", "\u674e\u660e": "\u674e\u660e", "O'Brien": "O_Brien"}
 
 
 def test_the_log_survives_a_cut_and_forgets_what_another_notebook_graded(tmp_path):
