@@ -21,19 +21,18 @@ class LoRALinear(nn.Module):
     def __init__(self, base: nn.Linear, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0,
                  generator: torch.Generator | None = None):
         super().__init__()
-        if not 1 <= rank <= min(base.in_features, base.out_features):
-            raise ValueError(f"rank={rank} must lie between 1 and the smaller side of the matrix, "
-                             f"{min(base.in_features, base.out_features)}")
+        check_rank(base, rank)
         self.base, self.rank, self.alpha = base.requires_grad_(False), rank, alpha
-        like = {"device": base.weight.device, "dtype": base.weight.dtype}
-        self.lora_A = nn.Linear(base.in_features, rank, bias=False, **like)
-        self.lora_B = nn.Linear(rank, base.out_features, bias=False, **like)
+        like = {"bias": False, "device": base.weight.device, "dtype": base.weight.dtype}
+        self.lora_A = nn.utils.skip_init(nn.Linear, base.in_features, rank, **like)
+        self.lora_B = nn.utils.skip_init(nn.Linear, rank, base.out_features, **like)
         self.dropout = nn.Dropout(dropout)
         bound = 1 / math.sqrt(base.in_features)
         with torch.no_grad():
             drawn = torch.empty(rank, base.in_features).uniform_(-bound, bound, generator=generator)
             self.lora_A.weight.copy_(drawn)
             self.lora_B.weight.zero_()
+        self.train(base.training)  # no dropout in a model that is being used
 
     def forward(self, x: Float[Tensor, "*axes d_in"]) -> Float[Tensor, "*axes d_out"]:
         return self.base(x) + self.alpha / self.rank * self.lora_B(self.lora_A(self.dropout(x)))
@@ -46,6 +45,13 @@ class LoRALinear(nn.Module):
     def correction(self) -> Float[Tensor, "d_out d_in"]:
         """The matrix that is added to W: (alpha / rank) B A."""
         return self.alpha / self.rank * self.lora_B.weight @ self.lora_A.weight
+
+
+def check_rank(base: nn.Linear, rank: int) -> None:
+    """Raises ValueError where a correction of this rank would be no smaller than the matrix."""
+    if not 1 <= rank <= min(base.in_features, base.out_features):
+        raise ValueError(f"rank={rank} must lie between 1 and the smaller side of the matrix, "
+                         f"{min(base.in_features, base.out_features)}")
 
 
 def add_lora(model: nn.Module, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0,
@@ -69,7 +75,8 @@ def add_lora(model: nn.Module, *, rank: int = 8, alpha: float = 16.0, dropout: f
             linear = sorted({n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, nn.Linear)})
             raise ValueError(f"target {target!r} names no linear layer; this model has: {', '.join(linear)}")
     uses = [p for m in model.modules() for p in m.parameters(recurse=False)]
-    for _, name, linear in places:
+    for _, name, linear in places:  # all refusals come before the first change
+        check_rank(linear, rank)
         if sum(p is linear.weight for p in uses) > 1:
             raise ValueError(f"{name}'s matrix is also used elsewhere (tied embeddings): a correction would change "
                              f"both; leave {name} out of targets, or build the model with tie_embeddings=False")

@@ -78,10 +78,32 @@ def test_what_cannot_be_corrected_is_refused(options, words):
         add_lora(made(), **options)
 
 
+def test_a_refusal_leaves_the_model_as_it_was():
+    model = made(replace(SMALL, n_kv_heads=1))  # rank 16 fits q_proj (32 x 32), but not v_proj (8 x 32)
+    with pytest.raises(ValueError, match="rank=16 must lie between 1 and the smaller side of the matrix, 8"):
+        add_lora(model, rank=16)
+    assert not any(isinstance(m, LoRALinear) for m in model.modules())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_dropout_acts_in_training_alone():
+    model = learn(add_lora(made(), dropout=0.5))
+    assert torch.equal(model(TOKENS), model(TOKENS))
+    model.train()
+    assert not torch.equal(model(TOKENS), model(TOKENS))
+    assert add_lora(made().train()).blocks[0].attention.q_proj.dropout.training
+
+
 def test_seeds_decide_the_start():
     a, b, c = (add_lora(made(), seed=s).blocks[0].attention.q_proj.lora_A.weight for s in (1, 1, 2))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_the_caller_s_randomness_is_neither_used_nor_moved():
+    model, before = made(), torch.get_rng_state()
+    add_lora(model)
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_targets_are_a_name_or_several_but_never_none():
