@@ -22,7 +22,10 @@ class LayerCache:
                ) -> tuple[Float[Tensor, "batch kv_head key d_head"], Float[Tensor, "batch kv_head key d_value"],
                           Int[Tensor, "key"]]:
         """Append; return all keys, values and the positions at which they stand."""
-        end = self.length + k.shape[2]
+        k, v, end = k.detach(), v.detach(), self.length + k.shape[2]
+        if self.keys is not None and len(k) != len(self.keys):
+            raise ValueError(f"batch={len(k)} texts cannot continue the batch={len(self.keys)} in the cache; "
+                             f"start a new KVCache")
         if not self.ring and end > self.capacity:
             raise ValueError(f"{self.length} cached + {k.shape[2]} new positions exceed the cache's room for "
                              f"{self.capacity}; start a new KVCache from the part you want to keep")

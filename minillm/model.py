@@ -122,9 +122,8 @@ class Transformer(nn.Module):
         norm = dict(eps=c.norm_eps, weight=c.norm_weight)
         self.embed_norm = NORMS[c.norm](c.d_model, **norm) if c.embed_norm else nn.Identity()
         self.dropout = nn.Dropout(c.dropout)
-        ropes = {}  # layers with the same angles share one table
-        for i in range(c.n_layers if c.position in ROTATED else 0):
-            ropes.setdefault(c.is_windowed(i), rope_of(config, i))
+        kinds = {c.is_windowed(i): i for i in range(c.n_layers)} if c.position in ROTATED else {}
+        ropes = {windowed: rope_of(config, i) for windowed, i in kinds.items()}  # one table for all of a kind
         self.blocks = nn.ModuleList(
             BLOCKS[c.norm_order](config, i, rope=ropes.get(c.is_windowed(i))) for i in range(c.n_layers))
         self.norm = nn.Identity() if c.norm_order == "post" else NORMS[c.norm](c.d_model, **norm)

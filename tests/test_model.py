@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from minillm.cache import KVCache
 from minillm.config import CHOICES, ModelConfig
 from minillm.inspection import capture
+from minillm.layers.attention import rope_of
 from minillm.model import Transformer
 from tests.variants import OTHERS, SMALL, name_of, variants
 
@@ -151,6 +152,32 @@ def test_more_tokens_than_the_context_are_refused_with_both_numbers():
     made(SMALL)(some_tokens(SMALL, seq=20), cache=cache)
     with pytest.raises(ValueError, match=r"seq=25 exceeds context_length=24"):
         made(SMALL)(some_tokens(SMALL, seq=5), cache=cache)
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, window=5)])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_cache_goes_on_with_the_texts_it_holds(config, batch):
+    cache = KVCache(config)
+    made(config)(some_tokens(config, seq=6), cache)
+    with pytest.raises(ValueError, match=f"batch={batch} texts cannot continue the batch=2 in the cache"):
+        made(config)(torch.zeros(batch, 1, dtype=torch.long), cache)
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, window=5)])
+def test_no_gradient_flows_back_through_the_cache(config):
+    model, cache, tokens = made(config), KVCache(config), some_tokens(config)
+    for part in tokens.split(5, dim=1):
+        logits = model(part, cache)
+    assert not any(layer.keys.requires_grad or layer.values.requires_grad for layer in cache.layers)
+    logits.sum().backward()  # what later calls wrote into the cache does not stand in its way
+    assert model.embed.weight.grad.isfinite().all()
+
+
+def test_angles_are_worked_out_once_for_each_kind_of_layer(monkeypatch):
+    worked_out = []
+    monkeypatch.setattr("minillm.model.rope_of", lambda c, layer: worked_out.append(layer) or rope_of(c, layer))
+    Transformer(replace(SMALL, n_layers=6, window=5, global_every=2))
+    assert len(worked_out) == 2
 
 
 def test_one_text_without_a_batch_axis_is_told_how_to_get_one():
