@@ -54,13 +54,15 @@ def lab(arguments: list[str]) -> int:
     copy = personal_copy(ROOT / "notebooks", ROOT / "my_notebooks", fresh=options.fresh)
     first = min(copy.glob("*.ipynb")).relative_to(ROOT).as_posix()
     command = [python, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first}",
-               f"--ServerApp.port={options.port}", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN", *rest]
+               f"--ServerApp.port={options.port}", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN",
+               *absolute(rest)]
     displays = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
     if options.no_browser or sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container there is often nobody else
     print("Starting JupyterLab; Ctrl-C in this window stops it.", file=sys.stderr, flush=True)
+    os.chdir(ROOT)
     return run(command, child_environment())
 
 
@@ -73,14 +75,26 @@ def test(arguments: list[str]) -> int:
         return 0
     python = environment(("hub", "lab", "test"))
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return run([python, "-m", "pytest", "-n", str(min(workers, 8)), "--dist", "loadfile",
-                "--no-loadscope-reorder", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", *arguments],
-               child_environment(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive"))
+    command = [python, "-m", "pytest", "-n", str(min(workers, 8)), "--dist", "loadfile", "--no-loadscope-reorder",
+               "--nbval", "--nbval-current-env", "--nbval-cell-timeout=300", *absolute(arguments)]
+    os.chdir(ROOT)
+    return run(command, child_environment(OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive"))
+
+
+def absolute(arguments: list[str]) -> list[str]:
+    """The same arguments for a program that runs in the project's folder: what names a file from here still does."""
+    here, found = Path.cwd(), []
+    for before, argument in zip([""] + arguments, arguments):
+        option, sign, value = argument.partition("=") if argument.startswith("-") else ("", "", argument)
+        name, colons, part = value.partition("::")  # a test in a file
+        if here != ROOT and name and before not in ("-k", "-m") and (here / name).exists():
+            argument = f"{option}{sign}{here / name}{colons}{part}"
+        found.append(argument)
+    return found
 
 
 def run(command: list[str], variables: dict[str, str]) -> int:
-    """Run it in the project's folder, in our place where the system can (so that Ctrl-C goes to it alone)."""
-    os.chdir(ROOT)
+    """Run it here, in our place where the system can (so that Ctrl-C goes to it alone)."""
     if os.name == "posix":
         sys.stdout.flush()
         os.execve(command[0], command, variables)

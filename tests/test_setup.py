@@ -5,6 +5,7 @@ import datetime
 import importlib.metadata
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -192,6 +193,53 @@ def test_an_environment_that_has_everything_is_used_as_it_is(monkeypatch):
     monkeypatch.setattr(environment, "is_met", lambda requirement: True)
     monkeypatch.setattr(environment, "install", None)
     assert environment.environment(("hub", "lab", "test")) == sys.executable
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """Run minillm's clone from another folder, with a Python that has no packages: the clone's `.venv` has to do it."""
+    root, away = (tmp_path / "clone").resolve(), (tmp_path / "away").resolve()
+    away.mkdir()
+    shutil.copytree(ROOT / "minillm", root / "minillm", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copyfile(ROOT / name, root / name)
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    variables["PYTHONPATH"] = str(root)
+
+    def run(script: str, *words: str) -> subprocess.CompletedProcess:
+        python = environment.python_of(root / ".venv")
+        python.parent.mkdir(parents=True, exist_ok=True)
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+        stamp = f"from minillm import environment as e; e.write_stamp(e.ROOT / '.venv', {('hub', 'lab', 'test')})"
+        subprocess.run([sys.executable, "-S", "-c", stamp], cwd=away, env=variables, check=True)
+        return subprocess.run([sys.executable, "-S", "-m", "minillm", *words], cwd=away, env=variables, text=True,
+                              encoding="utf-8", capture_output=True)
+    return root, away, run
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="the clone's Python is a shell script here")
+
+
+@posix
+def test_a_relative_path_means_what_it_meant_where_the_command_was_typed(bare):
+    root, away, run = bare
+    master = ROOT / "tests" / "assignments" / "small_course.json"
+    (away / "mine.ipynb").write_bytes(master.read_bytes())
+    done = run(f'exec "{sys.executable}" "$@"', "assign", "build", "mine.ipynb", "--out", "course")
+    assert done.returncode == 0, done.stderr
+    assert (away / "course" / "grading").is_dir() and not (root / "course").exists()
+
+
+@posix
+def test_the_projects_tests_take_paths_from_where_the_command_was_typed(bare):
+    root, away, run = bare
+    (away / "mine.py").write_text("")
+    (away / "rope").write_text("")
+    said = run('pwd; printf "%s\\n" "$@"', "test", "mine.py::test_a", "tests/layers", "-k", "rope", "--ignore=mine.py",
+               "-x").stdout.splitlines()
+    assert said[0] == str(root)
+    assert said[-6:] == [f"{away}/mine.py::test_a", "tests/layers", "-k", "rope", f"--ignore={away}/mine.py", "-x"]
 
 
 @pytest.mark.parametrize("module", ["venv", "ensurepip"])
