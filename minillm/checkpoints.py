@@ -165,23 +165,28 @@ def bare(model: nn.Module) -> nn.Module:
 
 
 def check_described(model: nn.Module) -> None:
-    """Does its configuration say all that the model is made of?  Raises ValueError naming the first tensor if not."""
+    """Does its configuration say what the model is made of?  Raises ValueError naming the first tensor if not."""
     with torch.random.fork_rng([]), torch.device("meta"):
-        plain = Transformer(model.config).state_dict()
-    for name in model.state_dict():
-        if name not in plain:
-            raise ValueError(f"the model has {name!r}, which its configuration does not describe, so it could not be "
-                             f"opened again; with LoRA layers, merge_lora(model) first")
+        plain = _once(Transformer(model.config))
+    ours = _once(model)
+    for name in [*ours, *plain]:
+        here, there = (tuple(x[name].shape) if name in x else "absent" for x in (ours, plain))
+        if here != there:
+            raise ValueError(f"{name!r} is {here} in the model, but {there} by its configuration, so the model could "
+                             f"not be opened again; change model.config with it, or, with LoRA layers, "
+                             f"merge_lora(model) first")
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """Every parameter and persistent buffer once: of tied ones only the first name."""
+    """Every parameter and persistent buffer once, in full."""
+    return {name: _whole(tensor) for name, tensor in _once(model).items()}
+
+
+def _once(model: nn.Module) -> dict[str, Tensor]:
+    """Of tied parameters only the first name."""
     first: dict[int, str] = {}
-    weights = {}
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if first.setdefault(id(tensor), name) == name:
-            weights[name] = _whole(tensor)
-    return weights
+    return {name: tensor for name, tensor in model.state_dict(keep_vars=True).items()
+            if first.setdefault(id(tensor), name) == name}
 
 
 def _whole(tensor: Tensor) -> Tensor:
@@ -192,6 +197,8 @@ def _whole(tensor: Tensor) -> Tensor:
 def _describe(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """Nested values as JSON: a tensor goes into `tensors` and leaves its name; keys and tuples stay such."""
     if isinstance(value, Tensor):
+        while path in tensors:  # two rows of keys may read alike: "a.b", and "b" in "a"
+            path += "'"
         tensors[path] = _whole(value).clone()
         return {"tensor": path}
     if isinstance(value, dict):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import SafetensorError
+from torch import nn
 
 from minillm import checkpoints
 from minillm.checkpoints import fill, load, load_log, load_state, save
@@ -74,6 +75,11 @@ def test_states_and_logs_come_back_as_they_were(tmp_path):
     with pytest.raises(TypeError, match="state.x is a object"):
         save(model(), None, tmp_path / "third", state={"x": object()})
     assert not (tmp_path / "third").exists()
+
+
+def test_states_keep_tensors_apart_whose_keys_read_alike(tmp_path):
+    state = {"a.b": torch.tensor(1), "a": {"b": torch.tensor(2)}, "0": torch.tensor(3), 0: torch.tensor(4)}
+    assert load_state(save(model(), None, tmp_path / "run", state=state)) == state
 
 
 @pytest.mark.parametrize("make", [adamw, muon])
@@ -212,6 +218,21 @@ def test_what_could_not_be_opened_again_is_not_saved(tmp_path):
             write(m, None, tmp_path / "run")
     assert not list(tmp_path.iterdir())
     assert torch.equal(load(save(merge_lora(m), None, tmp_path / "run"))[0].embed.weight, model().embed.weight)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    (lambda m: setattr(m.unembed, "weight", nn.Parameter(m.unembed.weight.detach().clone())),
+     r"'unembed.weight' is \(\d+, 16\) in the model, but absent by its configuration"),
+    (lambda m: setattr(m.blocks[0].mlp, "down_proj", nn.Linear(7, 16, bias=False)),
+     r"down_proj.weight' is \(16, 7\) in the model, but \(16, \d+\) by its configuration"),
+    (lambda m: setattr(m, "norm", nn.Identity()), r"'norm.weight' is absent in the model, but \(16,\) by")])
+def test_a_model_that_its_configuration_no_longer_describes_is_not_saved(change, reason, tmp_path):
+    m = model()
+    change(m)
+    for write in (save, export_hf):
+        with pytest.raises(ValueError, match=reason):
+            write(m, None, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_compiled_model_is_saved_as_the_model_that_it_is(tmp_path):
