@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 import torch
@@ -131,7 +130,7 @@ class TokenFile(Sequence):
         path, ids, count = Path(path), iter(ids), 0
         path.parent.mkdir(parents=True, exist_ok=True)
         width = _width(vocab_size)
-        with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file:
+        with path.with_name(f"{path.name}.{os.getpid()}.part").open("wb") as file:  # with everyone's usual rights
             try:
                 file.write(bytes(cls.header.size))
                 while block := list(islice(ids, 1 << 16)):
@@ -195,14 +194,14 @@ class PromptBatches(Endless):
         asked = [template.ask(prompt, tokenizer) for prompt, _ in pairs]
         self.ids = [ask + template.answer(reply, tokenizer)
                     for ask, (_, reply) in zip(asked, pairs, strict=True)]
-        self.n_asked = [len(ask) for ask in asked]
+        self.n_asked = [max(1, len(ask)) for ask in asked]  # of no question, the first id answers nothing
         for pair, ids in zip(pairs, self.ids, strict=True):
             if len(ids) - 1 > context_length:
                 raise ValueError(f"the pair {pair[0]!r} takes {len(ids) - 1} tokens, more than "
                                  f"context_length={context_length}; shorten it or leave it out")
         self.batch_size, self.seed, self.padding = batch_size, seed, tokenizer.end_of_text
         self.n_batches = -(-len(pairs) // batch_size)  # of one epoch
-        self.step, self.device = start, device
+        self.step, self.device, self._ordered = start, device, (-1, np.zeros((0, 0), np.int64))
 
     @property
     def signal(self) -> float:
@@ -213,7 +212,9 @@ class PromptBatches(Endless):
     def __getitem__(self, step: int) -> Batch:
         """The batch of any step, without disturbing the iteration."""
         epoch, place = divmod(step, self.n_batches)
-        chosen = self._epoch(epoch)[place]
+        if self._ordered[0] != epoch:
+            self._ordered = epoch, self._epoch(epoch)
+        chosen = self._ordered[1][place]
         width = max(len(self.ids[i]) for i in chosen) - 1
         inputs = np.full((len(chosen), width), self.padding, np.int64)
         targets = np.full((len(chosen), width), IGNORED, np.int64)

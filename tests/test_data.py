@@ -1,4 +1,5 @@
 """Batches are windows of the text, repeatable, light, and learn from what they should."""
+import os
 import tracemalloc
 
 import numpy as np
@@ -7,7 +8,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minillm.data import IGNORED, TokenFile, batches, compact, prompt_batches, windows
+from minillm.data import (
+    IGNORED,
+    PromptBatches,
+    Template,
+    TokenFile,
+    batches,
+    compact,
+    prompt_batches,
+    windows,
+)
 from minillm.tokenizers import END_OF_TEXT, ByteTokenizer, CharTokenizer
 
 
@@ -133,6 +143,13 @@ def test_a_token_file_is_written_in_flat_memory(tmp_path):
     assert peak < 8e6  # as a list the ids would take 20 MB
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows keeps rights in another way")
+def test_a_token_file_may_be_read_by_whom_other_files_may(tmp_path):
+    TokenFile.write(tmp_path / "t", [1, 2, 3], vocab_size=10)
+    (tmp_path / "other").touch()
+    assert (tmp_path / "t").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_a_writer_that_fails_leaves_nothing_and_spoils_nothing(tmp_path):
     path = tmp_path / "t"
     TokenFile.write(path, [1, 2, 3], vocab_size=10)
@@ -211,6 +228,24 @@ def test_epochs_differ_but_resume_exactly():
                if whole[i][0].shape == whole[i + 6][0].shape)
     _, resumed = conversations(start=9)
     assert torch.equal(next(resumed)[0], whole[9][0])
+
+
+def test_an_epoch_is_put_in_order_once(monkeypatch):
+    _, stream = conversations()
+    orders = []
+    monkeypatch.setattr(stream, "_epoch", lambda epoch: orders.append(epoch) or PromptBatches._epoch(stream, epoch))
+    for _ in range(2 * stream.n_batches):
+        next(stream)
+    assert orders == [0, 1]
+
+
+def test_where_nothing_is_asked_all_but_the_first_id_is_learned():
+    tokenizer, pairs = bytes_with_end(), [("", "yes"), ("", "no")]
+    inputs, targets = prompt_batches(pairs, tokenizer, batch_size=2, context_length=8, seed=0,
+                                     template=Template(prompt="{}", reply="{}"))[0]
+    for read, learned in zip(inputs.tolist(), targets.tolist(), strict=True):
+        ids = tokenizer.encode(dict(y="yes", n="no")[chr(read[0])]) + [tokenizer.end_of_text]
+        assert [t for t in learned if t != IGNORED] == ids[1:]
 
 
 def test_a_pair_that_does_not_fit_is_refused_and_named():
