@@ -11,7 +11,7 @@ from pathlib import Path
 import regex
 
 from minillm.tokenizers import huggingface
-from minillm.tokenizers.merges import PATTERNS, count_chunks, learn_merges
+from minillm.tokenizers.merges import PATTERNS, count_chunks, cut, learn_merges
 from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, write_text
 
 # Where a chunk ends in each of PATTERNS, whatever stands around: between anything and a blank, between a letter
@@ -77,10 +77,7 @@ class BPETokenizer(Tokenizer):
 
     def split(self, text: str) -> list[str]:
         """The chunks of a text; no token spans two of them."""
-        chunks = self._split.findall(text)
-        if sum(map(len, chunks)) != len(text):
-            raise ValueError(f"pattern={self.pattern!r} passes over some characters; add |\\s|\\S at its end")
-        return chunks
+        return cut(text, self._split)
 
     def merge(self, chunk: bytes, below: int | None = None) -> list[bytes]:
         """The tokens of one chunk, merge by merge, the lowest rank first; with `below`, only by ranks below it."""

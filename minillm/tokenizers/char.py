@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from minillm.tokenizers.protocol import Tokenizer
+from minillm.tokenizers.protocol import Tokenizer, check_text
 
 
 class CharTokenizer(Tokenizer):
@@ -27,7 +27,10 @@ class CharTokenizer(Tokenizer):
     @classmethod
     def train(cls, texts: str | Iterable[str], *, special: Iterable[str] = ()) -> CharTokenizer:
         """The tokenizer of exactly the characters in a text (or in several)."""
-        found = set().union(*([texts] if isinstance(texts, str) else texts))
+        found: set[str] = set()
+        for text in [texts] if isinstance(texts, str) else texts:
+            check_text(text)
+            found.update(text)
         if not found:
             raise ValueError("the training text is empty; a character tokenizer knows only what it has seen")
         return cls("".join(sorted(found)), special=special)

@@ -8,6 +8,8 @@ from itertools import pairwise
 
 import regex
 
+from minillm.tokenizers.protocol import check_text
+
 Pair = tuple[int, int]
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -29,14 +31,21 @@ PATTERNS = {  # where a text is cut into chunks before any merge; no token ever 
 }
 
 
+def cut(text: str, pattern: regex.Pattern) -> list[str]:
+    """The chunks of a text.  Raises ValueError for a pattern that does not give all of it back."""
+    chunks = pattern.findall(text)
+    if pattern.groups or sum(map(len, chunks)) != len(text):
+        raise ValueError(f"pattern={pattern.pattern!r} passes over some characters; add |\\s|\\S at its end, write "
+                         f"(?:...) for (...), or take one of: {', '.join(PATTERNS)}")
+    return chunks
+
+
 def count_chunks(texts: str | Iterable[str], pattern: str) -> Counter[bytes]:
     """How often each chunk occurs.  A text has few distinct ones, so all that follows is fast."""
-    split, counts = regex.compile(pattern).findall, Counter()
+    compiled, counts = regex.compile(pattern), Counter()
     for text in [texts] if isinstance(texts, str) else texts:
-        chunks = split(text)
-        if sum(map(len, chunks)) != len(text):
-            raise ValueError(f"pattern={pattern!r} passes over some characters; add |\\s|\\S at its end")
-        counts.update(chunks)
+        check_text(text)
+        counts.update(cut(text, compiled))
     return Counter({chunk.encode("utf-8"): count for chunk, count in counts.items()})
 
 

@@ -136,6 +136,12 @@ def test_a_pattern_that_drops_characters_is_refused():
         BPETokenizer(TOKENIZERS["gpt2"].tokens, pattern=r"\w+").encode("a b")
 
 
+@pytest.mark.parametrize("pattern", ["gpt5", "(a)|[^a]", "(a)(b)|."])
+def test_a_pattern_that_cannot_be_used_is_told_what_can(pattern):
+    with pytest.raises(ValueError, match=r"write \(\?:...\) for \(...\), or take one of: gpt2, gpt4"):
+        BPETokenizer.train("ab ab", 300, pattern=pattern)
+
+
 @pytest.mark.parametrize("arguments, reason", [
     ({"vocab_size": 200}, "no room for the 256 bytes and 1 special tokens; ask for at least 257")])
 def test_a_vocabulary_too_small_for_bytes_is_refused(arguments, reason):

@@ -112,6 +112,13 @@ def test_half_a_surrogate_pair_is_refused_with_its_position(tokenizer):
         list(tokenizer.encode_stream(["abc", "", "de\ude00"]))
 
 
+@pytest.mark.parametrize("train", [CharTokenizer.train, lambda text: BPETokenizer.train(text, 300),
+                                   lambda text: SentencePieceTokenizer.train(text, 360)])
+def test_what_no_tokenizer_reads_none_learns_from(train):
+    with pytest.raises(ValueError, match=r"character 2 is U\+D83D, half of a surrogate pair"):
+        train("ab\ud83dc")
+
+
 def test_bytes_are_refused_as_text():
     with pytest.raises(TypeError, match="decode bytes first"):
         protocol.check_text(b"abc")
