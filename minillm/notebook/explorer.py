@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from html import escape
+from html import escape, unescape
 from typing import Any
 
 from torch import nn
@@ -63,12 +63,12 @@ def code(config: ModelConfig, role: str) -> Markup:
 class Explorer(Live):
     """Choose a preset, then turn any of its choices; everything shown belongs to that one configuration.
 
-    ``explorer.config`` is the configuration on show, to build a `Transformer` from.
+    ``explorer.config`` is the configuration on show, to build a `Transformer` from.  While the controls say what cannot
+    be, that is the last one that could, and the words above the picture name the controls to turn.
     """
 
     def __init__(self, preset: str = "gpt2", compare: str = "llama-3-8b", *, name: str = "architecture explorer"):
         self._following = False
-        self._last: list[Picture | Markup] = []
         base = PRESETS[preset]
         self.config = base
         controls = {
@@ -122,27 +122,42 @@ class Explorer(Live):
         return reasons
 
     def _show(self, preset: str, size: str, compare: str, context: int, role: str, **chosen: Any) -> list:
-        chosen = {name: None if value == NONE else value for name, value in chosen.items()}
+        chosen = {name: _none(value) for name, value in chosen.items()}
         try:
-            self.config, label, remark = chosen_config(preset, size, chosen)
-        except ValueError as error:
-            said = card(f"<b>These do not go together.</b> {escape(str(error))}. "
-                        "Below stands the last model that could be.", f"impossible: {error}")
-            self._last = [said, *self._last[1:]]
-            return self._last
+            self.config, turned, remarks = chosen_config(preset, size, chosen)
+        except ValueError as error:  # what is below stays, and can still be compared and read
+            remark = self._way_out(error, preset, size, chosen)
+        else:
+            self._what, self._size = described(preset, size, turned), size
+            self._label = _label(preset, size) + ", changed" * bool(turned)
+            total = sum(parameters(self.config).values())
+            remark = _said(" ".join([f"{self._what}.", f"{total:,} parameters.", *(f"{each}." for each in remarks)]))
+        size, label = self._size, self._label
         other = PRESETS[compare] if size == "published" else scaled(PRESETS[compare], size, vocab_size=512)
-        names = label, compare if size == "published" else f"{compare} ({size})"
-        self._last = [remark, _diagram(self.config, label), ledger(self.config, other, names, context),
-                      differences(self.config, other, names), written(self.config), code(self.config, role)]
-        return self._last
+        names = label, _label(compare, size)
+        return [remark, _diagram(self.config, label), ledger(self.config, other, names, context),
+                differences(self.config, other, names), written(self.config), code(self.config, role)]
+
+    def _way_out(self, error: ValueError, preset: str, size: str, chosen: dict[str, Any]) -> Markup:
+        """Why a choice cannot be, which control to turn, and what is on show until then."""
+        named = {name: {_none(value): word for word, value in self.controls[name].options}
+                 for name in chosen if hasattr(self.controls[name], "options")}
+        ways = ways_out(preset, size, chosen, {name: list(words) for name, words in named.items()})
+        turns = []
+        for name, values in ways.items():
+            *most, last = [named[name][value] for value in values]
+            to = f"{', '.join(most)} or {last}" if most else last
+            turns.append(f"<b>{self.controls[name].description}</b> from {escape(named[name][chosen[name]])} "
+                         f"to {escape(to)}")
+        return _said(f"<b>Impossible:</b> {escape(str(error), quote=False)}. The way out: turn {', or '.join(turns)}. "
+                     f"Until then all below shows {self._what}, the last model that could be; what else you turn "
+                     "counts from then on.")
 
 
-def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[ModelConfig, str, Markup]:
-    """The configuration that the controls say, its name, and what is to be said of it."""
+def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[ModelConfig, dict[str, Any], list[str]]:
+    """The configuration that the controls say, what of it is not the preset's, and what follows from that."""
     base = PRESETS[preset]
-    usual = _choices(base)
-    idle = ["global_every"] * (chosen["window"] is None) + ["n_kv_heads", "qk_norm"] * (chosen["attention"] == "latent")
-    turned = {name: value for name, value in chosen.items() if value != usual[name] and name not in idle}
+    turned, idle = _turned(base, chosen), _without_effect(chosen)
     change = {name: value for name, value in turned.items() if name != "mixture"} | dict.fromkeys(idle)
     remarks = []
     if "mixture" in turned:
@@ -158,16 +173,55 @@ def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[Model
     config = replace(base, **change)
     if size != "published":
         config = scaled(config, size, vocab_size=512)
-    label = preset + (f" ({size})" if size != "published" else "")
+    return config, turned, remarks
+
+
+def ways_out(preset: str, size: str, chosen: dict[str, Any], offered: dict[str, list]) -> dict[str, list]:
+    """Control -> the values that, put in place of an impossible choice's own, make it possible.
+
+    Where no single control can, those that were turned go back to the preset's, one after the other.
+    """
+    ways: dict[str, list] = {}
+    for name in offered.keys() - set(_without_effect(chosen)):
+        for value in offered[name]:
+            try:
+                chosen_config(preset, size, chosen | {name: value})
+            except ValueError:
+                continue
+            ways.setdefault(name, []).append(value)
+    if not ways:
+        usual = _choices(PRESETS[preset])
+        ways = {name: [usual[name]] for name in _turned(PRESETS[preset], chosen) if name in offered}
+    return {name: ways[name] for name in chosen if name in ways}
+
+
+def described(preset: str, size: str, turned: dict[str, Any]) -> str:
+    """A configuration in words: the preset's name, and what was turned."""
+    name = f"<b>{_label(preset, size)}</b>"
     if not turned:
-        what = f"<b>{label}</b>, as published." if size == "published" else f"<b>{label}</b>: its choices, shrunk."
-    else:
-        words = ", ".join(f"{name} = {word(value)}" for name, value in turned.items())
-        what = f"<b>{label}</b> with {escape(words)}."
-        label += ", changed"
-    total = sum(parameters(config).values())
-    said = " ".join([what, f"{total:,} parameters.", *(f"{each}." for each in remarks)])
-    return config, label, card(said, said.replace("<b>", "").replace("</b>", ""))
+        return name + (", as published" if size == "published" else ": its choices, shrunk")
+    return f"{name} with {escape(', '.join(f'{field} = {word(value)}' for field, value in turned.items()))}"
+
+
+def _label(preset: str, size: str) -> str:
+    return preset if size == "published" else f"{preset} ({size})"
+
+
+def _said(html: str) -> Markup:
+    return card(html, unescape(html.replace("<b>", "").replace("</b>", "")))
+
+
+def _none(value: Any) -> Any:
+    return None if value == NONE else value
+
+
+def _turned(base: ModelConfig, chosen: dict[str, Any]) -> dict[str, Any]:
+    usual, idle = _choices(base), _without_effect(chosen)
+    return {name: value for name, value in chosen.items() if value != usual[name] and name not in idle}
+
+
+def _without_effect(chosen: dict[str, Any]) -> list[str]:
+    return ["global_every"] * (chosen["window"] is None) + ["n_kv_heads", "qk_norm"] * (chosen["attention"] == "latent")
 
 
 def _choices(base: ModelConfig) -> dict[str, Any]:

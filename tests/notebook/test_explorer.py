@@ -11,10 +11,11 @@ from torch import nn
 
 from minillm import costs
 from minillm.model import Transformer
+from minillm.notebook import explorer as explorer_page
 from minillm.notebook import hub as hub_page
 from minillm.notebook.diagrams import block_diagram
 from minillm.notebook.explain import equations
-from minillm.notebook.explorer import ROLES, Explorer, class_of, classes_in_use
+from minillm.notebook.explorer import ROLES, Explorer, class_of, classes_in_use, ways_out
 from minillm.notebook.hub import hub
 from minillm.notebook.ledger import differences, ledger
 from minillm.notebook.plots import Picture
@@ -64,12 +65,77 @@ def test_a_toggle_changes_config_picture_and_ledger_together(explorer, control, 
     assert explorer.parts[EQUATIONS].alt.endswith(", ".join(classes_in_use(changed)))
 
 
+def looks(explorer: Explorer) -> list:
+    """All below the words: pictures by identity, the rest by content."""
+    return [part if isinstance(part, Picture) else part.html for part in explorer.parts[DIAGRAM:]]
+
+
 def test_what_does_not_go_together_is_explained_and_the_rest_stays(explorer):
-    before = explorer.parts[1:]
+    explorer["norm"].value = "rmsnorm"
+    before, config = looks(explorer), explorer.config
     explorer["n_kv_heads"].value = 8
+    explorer["mlp"].value = "swiglu"
     assert explorer.error is None
-    assert "n_heads=12 cannot share n_kv_heads=8 evenly; choose a divisor of 12" in explorer.parts[REMARK].alt
-    assert explorer.parts[1:] == before
+    said = explorer.parts[REMARK].alt
+    assert "n_heads=12 cannot share n_kv_heads=8 evenly; choose a divisor of 12" in said
+    assert "turn key heads from 8 to one per query head, 1, 2 or 4. Until" in said
+    assert "all below shows gpt2 with norm = rmsnorm, the last model that could be" in said
+    assert looks(explorer) == before and explorer.config == config
+    explorer["n_kv_heads"].value = 4
+    assert "gpt2 with norm = rmsnorm, n_kv_heads = 4, mlp = swiglu" in explorer.parts[REMARK].alt
+
+
+def test_the_last_possible_model_can_still_be_compared_and_read(explorer):
+    explorer["n_kv_heads"].value = 8
+    explorer["compare"].value = "bloom-560m"
+    assert explorer.parts[DIFFERENCES].html == differences(PRESETS["gpt2"], PRESETS["bloom-560m"],
+                                                           ("gpt2", "bloom-560m")).html
+    explorer["role"].value = "norm"
+    assert explorer.parts[CODE].alt.startswith("the source of LayerNorm")
+    explorer["context"].value = 256
+    assert "at position 256" in explorer.parts[LEDGER].html
+    explorer["size"].value = "nano"
+    assert "shows gpt2, as published, the" in explorer.parts[REMARK].alt
+    assert explorer.parts[DIFFERENCES].alt.endswith("between gpt2 and bloom-560m")  # both of the same size still
+    explorer["compare"].value = "llama-3-8b"
+    explorer["context"].value = 1024
+    explorer["role"].value = "block"
+
+
+@pytest.mark.parametrize(("preset", "turns", "ways"), [
+    ("gpt2", {"n_kv_heads": 8}, {"n_kv_heads": [None, 1, 2, 4]}),
+    ("gpt2", {"attention": "latent"}, {"position": ["rope"], "attention": ["heads"]}),
+    ("pythia-70m", {"attention": "latent"}, {"attention": ["heads"]}),
+    ("pythia-70m", {"n_kv_heads": 16, "attention": "latent"}, {"attention": ["heads"]}),  # the first of two steps
+])
+def test_the_ways_out_that_are_named_lead_out(explorer, preset, turns, ways):
+    explorer["preset"].value = preset
+    for control, value in turns.items():
+        explorer[control].value = value
+    assert explorer.parts[REMARK].alt.startswith("Impossible: ")
+    named = {name: [None if value == "nothing chosen" else value for _, value in control.options]
+             for name, control in explorer.controls.items()
+             if name not in ("preset", "size", "compare", "context", "role", "tie_embeddings")}
+    chosen = {name: None if explorer[name].value == "nothing chosen" else explorer[name].value for name in named}
+    assert ways_out(preset, "published", chosen, named) == ways
+    clash = explorer.parts[REMARK].alt
+    for control, values in ways.items():
+        for value in values:
+            before = explorer[control].value
+            explorer[control].value = "nothing chosen" if value is None else value
+            assert explorer.parts[REMARK].alt.startswith("Impossible: ") == (len(turns) > 1)
+            assert explorer.parts[REMARK].alt != clash
+            explorer[control].value = before
+
+
+def test_an_impossible_choice_draws_nothing(explorer, monkeypatch):
+    def drawn(*_):
+        raise AssertionError("a picture was drawn")
+    monkeypatch.setattr(explorer_page, "block_diagram", drawn)
+    explorer["n_kv_heads"].value = 8
+    explorer["norm"].value = "rmsnorm"
+    assert explorer.error is None
+    assert explorer.parts[REMARK].alt.startswith("Impossible: ")
 
 
 def test_latent_attention_asks_for_rotary_positions_and_sets_key_heads_aside(explorer):
