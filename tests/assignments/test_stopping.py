@@ -36,14 +36,15 @@ def test_ctrl_c_ends_what_runs_keeps_what_is_done_and_the_same_command_goes_on(c
     command = [sys.executable, "-m", "minillm", "assign", "grade", work, "--with", course / "grading", "--out", out]
     with tempfile.TemporaryDirectory(prefix="g") as short:  # a socket's path has a limit
         variables = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": short}
-        process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True,
+                                   preexec_fn=heed_ctrl_c)
         try:
             log = out / "small_course.done.jsonl"
             wait_for(lambda: log.exists() and log.read_text().count("\n") == 1)
             wait_for(lambda: sum("ipykernel_launcher" in words for words in command_lines(process.pid)) >= 2)
             started = sandbox.descendants(process.pid)
             process.send_signal(signal.SIGINT)
-            said = process.communicate(timeout=20)[1]
+            said = process.communicate(timeout=45)[1]
         finally:
             sandbox.kill_tree(process)
         assert process.returncode == 130
@@ -72,6 +73,11 @@ def test_a_grader_that_was_stopped_grades_again(grader, handed_out, tmp_path):
     assert time.monotonic() - begun < grader.limits.cell_seconds / 2
     assert not any("ipykernel_launcher" in words for words in command_lines(os.getpid()))
     assert grader.grade(work[0]).points == 0
+
+
+def heed_ctrl_c() -> None:
+    """A shell's "&" would have it ignored, by all that is started from there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def command_lines(pid: int) -> list[str]:
