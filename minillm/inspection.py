@@ -17,7 +17,8 @@ def capture(model: nn.Module, *patterns: str) -> Iterator[dict[str, Tensor]]:
     """Collect the outputs of the submodules that a pattern names, under their names, while the block is open.
 
     ``with capture(model, "blocks.*.attention.pattern") as seen: model(tokens)`` leaves one attention pattern per
-    layer in `seen`.  A ``*`` stands for one part of the name.  The output of the last call is kept, undetached.
+    layer in `seen`.  A ``*`` stands for one part of the name.  The output of the last call is kept, undetached;
+    what an `intervene` makes of it, where this is opened within one.
     Attention takes its readable path meanwhile: the fused kernel has no pattern to show.
     """
     seen: dict[str, Tensor] = {}
@@ -30,8 +31,8 @@ def capture(model: nn.Module, *patterns: str) -> Iterator[dict[str, Tensor]]:
 def intervene(model: nn.Module, changes: dict[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
     """Replace the output of each named submodule by `change(output)`, of the same shape, while the block is open.
 
-    ``intervene(model, {"blocks.0.attention.pattern": lambda a: a.index_fill(1, torch.tensor([2]), 0.0)})`` switches
-    a head off.  A name may hold ``*``, as in `capture`.
+    ``intervene(model, {"blocks.0.attention.pattern": lambda a: a * kept})`` switches heads off: those for which
+    `kept`, of shape (head, 1, 1), is 0.  A name may hold ``*``, as in `capture`.
     """
     with _hooked(model, changes):
         yield

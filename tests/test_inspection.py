@@ -78,6 +78,13 @@ def test_token_losses_average_to_the_cross_entropy(model):
     torch.testing.assert_close(losses.mean(), mean)
 
 
+def test_a_look_within_an_intervention_sees_what_it_makes(model):
+    name, kept = "blocks.0.attention.pattern", torch.tensor([1.0, 1.0, 0.0, 1.0])[:, None, None]
+    with intervene(model, {name: lambda a: a * kept}), capture(model, name) as seen:
+        model(TOKENS)
+    assert (seen[name][:, 2] == 0).all() and (seen[name][:, :2].sum(-1) > 0.99).all()
+
+
 def test_a_change_keeps_the_shape_or_is_refused_by_name(model):
     with pytest.raises(ValueError, match=r"'blocks.0.attention.pattern' gives shape \(2, 12\)"):
         with intervene(model, {"blocks.0.attention.pattern": lambda a: a[:, 0, 0]}):
