@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Int
@@ -153,6 +155,17 @@ class Transformer(nn.Module):
         for block in self.blocks:
             block.attention.fused = fused
         return self
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[nn.Module]:
+    """Run without dropout, and leave every part in the mode it was in."""
+    training = [part for part in model.modules() if part.training] if model.training else []
+    try:
+        yield model.eval() if training else model
+    finally:
+        for part in training:
+            part.training = True
 
 
 class Unplaced(nn.Module):

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
 from minillm.cache import KVCache
+from minillm.model import evaluating
 
 Logits = Float[Tensor, "*batch vocab"]
 
@@ -28,14 +29,18 @@ def keep_top_k(logits: Logits, k: int) -> Logits:
     """Keep the k likeliest tokens (of equals, the first).  Fan et al. 2018, arXiv:1805.04833."""
     if k < 1:
         raise ValueError(f"top_k={k} would leave no token; use at least 1, or None for all")
-    best = logits.topk(min(k, logits.shape[-1]), dim=-1)
-    return torch.full_like(logits, -torch.inf).scatter(-1, best.indices, best.values)
+    least = logits.topk(min(k, logits.shape[-1]), dim=-1).values[..., -1:]
+    above, equal = logits > least, logits == least
+    first = equal.cumsum(dim=-1) <= k - above.sum(dim=-1, keepdim=True)  # topk itself takes any of equals
+    return logits.masked_fill(~(above | equal & first), -torch.inf)
 
 
 def keep_top_p(logits: Logits, p: float) -> Logits:
     """Keep the fewest tokens that together hold probability p.  Holtzman et al. 2020, arXiv:1904.09751."""
     if not 0 < p <= 1:
         raise ValueError(f"top_p={p} must be above 0 and at most 1; 1 keeps every token")
+    if p == 1:
+        return logits  # rounded, the sum may reach 1 before its last terms
     ordered = logits.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
     before = ordered.values.cumsum(dim=-1) - ordered.values  # what the likelier ones hold already
     dropped = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ordered.indices, before >= p)
@@ -101,7 +106,8 @@ def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_toke
     for _ in itertools.count() if n_tokens is None else range(n_tokens):
         if cache.length + new.shape[1] > context:
             new, cache = remember(written, n_prompt, context), KVCache(model.config)
-        logits = _evaluating(model, new, cache)[:, -1]
+        with evaluating(model):  # a reader may train it between two tokens
+            logits = model(new, cache)[:, -1]
         probabilities = next_token_probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p,
                                                  min_p=min_p)
         new = torch.multinomial(probabilities, 1, generator=generator)
@@ -123,13 +129,3 @@ def remember(written: Int[Tensor, "batch seq"], n_prompt: int, context_length: i
     prompt = written[:, :min(n_prompt, context_length // 2)]
     latest = max(1, (context_length - prompt.shape[1]) // 2)
     return torch.cat([prompt, written[:, -latest:]], dim=1)
-
-
-def _evaluating(model: nn.Module, tokens: Tensor, cache: KVCache) -> Tensor:
-    """Run without dropout, and leave a model that is being trained in its training mode."""
-    if not model.training:
-        return model(tokens, cache)
-    try:
-        return model.eval()(tokens, cache)
-    finally:
-        model.train()

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
+from minillm.model import evaluating
 from minillm.precision import Precision, choose_precision
 
 IGNORED = -100  # a target that costs nothing: padding, or a prompt that is read but not learned
@@ -58,7 +59,7 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
 
     `schedule(step)` multiplies every learning rate.  `n_steps` ends the run (None: when the batches end).
     `micro_batch` sequences go through the model at a time; their gradients add up to the whole batch's.
-    `clip` bounds the norm of the gradient.  `precision` is "fp32" (exactly repeatable), "medium", "bf16",
+    `clip` bounds the norm of the gradient.  `precision` is "fp32" (on a CPU exactly repeatable), "medium", "bf16",
     "fp16" or "auto", which times the first batch and says what it chose.  Dropout depends on `seed` and the
     number of the step alone: to go on after `start` steps, pass the batches that are left, and every bit is
     as if the run had never stopped.
@@ -74,7 +75,8 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
     for step, batch in zip(numbers, batches, strict=False):
         began = time.perf_counter()
         with _whole_steps() as interrupted, _own_dropout(seed, step, device):
-            _within(model, *batch)
+            _within(model, batch[0])
+            _within(model, batch[1], but=IGNORED)
             inputs, targets = (x.to(device, non_blocking=True) for x in batch)
             if not isinstance(precision, Precision):
                 precision = measure_precision(precision, model, batch, loss=loss, say=say)
@@ -118,9 +120,8 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
     way = Precision(precision, device)
     ends = [*range(context, n, stride), n]  # the last window is moved back, and counts what is left
     fresh = [end - before for before, end in zip([0, *ends], ends, strict=False)]
-    at_a_time, total, was_training = max(1, 8192 // context), 0.0, model.training
-    model.eval()
-    try:
+    at_a_time, total = max(1, 8192 // context), 0.0
+    with evaluating(model):
         for i in range(0, len(ends), at_a_time):
             windows = [torch.as_tensor(tokens[end - context:end + 1]) for end in ends[i:i + at_a_time]]
             windows = torch.stack(windows).long()
@@ -131,18 +132,16 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
             losses = F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten(), reduction="none")
             losses = losses.unflatten(0, (-1, context)).double()
             total += sum(row[-k:].sum().item() for row, k in zip(losses, fresh[i:i + at_a_time], strict=True))
-    finally:
-        model.train(was_training)
     return total / n
 
 
-def _within(model: nn.Module, *ids: Tensor) -> None:
+def _within(model: nn.Module, ids: Tensor, *, but: int = 0) -> None:
     """Refuse an id that the model has no row for, before a GPU would break off over it without a word."""
     size = getattr(getattr(getattr(model, "module", model), "config", None), "vocab_size", None)
-    for x in ids:
-        if size is not None and x.device.type == "cpu" and (x.max() >= size or (x[x < 0] != IGNORED).any()):
-            wrong = x[(x >= size) | (x < 0) & (x != IGNORED)][0]
-            raise ValueError(f"id {wrong} is outside vocab_size={size}; were these ids made by another tokenizer?")
+    if size is not None and ids.device.type == "cpu":
+        wrong = ids[(ids >= size) | (ids < 0) & (ids != but)]
+        if len(wrong):
+            raise ValueError(f"id {wrong[0]} is outside vocab_size={size}; were these ids made by another tokenizer?")
 
 
 def measure_precision(name: str, model: nn.Module, batch: tuple[Tensor, Tensor], *,
@@ -154,7 +153,7 @@ def measure_precision(name: str, model: nn.Module, batch: tuple[Tensor, Tensor],
     inputs, targets = (x[rows].to(device) for x in batch)
 
     def trial(precision: Precision) -> None:
-        with precision.rounded():
+        with _own_dropout(0, 0, device), precision.rounded():  # draws nothing of the step's own
             with precision.forward():
                 value = loss(model(inputs), targets)
             value.backward()
@@ -181,7 +180,10 @@ def snapshot(optimizer: torch.optim.Optimizer, step: int, precision: Precision |
 
 
 def restore(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> int:
-    """Give the optimizer back what `snapshot` kept; returns the number of steps done, `train`'s `start`."""
+    """Give the optimizer back what `snapshot` kept; returns the number of steps done, `train`'s `start`.
+
+    A precision's loss scale is given back by ``precision.scaler.load_state_dict(state["scaler"])``.
+    """
     optimizer.load_state_dict(state["optimizer"])
     return state["step"]
 
@@ -222,7 +224,7 @@ def _own_dropout(seed: int, step: int, device: torch.device) -> Iterator[None]:
     """Draw from a stream that belongs to this step, and leave the caller's stream where it was."""
     rank = dist.get_rank() if dist.is_initialized() else 0
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed((seed * 1_000_003 + step) * 1009 + rank)
+        torch.manual_seed(((seed * 1_000_003 + step) * 1009 + rank) % 2 ** 64)
         yield
 
 

@@ -188,3 +188,17 @@ def test_dropout_is_off_while_it_writes_and_on_again_after():
     first = next(writing)
     assert m.training
     assert [first, *writing] == list(generate(m.eval(), [1], n_tokens=20, temperature=0))
+
+
+def test_top_p_of_one_keeps_every_token():
+    for seed in range(20):
+        logits = 3 * torch.randn(5000, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(keep_top_p(logits, 1.0), logits)
+
+
+@pytest.mark.parametrize("k", [1, 3, 7, 60])
+def test_of_equals_the_first_are_kept(k):
+    logits = torch.randn(20, 50, generator=torch.Generator().manual_seed(k)).round()
+    order = logits.sort(dim=-1, descending=True, stable=True).indices[:, :k]
+    kept = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, True)
+    assert torch.equal(keep_top_k(logits, k), logits.masked_fill(~kept, -torch.inf))

@@ -19,7 +19,8 @@ from minillm.model import Transformer
 from minillm.optim import adamw, muon, warmup_cosine
 from minillm.precision import Precision, choose_device, choose_precision
 from minillm.recipes import GROWTH, Growing, learn, small
-from minillm.training import evaluate, measure_precision, next_token_loss, train
+from minillm.sampling import generate
+from minillm.training import IGNORED, evaluate, measure_precision, next_token_loss, train
 from tests.variants import name_of, variants
 
 TEXT = torch.randint(13, (420,), generator=torch.Generator().manual_seed(0))
@@ -297,3 +298,38 @@ def test_the_recipe_is_repeatable_in_steps_and_punctual_in_seconds():
 
 def test_the_recipes_model_is_small():
     assert sum(p.numel() for p in Transformer(small(65)).parameters()) < 900_000
+
+
+def two_steps(**options) -> list[float]:
+    m = model(dropout=0.2)
+    return [step.loss for step in train(m, batches(), optimizer=adamw(m), n_steps=2, **options)]
+
+
+def test_choosing_a_precision_draws_nothing_of_the_run_s_own(monkeypatch):
+    def choose(name, device, trial, say):
+        trial(Precision("fp32"))
+        return Precision("fp32")
+    plain = two_steps(precision="fp32")
+    monkeypatch.setattr("minillm.training.choose_precision", choose)
+    assert two_steps(precision="auto") == plain
+
+
+@pytest.mark.parametrize("seed", [2 ** 40, 1_763_885_000_000_000_000, -1])
+def test_any_seed_will_do(seed):
+    assert two_steps(precision="fp32", seed=seed) == two_steps(precision="fp32", seed=seed)
+
+
+def test_an_ignored_target_is_no_input():
+    m = model()
+    batch = torch.full((2, 4), IGNORED), torch.zeros(2, 4, dtype=torch.long)
+    with pytest.raises(ValueError, match="id -100 is outside vocab_size=13"):
+        next(train(m, [batch], optimizer=adamw(m), precision="fp32"))
+
+
+def test_evaluating_leaves_every_part_in_its_own_mode():
+    m = model(dropout=0.5).train()
+    m.blocks[0].eval()  # frozen on purpose
+    before = [part.training for part in m.modules()]
+    evaluate(m, TEXT)
+    next(generate(m, [1, 2, 3]))
+    assert [part.training for part in m.modules()] == before

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class ReLU(nn.Module):
@@ -42,6 +43,7 @@ class SquaredReLU(torch.autograd.Function):
         return h * h
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor) -> Tensor:
         h, = ctx.saved_tensors
         return (gradient * h).mul_(2)

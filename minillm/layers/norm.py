@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class RMSNorm(nn.Module):
@@ -31,12 +32,14 @@ class Normalised(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x: Tensor, eps: float) -> Tensor:
-        scale = torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
-        y = x * scale
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # the square of 256 is beyond fp16
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
+        y = (x * scale).to(x.dtype)
         ctx.save_for_backward(y, scale)
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         y, scale = ctx.saved_tensors
         along = (gradient * y).mean(-1, keepdim=True)
