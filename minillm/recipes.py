@@ -43,9 +43,12 @@ class Growing(Endless):
 
 def learn(model: nn.Module, tokens: Tokens, *, n_steps: int | None = None,
           seconds: float | None = None, batch_size: int = 8, lr: float = 0.02, adam_lr: float = 3e-3,
-          precision: str = "auto", seed: int = 0, say: Callable[[str], None] = print) -> Iterator[Step]:
+          momentum: float = 0.85, weight_decay: float = 0.1, precision: str = "auto", seed: int = 0,
+          say: Callable[[str], None] = print) -> Iterator[Step]:
     """Train on a text for `n_steps`, or for so many `seconds` from now: Muon, a growing context, and a learning
     rate that falls to zero exactly at the end.
+
+    The usual settings suit some hundreds of steps; for many thousands, take a larger batch and momentum 0.95.
 
     With `n_steps` and precision "fp32" the same call gives the same model; with `seconds` the machine's speed
     decides how far it comes.
@@ -61,10 +64,10 @@ def learn(model: nn.Module, tokens: Tokens, *, n_steps: int | None = None,
 
     stream = Growing(tokens, batch_size=batch_size, context_length=model.config.context_length, seed=seed,
                      progress=progress)
-    shape = warmup_linear(1000, warmup=20)
-    for step in train(model, stream, optimizer=muon(model, lr=lr, adam_lr=adam_lr), n_steps=n_steps,
-                      schedule=lambda step: shape(round(1000 * progress(step))), precision=precision, seed=seed,
-                      say=say):
+    shape = warmup_linear(1000, warmup=5)
+    optimizer = muon(model, lr=lr, adam_lr=adam_lr, momentum=momentum, weight_decay=weight_decay)
+    for step in train(model, stream, optimizer=optimizer, n_steps=n_steps, precision=precision, seed=seed, say=say,
+                      schedule=lambda step: shape(round(1000 * progress(step)))):
         yield step
         if progress(step.step + 1) >= 1:
             return

@@ -50,7 +50,8 @@ def main(minutes: float, characters: int, rounds: int, seed: int, batch: int, fo
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(ids):,} tokens", flush=True)
     log, done, began = [], 0, time.monotonic()
     try:
-        for step in learn(model, ids, seconds=60 * minutes, batch_size=batch, precision=precision, seed=seed):
+        for step in learn(model, ids, seconds=60 * minutes, batch_size=batch, momentum=0.95, weight_decay=0.0,
+                          precision=precision, seed=seed):
             done += step.tokens
             if step.step % 100 == 0:
                 log.append({"step": step.step, "tokens": done, "loss": round(step.loss, 4)})
