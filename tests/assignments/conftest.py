@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,7 @@ from minillm.assignments.master import exercise_of, role_of
 
 MASTER = Path(__file__).with_name("small_course.json")
 QUICK = sandbox.Limits(wall_seconds=20.0, cell_seconds=8.0, cpu_seconds=30, data_bytes=2_000_000_000)
+HURRIED = dataclasses.replace(QUICK, wall_seconds=10.0, cell_seconds=4.0)  # for what nothing but a limit ends
 isolated = pytest.mark.skipif(
     sandbox.bubblewrap() is None, reason="bubblewrap is missing: the grader says that it cannot stop this"
 )
@@ -30,6 +32,11 @@ def course(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def grader(course) -> Grader:
     return Grader(course / "grading", limits=QUICK)
+
+
+@pytest.fixture(scope="session")
+def hurried(course) -> Grader:
+    return Grader(course / "grading", limits=HURRIED)
 
 
 @pytest.fixture(scope="session")
