@@ -256,6 +256,17 @@ def test_auto_takes_the_fastest_says_so_and_learns_nothing(monkeypatch):
     assert torch.equal(before, weights(m)) and all(p.grad is None for p in m.parameters())
 
 
+def test_a_trial_is_run_as_often_whatever_the_clock_says(monkeypatch):
+    """Of several processes each waits in its trials for the others'."""
+    monkeypatch.setattr("minillm.precision.has_bf16", lambda device: True)
+    counts = []
+    for seconds in (0.0, 0.12):
+        calls = []
+        choose_precision("auto", torch.device("cpu"), lambda p, s=seconds: (calls.append(p), time.sleep(s)), say=str)
+        counts.append(len(calls))
+    assert counts[0] == counts[1]
+
+
 def test_a_processor_without_bf16_computes_in_fp32(monkeypatch):
     monkeypatch.setattr("minillm.precision.has_bf16", lambda device: False)
     assert choose_precision("auto", torch.device("cpu"), lambda p: None, say=str).name == "fp32"
