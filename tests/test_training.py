@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from itertools import islice
 
 import pytest
@@ -259,12 +260,15 @@ def test_auto_takes_the_fastest_says_so_and_learns_nothing(monkeypatch):
 def test_a_trial_is_run_as_often_whatever_the_clock_says(monkeypatch):
     """Of several processes each waits in its trials for the others'."""
     monkeypatch.setattr("minillm.precision.has_bf16", lambda device: True)
-    counts = []
-    for seconds in (0.0, 0.12):
-        calls = []
-        choose_precision("auto", torch.device("cpu"), lambda p, s=seconds: (calls.append(p), time.sleep(s)), say=str)
-        counts.append(len(calls))
-    assert counts[0] == counts[1]
+    calls = {0.0: 0, 0.12: 0}
+
+    def trial(precision, seconds):
+        calls[seconds] += 1
+        time.sleep(seconds)
+
+    for seconds in calls:
+        choose_precision("auto", torch.device("cpu"), partial(trial, seconds=seconds), say=str)
+    assert calls[0.0] == calls[0.12] > 0
 
 
 def test_a_processor_without_bf16_computes_in_fp32(monkeypatch):
