@@ -16,6 +16,10 @@ CHOICES = {
     "bias": ("none", "qkv", "all"),
 }
 GATED = ("swiglu", "geglu")
+WINDOW = ("window", "global_every")
+MIXTURE = ("experts_per_token", "n_shared_experts", "d_expert", "n_dense_layers", "normalize_experts")
+TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs")
+LATENT = ("d_latent", "d_rotary")
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,30 @@ class ModelConfig:
         if isinstance(values.get("rope_scaling"), dict):
             values = {**values, "rope_scaling": _made(RopeScaling, values["rope_scaling"])}
         return _made(cls, values)
+
+
+def canonical(config: ModelConfig) -> ModelConfig:
+    """The same model with every None filled in and every field that has no effect at its default.
+
+    Two configurations are the same function of the same weights where their canonical forms are equal.
+    Dropout acts in training alone, so it is no part of that.
+    """
+    c, idle = config.resolve(), without_effect(config)
+    defaults = {f.name: f.default for f in fields(c)}
+    d_ff = c.d_expert if c.n_experts and not c.n_dense_layers else c.d_ff
+    return replace(c, **{name: defaults[name] for name in idle}, d_ff=d_ff).resolve()
+
+
+def without_effect(config: ModelConfig) -> frozenset[str]:
+    """The fields that make no difference to what this model computes, whatever they hold."""
+    windowed = [config.is_windowed(i) for i in range(config.n_layers)]
+    idle = ["dropout"]
+    idle += () if config.position == "rope" else TURNED
+    idle += LATENT if config.attention == "heads" else ()
+    idle += () if any(windowed) else [*WINDOW, "rope_theta_local"]
+    idle += ["global_every"] if all(windowed) else ()
+    idle += () if config.n_experts else MIXTURE
+    return frozenset(idle)
 
 
 def _made(kind: type, values: dict[str, Any]) -> Any:

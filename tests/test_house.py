@@ -21,15 +21,13 @@ FLOORS = {  # a module imports from lower floors only; see also WITHIN
     "environment": 0, "config": 0, "cache": 0, "tokenizers": 0, "corpora": 0, "precision": 0,
     "presets": 1, "layers": 1, "model": 3,
     "data": 4, "optim": 4, "training": 4, "sampling": 4, "inspection": 4, "lora": 4, "costs": 4,
-    "layouts": 4, "translation": 4, "families": 4,
-    "checkpoints": 5, "recipes": 5, "pretrained": 5, "adapters": 5, "ejection": 5,
-    "notebook": 6, "assignments": 7, "cli": 8, "__main__": 9, "__init__": 9,
+    "checkpoints": 5, "recipes": 5, "pretrained": 5, "ejection": 5,
+    "notebook": 6, "lessons": 7, "assignments": 8, "cli": 9, "__main__": 10, "__init__": 10,
 }
 WITHIN = {  # the few imports between modules of one floor
-    ("cache", "config"), ("translation", "layouts"), ("families", "layouts"), ("families", "translation"),
-    ("pretrained", "checkpoints"),
+    ("cache", "config"), ("pretrained", "checkpoints"),
 }
-SHOWING = {"matplotlib", "seaborn", "ipywidgets", "IPython", "pandas"}  # heavy: they load lazily, in notebook/ only
+SHOWING = {"matplotlib", "seaborn", "ipywidgets", "IPython", "pandas"}  # heavy: they load lazily, where the course is
 AXES = set("batch seq query key head kv_head group d_head d_model d_ff vocab expert layer".split())
 LOCAL_AXES = {"pair", "wave", "rank", "d_latent"}  # of RoPE and sinusoids, of LoRA, of latent attention
 LONGEST = {"layers": 140}  # lines of a file; elsewhere 300
@@ -90,8 +88,8 @@ def test_the_reading_of_imports_sees_all_forms():
     assert {"a.b", "minillm.x", "minillm.x.y", "minillm.z"} <= imported(tree)
 
 
-def test_only_the_notebook_part_draws():
-    heavy = {(name, module) for name, tree in sources().items() if part_of(name) != "notebook"
+def test_only_the_course_draws():
+    heavy = {(name, module) for name, tree in sources().items() if part_of(name) not in ("notebook", "lessons")
              for module in imported(tree) if module.split(".")[0] in SHOWING}
     assert not heavy
 

@@ -10,13 +10,12 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from minillm.checkpoints import load_state, save
-from minillm.config import ModelConfig, RopeScaling
-from minillm.families import FAMILIES, family_for, family_of
+from minillm.config import ModelConfig, RopeScaling, canonical
 from minillm.model import Transformer
 from minillm.presets import PRESETS, scaled
 from minillm.pretrained import export_hf, load_pretrained
+from minillm.pretrained.families import FAMILIES, family_for, family_of
 from minillm.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, SentencePieceTokenizer
-from minillm.translation import canonical
 from tests.parity.references import VOCAB, reference
 
 TEXT = "The fox — said: “naïve”?\n\n  It's 12  o'clock, привет 你好.\n" * 20

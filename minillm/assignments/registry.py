@@ -16,7 +16,7 @@ for _seed in {seeds}:
         print({name}(*_arguments))
 """
 MISTAKE = """\
-from minillm.notebook.solutions.s{notebook} import SOLUTIONS as _solutions
+from minillm.lessons.{room}.solutions import SOLUTIONS as _solutions
 {name} = _solutions["{id}"].mistakes[{hint!r}]
 """
 
@@ -43,10 +43,15 @@ def complete(master: Master, *, seed: int) -> Master:
         exercise.checks.append(Check(at, source, exercise.points, hidden=True, tolerance=known.tolerance))
         for hint in checks._solution(exercise.id).mistakes:
             exercise.mistakes[hint] = (
-                MISTAKE.format(notebook=exercise.id.partition(".")[0], name=name, id=exercise.id, hint=hint),
+                MISTAKE.format(room=checks.ROOMS[exercise.id.partition(".")[0]], name=name, id=exercise.id, hint=hint),
                 0.0,
             )
     return master
+
+
+def registered(source: str) -> bool:
+    """Is this the source of a mistake that a lesson lists?"""
+    return source.startswith(MISTAKE.partition("{")[0])
 
 
 def _registered(id: str) -> checks.Exercise | None:

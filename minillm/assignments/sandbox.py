@@ -16,7 +16,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-LEFT_OUT = ("assignments", "solutions")  # what a student's kernel must not import
+LEFT_OUT = ("assignments", "solutions.py")  # what a student's kernel must not import
 KERNEL = "minillm-graded"
 
 
@@ -69,7 +69,7 @@ def student_package(folder: Path, *, whole: bool = False) -> Path:
         )
     data = source.parent / "data"
     if not (source / "_data").exists() and data.is_dir() and not (target / "_data").exists():
-        shutil.copytree(data, target / "_data", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(data, target / "_data", ignore=shutil.ignore_patterns("__pycache__", "making"))
     return folder
 
 

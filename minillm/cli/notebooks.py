@@ -1,7 +1,7 @@
 """Run the notebooks top to bottom and store them clean, as they are committed.
 
 A notebook that did not change stays the same file, byte for byte.  Badges, Colab's set-up cell and the points of the
-exercises are written anew from their one home (pyproject.toml and minillm/notebook/exercises).
+exercises are written anew from their one home (pyproject.toml and exercises.py of each lesson).
 """
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ The notebook's cell is one call, `widgets.softmax_dial()`.  A test sets `live["t
 `live.parts`.  Each widget's name is unique in its notebook.  Pass `repeatable=False` where the words hold numbers
 that differ between processors.  Long work (training): `clock.Clock`; its `start(**settings)` yields a result per step.
 
-**Checks** (checks.py): in `exercises/e01.py` a list EXERCISES, in `solutions/s01.py` a dict SOLUTIONS::
+**Checks** (checks.py): in a lesson's `exercises.py` a list EXERCISES, in its `solutions.py` a dict SOLUTIONS::
 
     EXERCISES = [Exercise("01.2", "Merge a pair", points=2, minutes=10, difficulty="easy",
                           cases=lambda random: [([1, 2, 1, 2], (1, 2), 9), (random.choices(range(3), k=30), (0, 1), 9)],
@@ -35,11 +35,11 @@ that differ between processors.  Long work (training): `clock.Clock`; its `start
                                       lambda out, ids, pair, new: len(out) <= len(ids)})]
     SOLUTIONS = {"01.2": Solution(merge, {"you skip the token after a merged pair": merge_that_skips})}
 
-`check("01.2", answer)` prints one verdict.  tests/notebook/test_exercises.py runs every registered exercise: the
+`check("01.2", answer)` prints one verdict.  tests/lessons/test_exercises.py runs every registered exercise: the
 reference passes, each mistake is caught and named, the stub is "not attempted yet".  `same(mine, library, *inputs)`
 compares outputs and gradients; `show(Class)` and `equation(Class)` display the library.
 
-**Cells of an exercise** (held by tests/notebooks/test_grammar.py), in this order:
+**Cells of an exercise** (held by tests/course/test_grammar.py), in this order:
 1. tag `exercise`; first line `# exercise: 01.2`; a stub that raises NotImplementedError; `check("01.2", merge)` last.
 2. markdown, tag `hint`: three `<details><summary>Hint 1: a nudge</summary>` … (nudge, formula, skeleton).
 3. tag `solution`; first line `# @title Solution 01.2`; the answer under a name of its own, and its `check`.
@@ -57,6 +57,7 @@ _EXPORTS = {
     "Live": "widgets", "slider": "widgets", "choice": "widgets", "toggle": "widgets", "text": "widgets",
     "button": "widgets", "Clock": "clock", "Picture": "plots", "picture": "plots", "axes": "plots",
     "Markup": "markup", "card": "markup", "table": "markup", "chip": "markup", "flow": "markup",
+    "show_tokens": "tokens",
 }
 
 

@@ -1,8 +1,8 @@
 """Tell a reader whether an answer is right, and when it is not, which mistake it looks like.
 
-An exercise has two halves.  `minillm.notebook.exercises.eNN` says what is asked, in which cases and what must hold;
-`minillm.notebook.solutions.sNN` holds the answer and what typical mistakes would give.  A course can leave the second
-package out of what its students install: `check` then looks only at what must hold.
+An exercise has two halves.  `exercises.py` of its lesson says what is asked, in which cases and what must hold;
+`solutions.py` beside it holds the answer and what typical mistakes would give.  A course can leave the second file out
+of what its students install: `check` then looks only at what must hold.
 """
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module, util
+from types import ModuleType
 from typing import Any
 
 from minillm.notebook.agreement import difference, show_value
 
 PASSED, WRONG, CRASHED, NOT_ATTEMPTED = "passed", "wrong", "crashed", "not attempted"
+ROOMS = {  # number of a notebook -> the lesson that holds its exercises
+    "01": "tokenization", "02": "positions", "03": "attention", "04": "block", "05": "architectures",
+    "06": "training", "07": "inference", "08": "lora"}
 
 
 @dataclass(frozen=True)
@@ -87,19 +91,24 @@ def find(exercise: str) -> Exercise:
 
 def registered() -> list[Exercise]:
     """All exercises of all notebooks."""
-    return [each for number in range(100) for each in _exercises(f"{number:02}")]
+    return [each for number in ROOMS for each in _exercises(number)]
 
 
 def _exercises(notebook: str) -> list[Exercise]:
-    name = f"minillm.notebook.exercises.e{notebook}"
-    return import_module(name).EXERCISES if notebook.isdecimal() and util.find_spec(name) else []
+    module = half(notebook, "exercises")
+    return module.EXERCISES if module else []
 
 
 def _solution(exercise: str) -> Solution:
-    package, name = "minillm.notebook.solutions", f"minillm.notebook.solutions.s{exercise.partition('.')[0]}"
-    if util.find_spec(package) and util.find_spec(name):
-        return import_module(name).SOLUTIONS.get(exercise, Solution(None))
-    return Solution(None)
+    module = half(exercise.partition(".")[0], "solutions")
+    return module.SOLUTIONS.get(exercise, Solution(None)) if module else Solution(None)
+
+
+def half(notebook: str, name: str) -> ModuleType | None:
+    """A notebook's "exercises" or "solutions"; None where its lesson has no such file."""
+    room = f"minillm.lessons.{ROOMS.get(notebook)}"
+    found = notebook in ROOMS and util.find_spec(room) and util.find_spec(f"{room}.{name}")
+    return import_module(f"{room}.{name}") if found else None
 
 
 def _judge(asked: Exercise, answer: Any, solution: Solution, seeds: Sequence[int]) -> tuple[str, str, str]:

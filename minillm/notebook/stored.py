@@ -2,7 +2,7 @@
 
 `python -m minillm notebooks` runs all of them and rewrites those that changed; `--check` only says which would.
 What is derived is written here, from its one home: badge and set-up cell from the repository's address in
-pyproject.toml, points and minutes of an exercise from `minillm.notebook.exercises`.
+pyproject.toml, points and minutes of an exercise from the `exercises.py` of its lesson.
 """
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _describe(cell, exercises: dict) -> None:
         return
     exercise, role = found[1] or found[2], "answer" if found[1] else "solution"
     if exercise not in exercises:
-        raise NotebookError(f"there is no exercise {exercise!r} in minillm.notebook.exercises")
+        raise NotebookError(f"there is no exercise {exercise!r} in the lessons' exercises.py")
     asked = exercises[exercise]
     facts = {"points": asked.points, "minutes": asked.minutes, "difficulty": asked.difficulty} if found[1] else {}
     cell.metadata["minillm"] = {"exercise": exercise, "role": role, **facts}

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from data.stories.chance import Dice
-from data.stories.english import tell
-from data.stories.entropy import derivations, floor, surprise
-from data.stories.floor import drawn, exact, program
-from data.stories.lexicon import possible
-from data.stories.plots import happen
+from data.making.stories.chance import Dice
+from data.making.stories.english import tell
+from data.making.stories.entropy import derivations, floor, surprise
+from data.making.stories.floor import drawn, exact, program
+from data.making.stories.lexicon import possible
+from data.making.stories.plots import happen
 
 DATA = Path(__file__).parents[2] / "data" / "stories"
 

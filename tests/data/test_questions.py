@@ -3,10 +3,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from data.stories import events as e
-from data.stories.chance import Dice
-from data.stories.plots import happen
-from data.stories.world import PEOPLE
+from data.making.stories import events as e
+from data.making.stories.chance import Dice
+from data.making.stories.plots import happen
+from data.making.stories.world import PEOPLE
 
 DATA = Path(__file__).parents[2] / "data"
 ROWS = [json.loads(line) for part in ("fine_tuning", "held_out")

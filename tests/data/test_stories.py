@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from data.stories import __main__ as make
-from data.stories import events as e
-from data.stories import grammar, plots, tongue
-from data.stories.chance import Dice
-from data.stories.countries import COUNTRIES
-from data.stories.english import patterns, tell
-from data.stories.plots import PLOTS, Tale, simulate
-from data.stories.world import CHILDREN, JOBS, PEOPLE, Impossible, Thing
+from data.making.stories import __main__ as make
+from data.making.stories import events as e
+from data.making.stories import grammar, plots, tongue
+from data.making.stories.chance import Dice
+from data.making.stories.countries import COUNTRIES
+from data.making.stories.english import patterns, tell
+from data.making.stories.plots import PLOTS, Tale, simulate
+from data.making.stories.world import CHILDREN, JOBS, PEOPLE, Impossible, Thing
 
 DATA = Path(__file__).parents[2] / "data"
 STORIES = (DATA / "stories" / "en.txt").read_text("utf-8").rstrip("\n").split(make.BETWEEN)
@@ -20,7 +20,7 @@ STORIES = (DATA / "stories" / "en.txt").read_text("utf-8").rstrip("\n").split(ma
 
 def test_one_command_rewrites_every_file_byte_for_byte():
     for name, text in make.files().items():
-        assert (DATA / name).read_bytes() == text.encode(), f"{name} is stale: python -m data.stories"
+        assert (DATA / name).read_bytes() == text.encode(), f"{name} is stale: python -m data.making.stories"
 
 
 def test_log_depends_on_its_seed_alone():

@@ -8,10 +8,10 @@ from itertools import islice
 import pytest
 import regex
 
-from data.stories import arabic, chinese, hindi, spanish, world
-from data.stories.chance import Dice
-from data.stories.languages import TONGUES, logs, stories
-from data.stories.tongue import Teller, patterns, spread, table
+from data.making.stories import arabic, chinese, hindi, spanish, world
+from data.making.stories.chance import Dice
+from data.making.stories.languages import TONGUES, logs, stories
+from data.making.stories.tongue import Teller, patterns, spread, table
 from minillm import corpora
 
 CODES = list(TONGUES)

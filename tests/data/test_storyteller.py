@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from data.models import measure_storyteller as measure
-from data.stories.countries import COUNTRIES
+from data.making.models import measure_storyteller as measure
+from data.making.stories.countries import COUNTRIES
 from minillm import corpora
 from minillm.checkpoints import load
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from minillm.cache import KVCache
-from minillm.families import family_of
 from minillm.model import Transformer
 from minillm.pretrained import build, load_pretrained
+from minillm.pretrained.families import family_of
 from tests.parity.mistakes import MISTAKES, made
 from tests.parity.references import VOCAB, reference
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from minillm.config import ModelConfig
-from minillm.layouts import State
+from minillm.pretrained.layouts import State
 
 # fields of the config told wrongly, or tensors put in the wrong place
 Mistake = dict | Callable[[State], State]

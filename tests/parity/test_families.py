@@ -5,7 +5,7 @@ from functools import cache
 
 import pytest
 
-from minillm.families import FAMILIES
+from minillm.pretrained.families import FAMILIES
 from tests.parity.comparison import CAUGHT, FP32, FP64, Result, compare
 from tests.parity.mistakes import MISTAKES
 from tests.parity.references import CONFIGS

@@ -1,0 +1,9 @@
+"""Notebook 05: change any choice of a model, and see its picture, equations, code and costs change together."""
+from minillm.lessons import lazily
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    explorer="Explorer",
+    ledger="ledger differences",
+    hub="hub",
+    diagrams="block_diagram")

@@ -1,0 +1,281 @@
+"""Turn every choice of an architecture and see at once what becomes of picture, equations, code and costs."""
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from html import escape, unescape
+from typing import Any
+
+from torch import nn
+
+from minillm.config import CHOICES, GATED, ModelConfig
+from minillm.costs import parameters
+from minillm.layers import POSITIONS
+from minillm.lessons.architectures.diagrams import MLPS, NORMS, ORDERS, block_diagram
+from minillm.lessons.architectures.ledger import CONTEXTS, differences, ledger, word
+from minillm.model import Transformer
+from minillm.notebook.explain import equations, source
+from minillm.notebook.markup import Markup, card
+from minillm.notebook.plots import MUTED, Picture, png
+from minillm.notebook.widgets import Live, choice, slider, toggle
+from minillm.presets import PRESETS, SIZES, scaled
+
+ROLES = ("block", "attention", "norm", "position", "MLP", "whole model")
+NONE = "nothing chosen"  # a drop-down takes None for that; "none" is a choice of bias and position
+
+
+def classes_in_use(config: ModelConfig) -> dict[str, type[nn.Module]]:
+    """The classes that this configuration is made of, by name, in the order in which a token meets them."""
+    return dict(_classes(_nano(config)))
+
+
+def class_of(config: ModelConfig, role: str) -> type[nn.Module] | None:
+    """The class that plays a role of ROLES; None where nothing does (no positions)."""
+    if role == "position":
+        return next((each for each in classes_in_use(config).values() if each in POSITIONS.values()), None)
+    model = _model(_nano(config))
+    block = model.blocks[-1]
+    return type({"whole model": model, "block": block, "attention": block.attention, "MLP": block.mlp,
+                 "norm": getattr(block, block.norms[0])}[role])
+
+
+def written(config: ModelConfig) -> Markup:
+    """The equations of exactly the classes in use, from their docstrings."""
+    shown, found = [], classes_in_use(config)
+    for name, part in found.items():
+        purpose = (part.__doc__ or "").strip().splitlines()[0].split("  ")[0]
+        stated = "".join(f"<div style='overflow-x:auto'>$$ {_spaced(each)} $$</div>" for each in equations(part))
+        shown.append(f"<b>{escape(name)}</b> <span style='color:{MUTED}'>{escape(purpose)}</span>{stated}")
+    return card("".join(shown), f"the equations of {', '.join(found)}", math=True)
+
+
+def code(config: ModelConfig, role: str) -> Markup:
+    """The source of the class that plays a role, as it stands in the library."""
+    part = class_of(config, role)
+    if part is None:
+        return card("<b>position</b>: none. No class tells where a token stands.", "no class tells the position")
+    shown = escape(source(part))
+    return card(f"<b>{part.__module__}.{part.__name__}</b><pre style='margin:6px 0;font-size:12px;line-height:1.35;"
+                f"background:none;color:inherit;max-height:420px;overflow:auto'>{shown}</pre>",
+                f"the source of {part.__name__}, {len(shown.splitlines())} lines")
+
+
+class Explorer(Live):
+    """Choose a preset, then turn any of its choices; everything shown belongs to that one configuration.
+
+    ``explorer.config`` is the configuration on show, to build a `Transformer` from.  While the controls say what cannot
+    be, that is the last one that could, and the words above the picture name the controls to turn.
+    """
+
+    def __init__(self, preset: str = "gpt2", compare: str = "llama-3-8b", *, name: str = "architecture explorer"):
+        self._following = False
+        base = PRESETS[preset]
+        self.config = base
+        controls = {
+            "preset": choice("preset", list(PRESETS), preset),
+            "size": choice("at size", ["published", *SIZES], "published"),
+            "compare": choice("beside", list(PRESETS), compare),
+            "context": slider("context for the ledger", CONTEXTS, 1024, show=lambda n: f"{n:,}"),
+            "norm": choice("norm", _named(NORMS), base.norm),
+            "norm_order": choice("where", {words: key for key, words in ORDERS.items()}, base.norm_order),
+            "position": choice("positions", list(CHOICES["position"]), base.position),
+            "attention": choice("attention", {"heads": "heads", "latent (MLA)": "latent"}, base.attention),
+            "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head"))),
+            "qk_norm": choice("query, key norm", {"none": NONE, "per head": "head", "full width": "full"}),
+            "window": choice("window", _named(_offered("window", "none"))),
+            "global_every": choice("global layers", _named(_offered("global_every", "none"))),
+            "mlp": choice("MLP", _named(MLPS), base.mlp),
+            "mixture": choice("experts", _mixtures(), _mixture(base)),
+            "bias": choice("bias", list(CHOICES["bias"]), base.bias),
+            "tie_embeddings": toggle("unembedding = embedding", base.tie_embeddings),
+            "role": choice("show the code of", ROLES, "block"),
+        }
+        rows = [["preset", "size", "compare"], ["norm", "norm_order"], ["attention", "n_kv_heads", "qk_norm"],
+                ["position", "window", "global_every"], ["mlp", "mixture"], ["bias", "tie_embeddings"],
+                ["context", "role"]]
+        self._follow(controls, base)
+        super().__init__(name, controls, self._show, rules=self._idle, rows=rows)
+
+    def _changed(self, name: str = "") -> None:
+        if self._following:
+            return
+        if name == "preset":
+            self._follow(self.controls, PRESETS[self.controls["preset"].value])
+        super()._changed(name)
+
+    def _follow(self, controls: dict[str, Any], base: ModelConfig) -> None:
+        self._following = True
+        try:
+            for name, value in _choices(base).items():
+                controls[name].value = NONE if value is None else value
+        finally:
+            self._following = False
+
+    @staticmethod
+    def _idle(**values: Any) -> dict[str, str]:
+        reasons = {}
+        if values["window"] == NONE:
+            reasons["global_every"] = "without a window, every layer sees everything"
+        if values["attention"] == "latent":
+            reasons["n_kv_heads"] = "one latent serves all heads"
+            reasons["qk_norm"] = "the latent is normed instead"
+        return reasons
+
+    def _show(self, preset: str, size: str, compare: str, context: int, role: str, **chosen: Any) -> list:
+        chosen = {name: _none(value) for name, value in chosen.items()}
+        try:
+            self.config, turned, remarks = chosen_config(preset, size, chosen)
+        except ValueError as error:  # what is below stays, and can still be compared and read
+            remark = self._way_out(error, preset, size, chosen)
+        else:
+            self._what, self._size = described(preset, size, turned), size
+            self._label = _label(preset, size) + ", changed" * bool(turned)
+            total = sum(parameters(self.config).values())
+            remark = _said(" ".join([f"{self._what}.", f"{total:,} parameters.", *(f"{each}." for each in remarks)]))
+        size, label = self._size, self._label
+        other = PRESETS[compare] if size == "published" else scaled(PRESETS[compare], size, vocab_size=512)
+        names = label, _label(compare, size)
+        return [remark, _diagram(self.config, label), ledger(self.config, other, names, context),
+                differences(self.config, other, names), written(self.config), code(self.config, role)]
+
+    def _way_out(self, error: ValueError, preset: str, size: str, chosen: dict[str, Any]) -> Markup:
+        """Why a choice cannot be, which control to turn, and what is on show until then."""
+        named = {name: {_none(value): word for word, value in self.controls[name].options}
+                 for name in chosen if hasattr(self.controls[name], "options")}
+        ways = ways_out(preset, size, chosen, {name: list(words) for name, words in named.items()})
+        turns = []
+        for name, values in ways.items():
+            *most, last = [named[name][value] for value in values]
+            to = f"{', '.join(most)} or {last}" if most else last
+            turns.append(f"<b>{self.controls[name].description}</b> from {escape(named[name][chosen[name]])} "
+                         f"to {escape(to)}")
+        return _said(f"<b>Impossible:</b> {escape(str(error), quote=False)}. The way out: turn {', or '.join(turns)}. "
+                     f"Until then all below shows {self._what}, the last model that could be; what else you turn "
+                     "counts from then on.")
+
+
+def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[ModelConfig, dict[str, Any], list[str]]:
+    """The configuration that the controls say, what of it is not the preset's, and what follows from that."""
+    base = PRESETS[preset]
+    turned, idle = _turned(base, chosen), _without_effect(chosen)
+    change = {name: value for name, value in turned.items() if name != "mixture"} | dict.fromkeys(idle)
+    remarks = []
+    if "mixture" in turned:
+        n, k, shared = turned["mixture"]
+        change |= {"n_experts": n, "experts_per_token": k or 1, "n_shared_experts": shared}
+        change |= {} if n else {"n_dense_layers": 0}
+    if "mlp" in turned and (turned["mlp"] in GATED) != (base.mlp in GATED):
+        for name in ("d_ff", "d_expert"):
+            old = getattr(base.resolve(), name)
+            change[name] = round(old * (2 / 3 if turned["mlp"] in GATED else 3 / 2))
+        remarks.append(f"d_ff is {change['d_ff']:,} instead of {base.resolve().d_ff:,}, so that "
+                       f"{'three' if turned['mlp'] in GATED else 'two'} matrices hold as many parameters")
+    config = replace(base, **change)
+    if size != "published":
+        config = scaled(config, size, vocab_size=512)
+    return config, turned, remarks
+
+
+def ways_out(preset: str, size: str, chosen: dict[str, Any], offered: dict[str, list]) -> dict[str, list]:
+    """Control -> the values that, put in place of an impossible choice's own, make it possible.
+
+    Where no single control can, those that were turned go back to the preset's, one after the other.
+    """
+    ways: dict[str, list] = {}
+    for name in offered.keys() - set(_without_effect(chosen)):
+        for value in offered[name]:
+            try:
+                chosen_config(preset, size, chosen | {name: value})
+            except ValueError:
+                continue
+            ways.setdefault(name, []).append(value)
+    if not ways:
+        usual = _choices(PRESETS[preset])
+        ways = {name: [usual[name]] for name in _turned(PRESETS[preset], chosen) if name in offered}
+    return {name: ways[name] for name in chosen if name in ways}
+
+
+def described(preset: str, size: str, turned: dict[str, Any]) -> str:
+    """A configuration in words: the preset's name, and what was turned."""
+    name = f"<b>{_label(preset, size)}</b>"
+    if not turned:
+        return name + (", as published" if size == "published" else ": its choices, shrunk")
+    return f"{name} with {escape(', '.join(f'{field} = {word(value)}' for field, value in turned.items()))}"
+
+
+def _label(preset: str, size: str) -> str:
+    return preset if size == "published" else f"{preset} ({size})"
+
+
+def _said(html: str) -> Markup:
+    return card(html, unescape(html.replace("<b>", "").replace("</b>", "")))
+
+
+def _none(value: Any) -> Any:
+    return None if value == NONE else value
+
+
+def _turned(base: ModelConfig, chosen: dict[str, Any]) -> dict[str, Any]:
+    usual, idle = _choices(base), _without_effect(chosen)
+    return {name: value for name, value in chosen.items() if value != usual[name] and name not in idle}
+
+
+def _without_effect(chosen: dict[str, Any]) -> list[str]:
+    return ["global_every"] * (chosen["window"] is None) + ["n_kv_heads", "qk_norm"] * (chosen["attention"] == "latent")
+
+
+def _choices(base: ModelConfig) -> dict[str, Any]:
+    names = ("norm", "norm_order", "attention", "position", "n_kv_heads", "qk_norm", "window", "global_every", "mlp",
+             "bias", "tie_embeddings")
+    return {name: getattr(base, name) for name in names} | {"mixture": _mixture(base)}
+
+
+def _mixture(base: ModelConfig) -> tuple[int, int, int]:
+    return (base.n_experts, base.experts_per_token, base.n_shared_experts) if base.n_experts else (0, 0, 0)
+
+
+def _mixtures() -> dict[str, tuple[int, int, int]]:
+    def words(n: int, k: int, shared: int) -> str:
+        return f"{n}, {k} per token" + (f" + {shared} shared" if shared else "") if n else "none (dense)"
+    return {words(*each): each for each in sorted({_mixture(base) for base in PRESETS.values()})}
+
+
+def _offered(field: str, none: str) -> dict[Any, str]:
+    found = sorted({getattr(base, field) for base in PRESETS.values()} - {None})
+    if field == "n_kv_heads":
+        found = sorted({1, 2, *found})
+    words = {"global_every": "every {}th layer", "window": "{:,} tokens"}.get(field, "{}")
+    return {NONE: none} | {value: words.format(value).replace("2th", "2nd") for value in found}
+
+
+def _named(words: dict[Any, str]) -> dict[str, Any]:
+    return {word: value for value, word in words.items()}
+
+
+@lru_cache(maxsize=64)
+def _diagram(config: ModelConfig, label: str) -> Picture:
+    figure = block_diagram(config, label)
+    figure.finished = png(figure, live=True)  # turning what it does not show draws nothing anew
+    return figure
+
+
+def _nano(config: ModelConfig) -> ModelConfig:
+    return replace(scaled(config, "nano", vocab_size=8), dropout=0.0)
+
+
+@lru_cache(maxsize=64)
+def _model(config: ModelConfig) -> Transformer:
+    return Transformer(config)
+
+
+@lru_cache(maxsize=64)
+def _classes(config: ModelConfig) -> tuple[tuple[str, type[nn.Module]], ...]:
+    found: dict[str, type[nn.Module]] = {}
+    for module in _model(config).modules():
+        if type(module).__module__.startswith("minillm.") and equations(type(module)):
+            found.setdefault(type(module).__name__, type(module))
+    return tuple(found.items())
+
+
+def _spaced(latex: str) -> str:
+    return escape(" ".join(latex.split()), quote=False)

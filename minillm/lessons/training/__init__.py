@@ -1,0 +1,6 @@
+"""Notebook 06: train a model before the reader's eyes, race two, and look at one element of one batch."""
+from minillm.lessons import lazily
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    widgets="training_lab optimizer_valley schedule_dial learning_rate_finder")

@@ -1,0 +1,250 @@
+"""Train a small model on the page and race it; walk down a valley; turn the dials of a schedule."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import torch
+
+from minillm import corpora
+from minillm.corpora import Corpus
+from minillm.lessons.training import experiment
+from minillm.lessons.training.experiment import (
+    CHANGES,
+    OWN,
+    Material,
+    Moment,
+    Run,
+    configure,
+    rival_of,
+    uploaded,
+)
+from minillm.lessons.training.plots import Board, Curve, Finder, Valley, schedule_curve
+from minillm.notebook import markup
+from minillm.notebook.clock import Clock
+from minillm.notebook.looking import attention_map, batch_microscope, writer
+from minillm.notebook.plots import EDGE, MUTED
+from minillm.notebook.widgets import Live, choice, slider
+from minillm.optim import adamw, constant, warmup_cosine, warmup_linear, warmup_stable_decay
+from minillm.training import train
+
+MINE = "a file of my own"
+NOBODY = "nobody"
+AS_IS = {"as the preset has it": ""}
+
+
+class TrainingLab(Clock):
+    """Choose a text and a model, train it, and watch it against a rival on the same batches from the same seed.
+
+    `lab.run` is the model in training and `lab.rival` the other one; `lab.batch()`, `lab.attention()` and
+    `lab.writer()` look at `lab.run` as it is at that moment.
+    """
+
+    def __init__(self, corpus: Corpus, *, against: str = "learning rate ÷ 10", first: int = 20):
+        self.material: Material = experiment.prepare(corpus)
+        self._first_text = corpus.name
+        self.run: Run | None = None
+        self.rival: Run | None = None
+        self._board = Board()
+        upload = ipywidgets.FileUpload(description="choose a file (UTF-8 text)", multiple=True,
+                                       layout=ipywidgets.Layout(width="auto"))
+        controls = {
+            "text": choice("text", {_titled(name): name for name in _texts(corpus)} | {MINE: MINE}),
+            "upload": upload,
+            "preset": choice("preset", list(experiment.ARCHITECTURES), OWN),
+            "size": choice("size", {"nano: 2 layers of width 64": "nano", "small: 4 layers of width 128": "small"}),
+            "norm": choice("norm", AS_IS | {"RMSNorm": "rmsnorm", "LayerNorm": "layernorm"}),
+            "position": choice("position", AS_IS | {
+                "RoPE": "rope", "learned": "learned", "sinusoidal": "sinusoidal", "ALiBi": "alibi", "none": "none"}),
+            "mlp": choice("MLP", AS_IS | {"GELU": "gelu", "ReLU²": "relu2", "SwiGLU": "swiglu", "GeGLU": "geglu"}),
+            "attention": choice("attention", AS_IS | {
+                "MHA: 4 key heads": "mha", "GQA: 2 key heads": "gqa", "MQA: 1 key head": "mqa"}),
+            "lr": slider("learning rate", [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1], 3e-3, show="{:g}".format),
+            "n_steps": slider("steps", [100, 200, 500, 1000, 2000, 5000], 500),
+            "seed": slider("seed", [0, 1, 2, 3, 4], 0),
+            "against": choice("race against", {NOBODY: NOBODY} | {f"the same with {name}": name for name in CHANGES},
+                              against),
+        }
+        super().__init__("training lab", controls, self._train, self._show, first=first, run=100,
+                         rows=[["text", "upload"], ["preset", "size"], ["norm", "position", "mlp", "attention"],
+                               ["lr", "n_steps"], ["seed", "against"]])
+
+    # looking at the model in training
+
+    def batch(self) -> Live:
+        """One window of the next batch, token by token, before and after the step."""
+        return batch_microscope(self.current, rows=experiment.BATCH, context=experiment.CONTEXT)
+
+    def attention(self) -> Live:
+        """Where one head of one layer looks."""
+        return attention_map(self.current, rows=experiment.BATCH, context=experiment.CONTEXT)
+
+    def writer(self) -> Live:
+        """Text from a prompt."""
+        return writer(self.current)
+
+    def current(self) -> Run:
+        """The model in training; where no step was made yet, the first ones are."""
+        if self.run is None:
+            self.advance(self._first)
+        return self.run
+
+    # the work of the clock
+
+    def _train(self, *, text: str, upload: Any, lr: float, n_steps: int, seed: int, against: str, preset: str,
+               size: str, **fields: str) -> Iterator[tuple[Moment, ...]]:
+        self.material = self._prepare(text, upload)
+        config = configure(preset, size, self.material.tokenizer.vocab_size, **fields)
+        other = None if against == NOBODY else rival_of(config, lr, against)
+        self.run = Run(self.material, config, lr=lr, n_steps=n_steps, seed=seed)
+        self.rival = other and Run(self.material, other[0], lr=other[1], n_steps=n_steps, seed=seed, writes=False)
+        return zip(*(run.steps() for run in (self.run, self.rival) if run), strict=True)
+
+    def _prepare(self, name: str, upload: Any) -> Material:
+        if name == MINE:
+            files = uploaded(upload)
+            if not files:
+                raise ValueError("no file was chosen yet; press “choose a file”, or choose another text")
+            return experiment.prepare(corpora.read(files))
+        return self.material if name == self.material.corpus.name else experiment.known(name)
+
+    def _changed(self, name: str = "") -> None:
+        if name == "upload" and self["text"].value != MINE:
+            self["text"].value = MINE      # which comes back here under its own name
+            return
+        super()._changed(name)
+
+    def _show(self, history: list[tuple[Moment, ...]], *, against: str, **_: Any) -> list:
+        if not history:                    # after a reset, or a changed control: show the model before its first step
+            self.advance(1)
+        labels = ["this model", f"with {against}"]
+        runs = [run for run in (self.run, self.rival) if run]
+        curves = [_curve(label, [moments[i] for moments in self.history])
+                  for i, (label, _) in enumerate(zip(labels, runs, strict=False))]
+        board = self._board.draw(curves, vocab_size=self.material.tokenizer.vocab_size)
+        return [board, self._numbers(curves, runs)]
+
+    def _numbers(self, curves: list[Curve], runs: list[Run]) -> markup.Markup:
+        rows = []
+        for i, (curve, run) in enumerate(zip(curves, runs, strict=True)):
+            steps = [moments[i].step for moments in self.history]
+            late = steps[self._first:][-20:]  # the first steps made the stored picture, and their speed is nobody's
+            speed = round(sum(s.tokens for s in late) / sum(s.seconds for s in late), -2) if late else None
+            rows.append([curve.label, run.n_parameters, f"{len(steps)} of {run.n_steps}", f"{curve.loss[-1]:.2f}",
+                         f"{curve.validation[-1][1]:.2f}" if curve.validation else "–", f"{steps[-1].grad_norm:.1f}",
+                         f"{speed:,.0f}" if speed else "–"])
+        table = markup.table(["", "parameters", "step", "loss of the last batch", "held-out loss", "gradient norm",
+                              "tokens/s"], rows)
+        corpus = self.material.corpus
+        samples = [(moments[0].step.step + 1, moments[0].sample) for moments in self.history
+                   if moments[0].sample is not None]
+        side = "rtl" if corpus.right_to_left else "ltr"
+        written = "".join(_written(done, sample, side) for done, sample in [*samples[:1], *samples[1:][-3:]])
+        head = (f"<b>{escape(corpus.title or corpus.name)}</b>: {corpus.characters:,} characters, "
+                f"{self.material.tokenizer.vocab_size:,} different ones")
+        written = written or f'<div style="color:{MUTED}">nothing yet; ask again after 10 steps</div>'
+        return markup.card(f"{head}{table}<b>What it writes</b>, from nothing, as it learns{written}",
+                           f"Learning {corpus.title or corpus.name}. Step {rows[0][2]}, loss {rows[0][3]}, held-out "
+                           f"loss {rows[0][4]}. It writes: {samples[-1][1] if samples else 'nothing yet'}")
+
+
+def _written(done: int, sample: str, side: str) -> str:
+    """A sample beside the number of steps after which it was written."""
+    row, text_style = f"display:flex;gap:10px;border-top:1px solid {EDGE};padding:3px 0", "flex:1;white-space:pre-wrap"
+    return (f'<div style="{row}"><div style="color:{MUTED};width:105px;flex:none">after {done} steps</div>'
+            f'<div dir="{side}" style="{text_style};overflow-wrap:anywhere">{escape(sample.strip())}</div></div>')
+
+
+def training_lab(corpus: Corpus, *, against: str = "learning rate ÷ 10", first: int = 20) -> TrainingLab:
+    """Train on a text of one's choice, with a rival (`CHANGES` lists them; NOBODY for none)."""
+    return TrainingLab(corpus, against=against, first=first)
+
+
+def _texts(first: Corpus) -> list[str]:
+    """The text at hand, then all that can be had by name; a parallel text is too short to learn much from."""
+    return [first.name, *(name for name in corpora.names() if name != first.name and "parallel" not in name)]
+
+
+def _titled(name: str) -> str:
+    try:
+        card = corpora.card(name)
+    except ValueError:
+        return name
+    return f"{card.title} ({card.language}{'' if card.shipped else ', fetched when chosen'})"
+
+
+def _curve(label: str, moments: list[Moment]) -> Curve:
+    return Curve(label, [m.step.loss for m in moments], [m.step.lr for m in moments],
+                 [m.step.grad_norm for m in moments],
+                 [(m.step.step + 1, m.validation) for m in moments if m.validation is not None])
+
+
+# -- dials -----------------------------------------------------------------------------------------------------------
+
+def optimizer_valley() -> Live:
+    """Walk down a bowl that is 25 times steeper one way than the other."""
+    figure = Valley()
+    makers = {"gradient descent": lambda p, lr: torch.optim.SGD([p], lr=lr),
+              "with momentum 0.9": lambda p, lr: torch.optim.SGD([p], lr=lr, momentum=0.9),
+              "AdamW": lambda p, lr: torch.optim.AdamW([p], lr=lr, betas=(0.9, 0.95), weight_decay=0.0)}
+
+    def draw(rule: str, lr: float, n_steps: int):
+        place = torch.nn.Parameter(torch.tensor(Valley.start))
+        optimizer, path = makers[rule](place, lr), [Valley.start]
+        for _ in range(n_steps):
+            optimizer.zero_grad()
+            with torch.enable_grad():
+                Valley.height(place[0], place[1]).backward()
+            optimizer.step()
+            path.append(tuple(place.tolist()))
+        return figure.draw(np.array(path), rule, lr)
+
+    return Live("valley", {"rule": choice("optimiser", list(makers)),
+                           "lr": slider("learning rate", [0.003, 0.01, 0.03, 0.06, 0.078, 0.081, 0.1, 0.3, 1.0], 0.06),
+                           "n_steps": slider("steps", [5, 10, 20, 40, 80], 40)}, draw)
+
+
+def schedule_dial() -> Live:
+    """The learning rate over a run, for four usual schedules."""
+    makers = {"cosine": warmup_cosine, "straight line": warmup_linear, "stable, then decay": warmup_stable_decay}
+
+    def draw(kind: str, n_steps: int, warmup: int, floor: float):
+        schedule = constant(warmup=warmup) if kind == "constant" else makers[kind](n_steps, warmup=warmup, floor=floor)
+        return schedule_curve([schedule(step) for step in range(n_steps)], kind, warmup=warmup)
+
+    def rules(kind: str, **_: Any) -> dict[str, str]:
+        return {"floor": "a constant schedule never falls"} if kind == "constant" else {}
+
+    return Live("schedule", {"kind": choice("schedule", [*makers, "constant"]),
+                             "n_steps": slider("steps", [100, 200, 500, 1000], 200),
+                             "warmup": slider("warm-up steps", [0, 10, 20, 50, 100], 20),
+                             "floor": slider("floor", [0.0, 0.1, 0.2, 0.5], 0.1)}, draw, rules=rules)
+
+
+def learning_rate_finder(corpus: Corpus) -> Clock:
+    """Train for 60 steps, each with a learning rate a fifth above the last, and see where the loss turns."""
+    material, figure = experiment.prepare(corpus), Finder()
+
+    def start(norm: str, rule: str) -> Iterator:
+        config = configure(OWN, "nano", material.tokenizer.vocab_size, norm=norm)
+        run = Run(material, config)
+        optimizer = {"adamw": lambda: adamw(run.model, lr=1e-4),
+                     "sgd": lambda: torch.optim.SGD(run.model.parameters(), lr=1e-4)}[rule]()
+        return train(run.model, run.stream, optimizer=optimizer, schedule=lambda step: 1.2 ** step, n_steps=60,
+                     precision="fp32")
+
+    def draw(history: list, **_: Any):
+        return figure.draw([step.lr for step in history], [step.loss for step in history])
+
+    def safe(**settings: Any) -> Iterator:
+        try:
+            yield from start(**settings)
+        except FloatingPointError:      # far too large a rate: the picture shows it, and there is nothing to add
+            return
+
+    controls = {"norm": choice("norm", {"RMSNorm": "rmsnorm", "LayerNorm": "layernorm"}),
+                "rule": choice("optimiser", {"AdamW": "adamw", "gradient descent": "sgd"})}
+    return Clock("learning-rate finder", controls, safe, draw, first=60, run=60, rows=[["norm", "rule"]])

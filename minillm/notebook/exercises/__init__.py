@@ -1,1 +1,0 @@
-"""Say what each notebook asks of its reader: eNN.EXERCISES, in the order of the notebook."""

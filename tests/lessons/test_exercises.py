@@ -1,0 +1,46 @@
+"""Every registered exercise: its answer passes, each listed mistake is caught and named, its stub is not an answer."""
+from pathlib import Path
+
+import pytest
+
+from minillm import lessons
+from minillm.notebook import checks
+from minillm.notebook.checks import NOT_ATTEMPTED, PASSED, WRONG, registered, verdict
+
+EXERCISES = {each.id: each for each in registered()}
+MISTAKES = [(each, hint) for each in EXERCISES for hint in checks._solution(each).mistakes]
+
+
+def test_ids_are_unique_and_tell_their_notebook():
+    assert len(EXERCISES) == len(registered())
+    for number in checks.ROOMS:
+        asked = checks.half(number, "exercises")
+        assert all(each.id.startswith(f"{number}.") for each in asked.EXERCISES) if asked else True
+
+
+def test_every_lesson_that_asks_something_is_found():
+    asking = {path.parent.name for path in Path(lessons.__file__).parent.glob("*/exercises.py")}
+    assert asking == {room for number, room in checks.ROOMS.items() if checks.half(number, "exercises")}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_reference_passes(exercise):
+    solution = checks._solution(exercise)
+    assert solution.reference is not None and solution.mistakes, "an exercise needs an answer and typical mistakes"
+    for _ in range(3):
+        found = verdict(exercise, solution.reference)
+        assert found.status == PASSED, str(found)
+
+
+@pytest.mark.parametrize("exercise, hint", MISTAKES)
+def test_each_mistake_is_caught_and_named(exercise, hint):
+    for _ in range(3):
+        found = verdict(exercise, checks._solution(exercise).mistakes[hint])
+        assert (found.status, found.mistake) == (WRONG, hint), str(found)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_stub_is_not_attempted_yet(exercise):
+    def stub(*inputs):
+        raise NotImplementedError
+    assert verdict(exercise, stub if EXERCISES[exercise].cases else None).status == NOT_ATTEMPTED
