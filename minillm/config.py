@@ -18,7 +18,7 @@ CHOICES = {
 GATED = ("swiglu", "geglu")
 WINDOW = ("window", "global_every")
 MIXTURE = ("experts_per_token", "n_shared_experts", "d_expert", "n_dense_layers", "normalize_experts")
-TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs")
+TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs", "nope_every")
 LATENT = ("d_latent", "d_rotary")
 
 
@@ -82,6 +82,7 @@ class ModelConfig:
     rope_scaling: RopeScaling | None = None
     rope_fraction: float = 1.0             # share of d_head that is rotated (GPT-NeoX: 0.25)
     rope_pairs: str = "halves"             # component i turns with i + d/2, or with its neighbour
+    nope_every: int | None = None          # every n-th layer turns nothing: NoPE (SmolLM3, Llama 4: 4)
 
     qk_norm: str | None = None             # "head": per head (Qwen 3); "full": over all heads at once (OLMo 2)
     window: int | None = None              # a query sees the last `window` positions, itself included
@@ -155,6 +156,8 @@ class ModelConfig:
                      f"components; make that an even number of at least 2, or choose another position")
             _require(turned >= 4 or not self.rope_scaling or self.rope_scaling.kind != "yarn",
                      f"yarn blends from pair to pair, but {turned} components are one pair; widen {name}={width}")
+            _require(self.nope_every != 1,
+                     "nope_every=1 leaves no layer that tells positions; choose position='none', or at least 2")
         if self.position == "sinusoidal":
             _require(self.d_model % 2 == 0,
                      f"sinusoidal positions come in pairs, but d_model={self.d_model} is odd; make it even")
@@ -195,6 +198,10 @@ class ModelConfig:
         """Does this layer see only its window?  Layers count from 0; of `global_every`, the last is global."""
         return self.window is not None and not (self.global_every and (layer + 1) % self.global_every == 0)
 
+    def is_turned(self, layer: int) -> bool:
+        """Does this layer turn its queries and keys?  Of every `nope_every` layers, the last does not."""
+        return self.position == "rope" and not (self.nope_every and (layer + 1) % self.nope_every == 0)
+
     def is_mixture(self, layer: int) -> bool:
         """Does this layer route its tokens to experts?"""
         return self.n_experts > 0 and layer >= self.n_dense_layers
@@ -228,11 +235,13 @@ def canonical(config: ModelConfig) -> ModelConfig:
 
 def without_effect(config: ModelConfig) -> frozenset[str]:
     """The fields that make no difference to what this model computes, whatever they hold."""
-    windowed = [config.is_windowed(i) for i in range(config.n_layers)]
+    windowed, turned = ([f(i) for i in range(config.n_layers)] for f in (config.is_windowed, config.is_turned))
     idle = ["dropout"]
     idle += () if config.position == "rope" else TURNED
     idle += LATENT if config.attention == "heads" else ()
-    idle += () if any(windowed) else [*WINDOW, "rope_theta_local"]
+    idle += ["nope_every"] if all(turned) else ()
+    idle += () if any(windowed) else WINDOW
+    idle += () if any(w and t for w, t in zip(windowed, turned, strict=True)) else ["rope_theta_local"]
     idle += ["global_every"] if all(windowed) else ()
     idle += () if config.n_experts else MIXTURE
     return frozenset(idle)

@@ -16,7 +16,7 @@ from minillm.layers.latent import ATTENTIONS
 from minillm.layers.mlp import MLPS
 from minillm.layers.moe import Mixture
 from minillm.layers.norm import NORMS, Softcap
-from minillm.layers.position import ADDED, ROTATED, RoPE
+from minillm.layers.position import ADDED, RoPE
 
 
 class PreBlock(nn.Module):
@@ -124,7 +124,7 @@ class Transformer(nn.Module):
         norm = dict(eps=c.norm_eps, weight=c.norm_weight)
         self.embed_norm = NORMS[c.norm](c.d_model, **norm) if c.embed_norm else nn.Identity()
         self.dropout = nn.Dropout(c.dropout)
-        kinds = {c.is_windowed(i): i for i in range(c.n_layers)} if c.position in ROTATED else {}
+        kinds = {c.is_windowed(i): i for i in range(c.n_layers) if c.is_turned(i)}
         ropes = {windowed: rope_of(config, i) for windowed, i in kinds.items()}  # one table for all of a kind
         self.blocks = nn.ModuleList(
             BLOCKS[c.norm_order](config, i, rope=ropes.get(c.is_windowed(i))) for i in range(c.n_layers))

@@ -30,6 +30,7 @@ def test_a_config_survives_json(config):
     ({"n_shared_experts": 1}, "needs a mixture"),
     ({"dropout": 1.0}, "dropout=1.0"),
     ({"rope_theta": 0.0}, "rope_theta=0.0 must be positive"),
+    ({"nope_every": 1}, "choose position='none', or at least 2"),
     ({"rope_theta_local": -1.0}, "rope_theta_local=-1.0 must be positive"),
     ({"vocab_size": 0}, "vocab_size=0 must be at least 1"),
     ({"window": 0}, "window=0 must be at least 1"),

@@ -118,6 +118,18 @@ def test_a_window_as_long_as_the_text_is_no_window():
 
 
 @torch.no_grad()
+def test_a_layer_without_positions_cannot_tell_order():
+    """Its last query sees the same set of keys and values, in whatever order they stand."""
+    config = replace(SMALL, nope_every=2)
+    model, x = made(config), torch.randn(1, 9, SMALL.d_model)
+    shuffled = x[:, [3, 0, 5, 1, 7, 2, 4, 6, 8]]
+    told, untold = (block.attention for block in model.blocks)
+    torch.testing.assert_close(untold(shuffled)[:, -1], untold(x)[:, -1])
+    assert not torch.allclose(told(shuffled)[:, -1], told(x)[:, -1], atol=1e-3)
+    assert [config.is_turned(layer) for layer in range(8)] == 4 * [True, False]  # SmolLM3's no_rope_layers, for 2
+
+
+@torch.no_grad()
 def test_grouped_queries_with_a_key_head_each_are_plain_heads():
     tokens = some_tokens(SMALL)
     torch.testing.assert_close(made(replace(SMALL, n_kv_heads=4))(tokens), made(SMALL)(tokens))

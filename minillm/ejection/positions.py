@@ -50,9 +50,11 @@ def turned(c: ModelConfig) -> str:
 
 
 def omega_of(c: ModelConfig, layer: int, device: str = "") -> str:
-    """RoPE's frequencies in one layer."""
+    """RoPE's frequencies in one layer: none turns where a layer tells no positions."""
     local = c.is_windowed(layer) and c.rope_theta_local is not None
     theta, width = "LOCAL_THETA" if local else "THETA", turned(c)
+    if not c.is_turned(layer):
+        return f"torch.zeros({width} // 2)"
     omega = f"{theta} ** -(torch.arange(0, {width}, 2{device}) / {width})"
     return omega if local or not c.rope_scaling else f"stretch({omega})"
 

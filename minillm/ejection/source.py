@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import textwrap
 
 from minillm.config import ModelConfig
@@ -10,10 +11,9 @@ from minillm.config import ModelConfig
 
 def kind_of(c: ModelConfig, layer: int) -> str:
     """What sets a layer apart from others of its model: "local", "dense", "global mixture", or nothing."""
-    seen, routed = ({f(i) for i in range(c.n_layers)} for f in (c.is_windowed, c.is_mixture))
-    words = [("local" if c.is_windowed(layer) else "global") * (len(seen) > 1),
-             ("mixture" if c.is_mixture(layer) else "dense") * (len(routed) > 1)]
-    return " ".join(word for word in words if word)
+    traits = ((c.is_windowed, "local", "global"), (c.is_turned, "turned", "still"), (c.is_mixture, "mixture", "dense"))
+    return " ".join(word if holds(layer) else other for holds, word, other in traits
+                    if len({holds(i) for i in range(c.n_layers)}) > 1)
 
 
 def kinds(c: ModelConfig) -> dict[str, int]:
@@ -30,8 +30,8 @@ def pattern(c: ModelConfig) -> str:
 
 def repeated(names: list[str], c: ModelConfig) -> str:
     """The kinds in a row as lists added and multiplied."""
-    period = c.global_every or c.n_layers
-    if len(names) > period and names == [names[i % period] for i in range(len(names))]:
+    period = math.lcm(c.global_every or 1, c.nope_every or 1)
+    if len(names) > period > 1 and names == [names[i % period] for i in range(len(names))]:
         rest = f" + {runs(names[:len(names) % period])}" if len(names) % period else ""
         return f"({runs(names[:period])}) * {len(names) // period}{rest}"
     return runs(names)

@@ -37,7 +37,7 @@ class Attention(nn.Module):
         self.everything = c.position not in BIASED and not c.attention_softcap and not c.is_windowed(layer)
         self.fused = True
         self.project(c)
-        self.rotate = rope or (rope_of(c, layer) if c.position in ROTATED else Unrotated())
+        self.rotate = (rope or rope_of(c, layer)) if c.is_turned(layer) else Unrotated()
         self.bias = BIASED[c.position](c.n_heads) if c.position in BIASED else Unbiased()
         self.softcap = Softcap(c.attention_softcap) if c.attention_softcap else nn.Identity()
         self.pattern = nn.Identity()

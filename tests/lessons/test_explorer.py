@@ -159,6 +159,15 @@ def test_what_has_no_effect_is_disabled_with_the_reason(explorer):
     assert not explorer["global_every"].disabled
 
 
+def test_layers_without_positions_are_offered_where_positions_turn(explorer):
+    assert explorer["nope_every"].disabled
+    explorer["preset"].value = "llama-3-8b"
+    explorer["nope_every"].value = 4
+    assert explorer.config.nope_every == 4
+    assert "no positions in 8 of 32 layers (NoPE)" in explorer.parts[DIAGRAM].alt
+    assert "nope_every" in explorer.parts[DIFFERENCES].html
+
+
 def test_an_mlp_with_a_gate_is_compared_at_equal_parameters(explorer):
     before = sum(costs.parameters(explorer.config).values())
     explorer["mlp"].value = "swiglu"

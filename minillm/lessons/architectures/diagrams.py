@@ -47,6 +47,9 @@ def attention_facts(config: ModelConfig) -> list[str]:
         facts.append(f"RoPE, θ = {c.rope_theta:,.0f}{share}")
         if c.rope_scaling:
             facts.append(f"stretched {c.rope_scaling.factor:g} × ({c.rope_scaling.kind})")
+        still = sum(not c.is_turned(i) for i in range(c.n_layers))
+        if still:
+            facts.append(f"no positions in {still} of {c.n_layers} layers (NoPE)")
     elif c.position == "alibi":
         facts.append("ALiBi: distance lowers the score")
     if c.qk_norm:

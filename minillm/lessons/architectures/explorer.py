@@ -80,6 +80,7 @@ class Explorer(Live):
             "norm_order": choice("where", {words: key for key, words in ORDERS.items()}, base.norm_order),
             "position": choice("positions", list(CHOICES["position"]), base.position),
             "attention": choice("attention", {"heads": "heads", "latent (MLA)": "latent"}, base.attention),
+            "nope_every": choice("layers without (NoPE)", {"none": NONE, "every 2nd layer": 2, "every 4th layer": 4}),
             "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head"))),
             "qk_norm": choice("query, key norm", {"none": NONE, "per head": "head", "full width": "full"}),
             "window": choice("window", _named(_offered("window", "none"))),
@@ -91,7 +92,8 @@ class Explorer(Live):
             "role": choice("show the code of", ROLES, "block"),
         }
         rows = [["preset", "size", "compare"], ["norm", "norm_order"], ["attention", "n_kv_heads", "qk_norm"],
-                ["position", "window", "global_every"], ["mlp", "mixture"], ["bias", "tie_embeddings"],
+                ["position", "nope_every"], ["window", "global_every"], ["mlp", "mixture"],
+                ["bias", "tie_embeddings"],
                 ["context", "role"]]
         self._follow(controls, base)
         super().__init__(name, controls, self._show, rules=self._idle, rows=rows)
@@ -116,6 +118,8 @@ class Explorer(Live):
         reasons = {}
         if values["window"] == NONE:
             reasons["global_every"] = "without a window, every layer sees everything"
+        if values["position"] != "rope":
+            reasons["nope_every"] = "only RoPE is told anew in every layer"
         if values["attention"] == "latent":
             reasons["n_kv_heads"] = "one latent serves all heads"
             reasons["qk_norm"] = "the latent is normed instead"
@@ -221,12 +225,13 @@ def _turned(base: ModelConfig, chosen: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_effect(chosen: dict[str, Any]) -> list[str]:
-    return ["global_every"] * (chosen["window"] is None) + ["n_kv_heads", "qk_norm"] * (chosen["attention"] == "latent")
+    return (["global_every"] * (chosen["window"] is None) + ["nope_every"] * (chosen["position"] != "rope")
+            + ["n_kv_heads", "qk_norm"] * (chosen["attention"] == "latent"))
 
 
 def _choices(base: ModelConfig) -> dict[str, Any]:
-    names = ("norm", "norm_order", "attention", "position", "n_kv_heads", "qk_norm", "window", "global_every", "mlp",
-             "bias", "tie_embeddings")
+    names = ("norm", "norm_order", "attention", "position", "nope_every", "n_kv_heads", "qk_norm", "window",
+             "global_every", "mlp", "bias", "tie_embeddings")
     return {name: getattr(base, name) for name in names} | {"mixture": _mixture(base)}
 
 
