@@ -1,4 +1,7 @@
 """Every registered exercise: its answer passes, each listed mistake is caught and named, its stub is not an answer."""
+import inspect
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,3 +47,12 @@ def test_the_stub_is_not_attempted_yet(exercise):
     def stub(*inputs):
         raise NotImplementedError
     assert verdict(exercise, stub if EXERCISES[exercise].cases else None).status == NOT_ATTEMPTED
+
+
+@pytest.mark.parametrize("room", [each.name for each in pkgutil.iter_modules(lessons.__path__)])
+def test_a_room_offers_what_it_names_and_no_module_that_hides_it(room):
+    opened = import_module(f"minillm.lessons.{room}")
+    for module in pkgutil.iter_modules(opened.__path__):
+        import_module(f"{opened.__name__}.{module.name}")
+    for name in dir(opened):
+        assert not inspect.ismodule(getattr(opened, name)), f"{name} is the module, not what it holds"

@@ -12,11 +12,11 @@ from torch import nn
 from minillm import costs
 from minillm.config import canonical
 from minillm.lessons.architectures import explorer as explorer_page
-from minillm.lessons.architectures import hub as hub_page
+from minillm.lessons.architectures import fetching
+from minillm.lessons.architectures.comparison import differences, ledger
 from minillm.lessons.architectures.diagrams import block_diagram
 from minillm.lessons.architectures.explorer import ROLES, Explorer, class_of, classes_in_use, ways_out
-from minillm.lessons.architectures.hub import hub
-from minillm.lessons.architectures.ledger import differences, ledger
+from minillm.lessons.architectures.fetching import hub
 from minillm.model import Transformer
 from minillm.notebook.explain import equations
 from minillm.notebook.plots import Picture
@@ -253,7 +253,7 @@ def test_nothing_is_fetched_before_the_button_is_pressed(monkeypatch):
         asked.append(name)
         raise ConnectionError("there is no network")
 
-    monkeypatch.setattr(hub_page, "load_pretrained", load_pretrained)
+    monkeypatch.setattr(fetching, "load_pretrained", load_pretrained)
     live = hub()
     live.redraw()
     live["prompt"].value = "Once"
@@ -270,7 +270,7 @@ def test_a_fetched_model_continues_the_prompt(monkeypatch):
     model = Transformer(scaled(PRESETS["gpt2"], "nano", vocab_size=256)).eval()
     for weight in model.parameters():
         nn.init.normal_(weight, std=0.3)
-    monkeypatch.setattr(hub_page, "load_pretrained", lambda name: (model, ByteTokenizer()))
+    monkeypatch.setattr(fetching, "load_pretrained", lambda name: (model, ByteTokenizer()))
     live = hub()
     live["fetch"].click()
     assert live.error is None

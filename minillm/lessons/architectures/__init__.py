@@ -4,6 +4,6 @@ from minillm.lessons import lazily
 __getattr__, __dir__ = lazily(
     __name__,
     explorer="Explorer",
-    ledger="ledger differences",
-    hub="hub",
+    comparison="ledger differences",
+    fetching="hub",
     diagrams="block_diagram")

@@ -11,8 +11,8 @@ from torch import nn
 from minillm.config import CHOICES, GATED, ModelConfig
 from minillm.costs import parameters
 from minillm.layers import POSITIONS
+from minillm.lessons.architectures.comparison import CONTEXTS, differences, ledger, word
 from minillm.lessons.architectures.diagrams import MLPS, NORMS, ORDERS, block_diagram
-from minillm.lessons.architectures.ledger import CONTEXTS, differences, ledger, word
 from minillm.model import Transformer
 from minillm.notebook.explain import equations, source
 from minillm.notebook.markup import Markup, card
