@@ -4,6 +4,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -80,20 +81,18 @@ def _tensors(value: Any) -> list[Tensor]:
 def difference(mine: Any, other: Any, tolerance: float) -> str:
     """Say in words where two values part, or "" where they agree.
 
-    Floats agree within `tolerance`, absolute for values below 1 and relative above; everything else agrees exactly.
+    Floats agree within `tolerance`, absolute for values below 1 and relative above; infinities and NaN only with
+    themselves; where a whole number is expected, a float must hit it; everything else agrees exactly.  The way a
+    value is wrapped (`as_expected`) does not matter.
     """
+    other = _without_numpy(other)
+    mine = as_expected(mine, other)
     if isinstance(mine, Tensor) or isinstance(other, Tensor):
         return _tensor_difference(mine, other, tolerance)
-    if hasattr(mine, "__array__") and hasattr(other, "__array__"):
-        return _tensor_difference(torch.as_tensor(mine), torch.as_tensor(other), tolerance)
     if isinstance(mine, bool) or isinstance(other, bool):
         return "" if mine is other else f"{show_value(mine)} instead of {show_value(other)}"
     if isinstance(mine, (int, float)) and isinstance(other, (int, float)):
-        if isinstance(mine, int) and isinstance(other, int):
-            return "" if mine == other else f"{mine} instead of {other}"
-        both_nan = math.isnan(mine) and math.isnan(other)
-        close = both_nan or mine == other or abs(mine - other) <= tolerance * max(1.0, abs(other))
-        return "" if close else f"{mine:.6g} instead of {other:.6g}"
+        return "" if _close(mine, other, tolerance) else f"{_number(mine)} instead of {_number(other)}"
     if isinstance(mine, (list, tuple)) and isinstance(other, (list, tuple)):
         if len(mine) != len(other):
             return f"{len(mine)} elements instead of {len(other)}"
@@ -111,6 +110,53 @@ def difference(mine: Any, other: Any, tolerance: float) -> str:
         return f"they cannot be compared ({error})"
 
 
+def as_expected(value: Any, expected: Any) -> Any:
+    """Unwrap a value to the kind that is expected, where the content stays the same; else give it back as it is.
+
+    A number for a tensor or array without axes, and the reverse; a list for a tuple, and the reverse; a tensor for
+    an array; bytes for a bytearray; counts of zero in a Counter count as absent.  Lists are unwrapped inside as well.
+    """
+    if isinstance(expected, (bool, int, float)) and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    if isinstance(expected, Tensor) and not isinstance(value, Tensor):
+        if expected.ndim == 0 and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return torch.tensor(value, dtype=expected.dtype if expected.is_floating_point() else None)
+        return _without_numpy(value)
+    if isinstance(expected, (list, tuple)) and isinstance(value, (list, tuple)):
+        if len(value) == len(expected):
+            value = [as_expected(a, b) for a, b in zip(value, expected, strict=True)]
+        return list(value) if isinstance(expected, list) else tuple(value)
+    if isinstance(expected, Counter) and isinstance(value, Mapping):
+        return {key: count for key, count in value.items() if key in expected or not _is_zero(count)}
+    if isinstance(expected, bytes) and isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    return value
+
+
+def _without_numpy(value: Any) -> Any:
+    if isinstance(value, Tensor) or not (hasattr(value, "__array__") and hasattr(value, "dtype")):
+        return value
+    return value.item() if value.shape == () else torch.as_tensor(value)
+
+
+def _is_zero(count: Any) -> bool:
+    return isinstance(count, int) and count == 0
+
+
+def _close(mine: float, other: float, tolerance: float) -> bool:
+    if isinstance(mine, int) and isinstance(other, int):
+        return mine == other
+    if not (math.isfinite(mine) and math.isfinite(other)):
+        return mine == other or (math.isnan(mine) and math.isnan(other))
+    allowed = max(tolerance, 1e-12 * abs(other)) if isinstance(other, int) else tolerance * max(1.0, abs(other))
+    return abs(mine - other) <= allowed
+
+
+def _number(value: float) -> str:
+    whole = isinstance(value, int) or value.is_integer() and abs(value) < 1e15
+    return f"{value:.0f}" if whole else f"{value:.6g}"
+
+
 def _first(differences: Iterable[tuple[Any, str]]) -> str:
     return next((f"at [{place!r}], {found}" for place, found in differences if found), "")
 
@@ -122,15 +168,19 @@ def _tensor_difference(mine: Any, other: Any, tolerance: float) -> str:
         return f"shape {tuple(mine.shape)} instead of {tuple(other.shape)}"
     if mine.is_floating_point() != other.is_floating_point():
         return f"{mine.dtype} instead of {other.dtype}"
-    ours, theirs = mine.detach().to("cpu", torch.float64), other.detach().to("cpu", torch.float64)
+    kind = torch.complex128 if mine.is_complex() or other.is_complex() else torch.float64
+    kind = kind if mine.is_floating_point() or mine.is_complex() else torch.int64
+    ours, theirs = mine.detach().to("cpu", kind), other.detach().to("cpu", kind)
     agree = torch.isclose(ours, theirs, rtol=0, atol=0, equal_nan=True)
-    agree |= (ours - theirs).abs() <= tolerance * theirs.abs().clamp(min=1)
+    finite = ours.isfinite() & theirs.isfinite()
+    if kind is not torch.int64:
+        agree |= finite & ((ours - theirs).abs() <= tolerance * theirs.abs().clamp(min=1))
     if agree.all():
         return ""
     where = tuple(int(i) for i in (~agree).nonzero()[0])
     place = f"at [{', '.join(map(str, where))}], " if where else ""
     how_many = f"{int((~agree).sum())} of {agree.numel()} differ"
-    return f"{place}{ours[where]:.6g} instead of {theirs[where]:.6g} ({how_many})"
+    return f"{place}{show_value(ours[where].item())} instead of {show_value(theirs[where].item())} ({how_many})"
 
 
 def _kind(value: Any) -> str:
@@ -139,17 +189,24 @@ def _kind(value: Any) -> str:
 
 
 def show_value(value: Any, *, width: int = 160) -> str:
-    """Write a value on one short line; a large tensor by its shape."""
+    """Write a value on one short line; a large tensor by its shape, an object that cannot be written by its kind."""
+    try:
+        shown = _shown(value)
+    except Exception as error:                         # noqa: BLE001 - a repr may raise anything
+        shown = f"{_kind(value)} whose repr raises {type(error).__name__}"
+    return shown if len(shown) <= width else f"{shown[:width - 1]}…"
+
+
+def _shown(value: Any) -> str:
     if isinstance(value, Tensor):
         if value.numel() > 16:
             return f"a tensor of shape {tuple(value.shape)}"
         return f"tensor({(value.detach().double().round(decimals=4) if _is_float(value) else value).tolist()})"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return _number(value)
     if inspect.isroutine(value) or inspect.isclass(value):
         return f"{getattr(value, '__name__', value)!s}"
-    if isinstance(value, (list, tuple)) and any(isinstance(each, (Tensor, float)) for each in value):
-        inside = ", ".join(show_value(each) for each in value)
+    if isinstance(value, (list, tuple)):
+        inside = ", ".join(show_value(each) for each in value[:100])
         return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(value) == 1 else ''})"
-    shown = repr(value)
-    return shown if len(shown) <= width else f"{shown[:width - 1]}…"
+    return repr(value)

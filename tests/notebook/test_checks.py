@@ -58,7 +58,7 @@ def test_a_mistake_must_agree_on_every_case():
     (lambda numbers: numbers.pop(), "changed its input"),
     (lambda numbers: numbers / 3, "raised TypeError"),
     (3.0, "a function is asked for, not 3"),
-    (lambda numbers: torch.tensor(sum(numbers) / 3), "a Tensor instead of a float"),
+    (lambda numbers: torch.tensor([sum(numbers) / 3]), "a Tensor instead of a float"),
 ])
 def test_usual_slips_are_told_apart(answer, said):
     found = judged(answer, seeds=[0])
