@@ -32,12 +32,12 @@ class Endless:
 class Batches(Endless):
     r"""Windows that begin at random places; the targets are the inputs, one step on.
 
-    $$ x_{bt} = w_{s_b + t}, \qquad y_{bt} = w_{s_b + t + 1}, \qquad s_b \sim U\{0 \ldots N - T - 1\} $$
+    $$ \mathrm{input}_{bt} = w_{\mathrm{start}_b + t}, \qquad \mathrm{target}_{bt} = w_{\mathrm{start}_b + t + 1} $$
 
-    Only the ids themselves are kept (two bytes each below 65,536); a window exists while it is used.  Batch n
-    is a function of seed and n alone, so a run that goes on after n steps asks for ``start=n`` and misses
-    nothing, and processes that share a batch make the same one.  Raises ValueError for a text that is shorter
-    than a window.
+    A start is drawn evenly from 0 … N_ids - T - 1.  Only the ids themselves are kept (two bytes each below
+    65,536); a window exists while it is used.  Batch n is a function of seed and n alone, so a run that goes on
+    after n steps asks for ``start=n`` and misses nothing, and processes that share a batch make the same one.
+    Raises ValueError for a text that is shorter than a window.
     """
 
     def __init__(self, tokens: Tokens, *, batch_size: int, context_length: int, seed: int, start: int = 0,

@@ -57,7 +57,7 @@ def named(model: nn.Module, *patterns: str) -> list[tuple[str, nn.Module]]:
 def logit_lens(model: nn.Module, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "layer batch seq vocab"]:
     r"""What the model would say if it stopped after each layer.  nostalgebraist 2020, "the logit lens".
 
-    $$ \ell^{(l)}_{tv} = \sum_d U_{vd} \, \mathrm{norm}(x^{(l)}_t)_d $$
+    $$ \ell^{(l)}_{tv} = \sum_d W^{unembed}_{vd} \, \mathrm{norm}(x^{(l)}_t)_d $$
 
     The last layer's row is the model's own output.
     """

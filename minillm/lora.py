@@ -12,10 +12,10 @@ from torch import Tensor, nn
 class LoRALinear(nn.Module):
     r"""A frozen linear layer and a low-rank correction beside it.  Hu et al. 2021, arXiv:2106.09685.
 
-    $$ y = W x + \frac{\alpha}{r} B A x, \qquad A \in \mathbb{R}^{r \times D_{in}}, \;
-       B \in \mathbb{R}^{D_{out} \times r} $$
+    $$ y = W x + \frac{\alpha}{r} W_B W_A x, \qquad W_A \in \mathbb{R}^{r \times D_{in}}, \;
+       W_B \in \mathbb{R}^{D_{out} \times r} $$
 
-    B starts at zero, so that nothing changes until something is learned.
+    W_B starts at zero, so that nothing changes until something is learned.
     """
 
     def __init__(self, base: nn.Linear, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0,

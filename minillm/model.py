@@ -107,8 +107,8 @@ class SharedParallelBlock(PreBlock):
 class Transformer(nn.Module):
     r"""A decoder-only language model.  `Transformer(config)(tokens)` gives logits of shape (batch, seq, vocab).
 
-    $$ x_{td} = E_{w_t d}, \qquad x \leftarrow \mathrm{block}_l(x) \;\; (l = 1 \ldots L), \qquad
-       \ell_{tv} = \sum_d U_{vd} \, \mathrm{norm}(x_t)_d $$
+    $$ x_{td} = W^{embed}_{w_t d}, \qquad x \leftarrow \mathrm{block}_l(x) \;\; (l = 1 \ldots L), \qquad
+       \ell_{tv} = \sum_d W^{unembed}_{vd} \, \mathrm{norm}(x_t)_d $$
 
     The probability of the next token is softmax_v(ℓ_tv).  With a `cache` (a `KVCache`) the tokens continue those
     already in it.  Raises ValueError where they would exceed the context, IndexError for an id it has no row for.

@@ -23,7 +23,8 @@ def constant(*, warmup: int = 0) -> Schedule:
 def warmup_cosine(n_steps: int, *, warmup: int = 0, floor: float = 0.0) -> Schedule:
     r"""Climb to 1, then fall along half a cosine to `floor` at n_steps.  Loshchilov & Hutter 2017.
 
-    $$ f(s) = floor + (1 - floor) \tfrac12 (1 + \cos(\pi \, (s - warmup) / (n_{steps} - warmup))) $$
+    $$ \mathrm{share}_s = \mathrm{floor} + (1 - \mathrm{floor}) \, \tfrac12 \left(1 + \cos\left(\pi \,
+       \frac{s - N_{warmup}}{N_{steps} - N_{warmup}}\right)\right) $$
     """
     def factor(step: int) -> float:
         fallen = 0.5 - 0.5 * math.cos(math.pi * _fraction(step, warmup, n_steps))
@@ -76,12 +77,13 @@ def muon(model: nn.Module, *, lr: float = 0.02, momentum: float = 0.95, weight_d
 class Muon(torch.optim.Optimizer):
     r"""Momentum with every singular value set to one.  Jordan et al. 2024, kellerjordan.github.io/posts/muon.
 
-    $$ M \leftarrow \mu M + G, \qquad W \leftarrow (1 - \eta\lambda) W
-       - \eta \sqrt{\max(1, d_{out}/d_{in})} \; \mathrm{orthogonalize}(G + \mu M) $$
+    $$ \bar g \leftarrow \beta \bar g + g, \qquad W \leftarrow (1 - \eta\lambda) W
+       - \eta \sqrt{\max(1, D_{out}/D_{in})} \; \mathrm{orthogonalize}(g + \beta \bar g) $$
 
-    All directions of a matrix move equally far, also those that the gradient rarely shows.  It is meant for
-    hidden matrices; `others` go by Adam (Kingma & Ba 2015, arXiv:1412.6980) in the same optimizer, so that
-    there is one thing to step and to save.
+    g is the gradient of a whole matrix W of D_out rows and D_in columns, β the momentum.  All directions of a
+    matrix move equally far, also those that the gradient rarely shows.  It is meant for hidden matrices; `others`
+    go by Adam (Kingma & Ba 2015, arXiv:1412.6980) in the same optimizer, so that there is one thing to step and
+    to save.
     """
 
     def __init__(self, matrices: Iterable[nn.Parameter], others: Iterable[nn.Parameter] = (), *,
@@ -145,7 +147,7 @@ def orthogonalize(matrices: Float[Tensor, "*batch rows columns"], n_steps: int =
                   ) -> Float[Tensor, "*batch rows columns"]:
     r"""Replace U S V^T by roughly U V^T, by products alone: Newton-Schulz with Jordan's coefficients.
 
-    $$ X \leftarrow a X + (b\,XX^\top + c\,(XX^\top)^2)\,X $$
+    $$ X \leftarrow \kappa_0 X + (\kappa_1\,XX^\top + \kappa_2\,(XX^\top)^2)\,X $$
 
     Five rounds bring every singular value above 1/100 of the norm into [0.65, 1.2]; bfloat16 is enough.
     """

@@ -18,7 +18,7 @@ Logits = Float[Tensor, "*batch vocab"]
 def apply_temperature(logits: Logits, temperature: float) -> Logits:
     r"""Sharpen (below 1) or flatten (above 1) the choice; 0 leaves only the likeliest token.
 
-    $$ p_v = \mathrm{softmax}(\ell / T)_v $$
+    $$ p_v = \mathrm{softmax}(\ell / \tau)_v $$
     """
     if not temperature >= 0:  # NaN, too
         raise ValueError(f"temperature={temperature} must be at least 0, which means the likeliest token")

@@ -40,7 +40,7 @@ def next_token_loss(logits: Float[Tensor, "batch seq vocab"], targets: Int[Tenso
                     ) -> Float[Tensor, ""]:
     r"""Mean surprise at what really came next, in nats; targets of -100 are left out.
 
-    $$ L = -\frac{1}{N} \sum_{t=1}^{N} \ln \mathrm{softmax}(\ell_t)_{w_{t+1}} $$
+    $$ \mathcal{L} = -\frac{1}{T} \sum_{t=1}^{T} \ln \mathrm{softmax}(\ell_t)_{w_{t+1}} $$
     """
     total = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED,
                             reduction="sum")

@@ -19,13 +19,13 @@ class Attention(nn.Module):
     r"""Every position gathers values from the positions before it.  Vaswani et al. 2017, arXiv:1706.03762;
     shared keys: Shazeer 2019, arXiv:1911.02150 (MQA); Ainslie et al. 2023, arXiv:2305.13245 (GQA).
 
-    $$ S_{hqk} = \frac{1}{\sqrt{E}} \sum_{e=1}^{E} Q_{hqe} \, K_{\lfloor h/g \rfloor ke}, \qquad
-       A_{hqk} = \frac{e^{S_{hqk}}}{\sum_{k' \le q} e^{S_{hqk'}}}, \qquad
-       z_{hqe} = \sum_{k \le q} A_{hqk} \, V_{\lfloor h/g \rfloor ke} $$
+    $$ S_{hqk} = \frac{1}{\sqrt{E}} \sum_{e=1}^{E} \mathbf{q}_{hqe} \, \mathbf{k}_{h'ke}, \qquad
+       A_{hqk} = \frac{\exp S_{hqk}}{\sum_{k' \le q} \exp S_{hqk'}}, \qquad
+       z_{hqe} = \sum_{k \le q} A_{hqk} \, \mathbf{v}_{h'ke}, \qquad h' = \lfloor h \, H_{kv} / H \rfloor $$
 
-    Q, K, V are linear in x, cut into heads of width E; g query heads share a key head (g = 1: MHA).  RoPE turns Q
-    and K, ALiBi adds to S, a window takes away all k <= q - window.  The pattern A passes through the submodule
-    `pattern`, where a hook can see it or change it.  `fused` lets PyTorch do the three lines in one.
+    Queries, keys and values are linear in x, cut into heads of width E.  Query head h reads key head h': H / H_kv
+    query heads share one (H_kv = H: MHA).  RoPE turns queries and keys, ALiBi lowers S, a window takes away all
+    k <= q - window.  A passes through the submodule `pattern`, where a hook sees it.  `fused`: three lines in one.
     """
 
     def __init__(self, config: ModelConfig, layer: int = 0, *, rope: RoPE | None = None):

@@ -16,14 +16,17 @@ class LatentAttention(Attention):
     r"""Keys and values of all heads are read from one short latent vector, and only that is cached (MLA).
     DeepSeek-AI 2024, arXiv:2405.04434, section 2.1 (as in V2-Lite, whose queries are not compressed).
 
-    $$ c_k = \mathrm{norm}(W_{latent} \, x_k), \qquad r_k = \mathrm{RoPE}(W_{rotary} \, x_k), \qquad
-       S_{hqk} = \frac{1}{\sqrt{E + R}} \left( \sum_{e=1}^{E} Q_{hqe} \, (W_K \, c_k)_{he}
-                 + \sum_{i=1}^{R} P_{hqi} \, r_{ki} \right), \qquad
-       z_{hqe} = \sum_{k \le q} A_{hqk} \, (W_V \, c_k)_{he} $$
+    $$ \mathrm{latent}_k = \mathrm{norm}(W_{latent} \, x_k), \qquad
+       \mathrm{turned}_k = \mathrm{RoPE}(W_{rotary} \, x_k), \qquad
+       S_{hqk} = \frac{1}{\sqrt{E + D_{rotary}}} \left(
+                 \sum_{e=1}^{E} \mathbf{q}_{hqe} \, (W_k \, \mathrm{latent}_k)_{he}
+                 + \sum_{i=1}^{D_{rotary}} \mathrm{turned}_{hqi} \, \mathrm{turned}_{ki} \right), \qquad
+       z_{hqe} = \sum_{k \le q} A_{hqk} \, (W_v \, \mathrm{latent}_k)_{he} $$
 
-    A is the softmax of S over k <= q.  Q and P are linear in x, cut into heads of width E and R; RoPE turns P.  The
-    latent c tells no position: a key that was turned could not be read from it later.  So the R components of r,
-    shared by all heads, do.  The cache holds r and c: R + D_latent numbers for each position, instead of 2 H E.
+    A is the softmax of S over k <= q.  A query has E components that stay and D_rotary that RoPE has turned; both
+    are linear in x.  The latent tells no position: a key that was turned could not be read from it later.  So the
+    turned key, shared by all heads, does.  The cache holds turned key and latent: D_rotary + D_latent numbers for
+    each position, instead of 2 H E.
     """
 
     def project(self, c: ModelConfig) -> None:

@@ -52,8 +52,8 @@ class SquaredReLU(torch.autograd.Function):
 class GELU(ReLU):
     r"""A smooth ReLU, in the tanh form that GPT-2 uses.  Hendrycks and Gimpel 2016, arXiv:1606.08415.
 
-    $$ y = W_{down} \, g(W_{up} \, x), \qquad
-       g(u) = \tfrac{1}{2} u \left(1 + \tanh\left(\sqrt{2/\pi} \, (u + 0.044715 \, u^3)\right)\right) $$
+    $$ y = W_{down} \, \mathrm{gelu}(W_{up} \, x), \qquad
+       \mathrm{gelu}(u) = \tfrac{1}{2} u \left(1 + \tanh\left(\sqrt{2/\pi} \, (u + 0.044715 \, u^3)\right)\right) $$
     """
 
     def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
@@ -63,7 +63,7 @@ class GELU(ReLU):
 class ExactGELU(ReLU):
     r"""GELU by the normal distribution's own Φ (GPT-NeoX).  Hendrycks and Gimpel 2016, arXiv:1606.08415.
 
-    $$ y = W_{down} \, g(W_{up} \, x), \qquad g(u) = u \, \Phi(u) $$
+    $$ y = W_{down} \, \mathrm{gelu}(W_{up} \, x), \qquad \mathrm{gelu}(u) = u \, \Phi(u) $$
     """
 
     def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
@@ -73,7 +73,8 @@ class ExactGELU(ReLU):
 class SwiGLU(nn.Module):
     r"""A gate decides how much of each hidden unit passes.  Shazeer 2020, arXiv:2002.05202.
 
-    $$ y = W_{down} \left( s(W_{gate} \, x) \odot W_{up} \, x \right), \qquad s(u) = \frac{u}{1 + e^{-u}} $$
+    $$ y = W_{down} \left( \mathrm{silu}(W_{gate} \, x) \odot W_{up} \, x \right), \qquad
+       \mathrm{silu}(u) = \frac{u}{1 + \exp(-u)} $$
     """
 
     def __init__(self, d_model: int, d_ff: int, *, bias: bool = False):
@@ -89,8 +90,8 @@ class SwiGLU(nn.Module):
 class GeGLU(SwiGLU):
     r"""The same gate with GELU's tanh form (Gemma).  Shazeer 2020, arXiv:2002.05202.
 
-    $$ y = W_{down} \left( g(W_{gate} \, x) \odot W_{up} \, x \right), \qquad
-       g(u) = \tfrac{1}{2} u \left(1 + \tanh\left(\sqrt{2/\pi} \, (u + 0.044715 \, u^3)\right)\right) $$
+    $$ y = W_{down} \left( \mathrm{gelu}(W_{gate} \, x) \odot W_{up} \, x \right), \qquad
+       \mathrm{gelu}(u) = \tfrac{1}{2} u \left(1 + \tanh\left(\sqrt{2/\pi} \, (u + 0.044715 \, u^3)\right)\right) $$
     """
 
     def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:

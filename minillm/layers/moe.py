@@ -15,12 +15,13 @@ class Mixture(nn.Module):
     r"""Route every token to its top-k experts, and to the shared ones.  Jiang et al. 2024, arXiv:2401.04088;
     shared experts: Dai et al. 2024, arXiv:2401.06066.
 
-    $$ y = \sum_{e \in \mathrm{top}_k(p)} g_e \, E_e(x) + S(x), \qquad
+    $$ y = \sum_{i \in \mathrm{chosen}} \rho_i \, \mathrm{expert}_i(x) + \mathrm{shared}(x), \qquad
        p = \mathrm{softmax}(W_{router} \, x), \qquad
-       g_e = \frac{p_e}{\sum_{e' \in \mathrm{top}_k(p)} p_{e'}} $$
+       \rho_i = \frac{p_i}{\sum_{j \in \mathrm{chosen}} p_j} $$
 
-    Only the chosen experts run.  With `normalize_experts=False`, g_e = p_e.  The output of `router` (the scores
-    before the softmax) is what `balance_loss` needs; capture it, the forward pass returns y alone.
+    Chosen are the k with the largest p, and only these run.  With `normalize_experts=False`, ρ_i = p_i.  The
+    output of `router` (the scores before the softmax) is what `balance_loss` needs; capture it, the forward pass
+    returns y alone.
     """
 
     def __init__(self, config: ModelConfig):
@@ -59,10 +60,10 @@ class Zero(nn.Module):
 def balance_loss(scores: Float[Tensor, "*axes expert"], experts_per_token: int) -> Float[Tensor, ""]:
     r"""Punish favourites among the experts.  Fedus et al. 2021, arXiv:2101.03961, for top-k.
 
-    $$ L = N \sum_{e=1}^{N} f_e \, \bar p_e $$
+    $$ \mathcal{L} = N_{experts} \sum_{i=1}^{N_{experts}} f_i \, \bar p_i $$
 
-    f_e is the share of assignments that went to expert e, p̄_e its mean probability.  1 when all are used alike,
-    N when one takes everything.
+    f_i is the share of assignments that went to expert i, p̄_i its mean probability.  1 when all are used alike,
+    N_experts when one takes everything.
     """
     p = rearrange(scores.float(), "... expert -> (...) expert").softmax(dim=-1)
     chosen = p.topk(experts_per_token, dim=-1).indices

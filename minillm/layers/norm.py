@@ -12,9 +12,9 @@ from torch.autograd.function import once_differentiable
 class RMSNorm(nn.Module):
     r"""Divide each vector by its root mean square.  Zhang and Sennrich 2019, arXiv:1910.07467.
 
-    $$ y_d = w_d \, \frac{x_d}{\sqrt{\frac{1}{D} \sum_{i=1}^{D} x_i^2 + \varepsilon}} $$
+    $$ y_d = \gamma_d \, \frac{x_d}{\sqrt{\frac{1}{D} \sum_{i=1}^{D} x_i^2 + \varepsilon}} $$
 
-    Scaling x changes nothing (but for ε).  `weight=False` leaves the gain w out.
+    Scaling x changes nothing (but for ε).  `weight=False` leaves the gain γ out.
     """
 
     def __init__(self, d_model: int, *, eps: float = 1e-5, weight: bool = True):
@@ -49,10 +49,10 @@ class Normalised(torch.autograd.Function):
 class LayerNorm(nn.Module):
     r"""Centre each vector, then divide by its standard deviation.  Ba et al. 2016, arXiv:1607.06450.
 
-    $$ y_d = w_d \, \frac{x_d - \mu}{\sqrt{\sigma^2 + \varepsilon}} + b_d, \qquad
+    $$ y_d = \gamma_d \, \frac{x_d - \mu}{\sqrt{\sigma^2 + \varepsilon}} + \delta_d, \qquad
        \mu = \frac{1}{D} \sum_{i=1}^{D} x_i, \qquad \sigma^2 = \frac{1}{D} \sum_{i=1}^{D} (x_i - \mu)^2 $$
 
-    Neither scaling nor shifting x changes anything (but for ε).  `weight=False` leaves both w and b out.
+    Neither scaling nor shifting x changes anything (but for ε).  `weight=False` leaves gain γ and shift δ out.
     """
 
     def __init__(self, d_model: int, *, eps: float = 1e-5, weight: bool = True):
@@ -68,7 +68,7 @@ class LayerNorm(nn.Module):
 class HeadNorm(RMSNorm):
     r"""RMSNorm of every head by itself, with one gain for all of them.  Qwen Team 2025, arXiv:2505.09388.
 
-    $$ y_{he} = w_e \, \frac{x_{he}}{\sqrt{\frac{1}{E} \sum_{i=1}^{E} x_{hi}^2 + \varepsilon}} $$
+    $$ y_{he} = \gamma_e \, \frac{x_{he}}{\sqrt{\frac{1}{E} \sum_{i=1}^{E} x_{hi}^2 + \varepsilon}} $$
 
     E is the width of a head; the heads stand side by side in the last axis of x.
     """
@@ -81,7 +81,7 @@ class HeadNorm(RMSNorm):
 class Softcap(nn.Module):
     r"""Keep scores inside (-cap, cap).  Gemma Team 2024, arXiv:2408.00118, section 2.
 
-    $$ y = c \tanh(x / c) $$
+    $$ y = \mathrm{cap} \tanh(x / \mathrm{cap}) $$
     """
 
     def __init__(self, cap: float):

@@ -15,7 +15,7 @@ from minillm.layers.stretching import stretch
 class Learned(nn.Module):
     r"""Add a learned vector per position.  Radford et al. 2019 (GPT-2).
 
-    $$ y_{td} = x_{td} + P_{td} $$
+    $$ y_{td} = x_{td} + W^{position}_{td} $$
     """
 
     def __init__(self, d_model: int, context_length: int):
@@ -54,7 +54,7 @@ class RoPE(nn.Module):
        \begin{pmatrix} \cos t\omega_i & -\sin t\omega_i \\ \sin t\omega_i & \cos t\omega_i \end{pmatrix}
        \begin{pmatrix} x_i \\ x_{i'} \end{pmatrix}, \qquad \omega_i = \theta^{-2i/E} $$
 
-    A query at position t and a key at s then meet at the angle (t - s) ω: their score depends on distance alone.
+    A query at position q and a key at k then meet at the angle (q - k) ω: their score depends on distance alone.
     The partner i' of i is i + E/2 ("halves", as in LLaMA's published weights) or its neighbour ("neighbours", as in
     the paper).  Only the first `fraction` of the E components turns; angles are kept in fp32.
     """
@@ -94,7 +94,7 @@ class RoPE(nn.Module):
 class ALiBi(nn.Module):
     r"""Lower a score in proportion to the distance.  Press et al. 2021, arXiv:2108.12409.
 
-    $$ b_{hqk} = -m_h \, (q - k), \qquad m_h = 2^{-8h/H}, \quad h = 1 \ldots H $$
+    $$ S_{hqk} \leftarrow S_{hqk} - \kappa_h \, (q - k), \qquad \kappa_h = 2^{-8h/H}, \quad h = 1 \ldots H $$
 
     Where H is no power of two, the missing slopes are those of 2H' (H' the power below), every other one.
     """

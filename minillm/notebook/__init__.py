@@ -27,6 +27,9 @@ The notebook's cell is one call, `widgets.softmax_dial()`.  A test sets `live["t
 `live.parts`.  Each widget's name is unique in its notebook.  Pass `repeatable=False` where the words hold numbers
 that differ between processors.  Long work (training): `clock.Clock`; its `start(**settings)` yields a result per step.
 
+**Letters** (symbols.py): one letter is one thing in the whole course.  Equations of docstrings and notebooks use the
+rows of `SYMBOLS` alone (a test reads them); a notebook's table of symbols is written from there.
+
 **Checks** (checks.py): in a lesson's `exercises.py` a list EXERCISES, in its `solutions.py` a dict SOLUTIONS::
 
     EXERCISES = [Exercise("01.2", "Merge a pair", points=2, minutes=10, difficulty="easy",

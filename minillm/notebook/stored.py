@@ -2,7 +2,8 @@
 
 `python -m minillm notebooks` runs all of them and rewrites those that changed; `--check` only says which would.
 What is derived is written here, from its one home: badge and set-up cell from the repository's address in
-pyproject.toml, points and minutes of an exercise from the `exercises.py` of its lesson.
+pyproject.toml, points and minutes of an exercise from the `exercises.py` of its lesson, the table of symbols from
+`symbols.py`.
 """
 from __future__ import annotations
 
@@ -16,12 +17,14 @@ from pathlib import Path
 
 import nbformat
 
+from minillm.notebook import symbols
 from minillm.notebook.checks import registered
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST_PICTURE, LARGEST_NOTEBOOK = 100_000, 1_000_000      # bytes; GitHub shows larger ones slowly, or not at all
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _KEPT = ("tags", "minillm", "jupyter", "cellView", "nbgrader", "editable", "deletable", "slideshow")
+_TABLE = re.compile(r"(?m)^\| *(?:letter|symbol)\b[^\n]*\|\n(?:\|[^\n]*\|(?:\n|$))+")
 _BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
 
 
@@ -71,6 +74,7 @@ def tidy(notebook: nbformat.NotebookNode, name: str, home: str) -> nbformat.Note
         if cell.cell_type == "code":
             cell.outputs = [_clean(output) for output in _joined(cell.outputs)]
     _address(notebook, name, home)
+    _table_of_symbols(notebook)
     for count, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
         for output in cell.outputs:
@@ -118,6 +122,23 @@ def _joined(outputs: list) -> list:
         else:
             joined.append(output)
     return joined
+
+
+def equations_of(notebook) -> list[str]:
+    """Every equation that a notebook shows, the library's included; not those of its table of symbols."""
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    texts += [output.data["text/markdown"] for cell in notebook.cells for output in cell.get("outputs", [])
+              if "text/markdown" in output.get("data", {})]
+    return [each for text in texts for each in symbols.equations_in(_TABLE.sub("", text))]
+
+
+def _table_of_symbols(notebook) -> None:
+    """Write the rows of the course's table that this notebook needs, in place of the table in its opening."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and _TABLE.search(cell.source):
+            before, after = _TABLE.split(cell.source, maxsplit=1)
+            cell.source = f"{before}{symbols.table(equations_of(notebook))}\n{after}".strip("\n")
+            return
 
 
 def _clean(output):

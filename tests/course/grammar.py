@@ -16,7 +16,8 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 from minillm.notebook.checks import registered
-from minillm.notebook.stored import LARGEST_PICTURE, NotebookError, address, rendered, tidy
+from minillm.notebook.stored import LARGEST_PICTURE, NotebookError, address, equations_of, rendered, tidy
+from minillm.notebook.symbols import misused
 
 MOST_WORDS, MOST_LINES, USUAL_LINES = 120, 25, 9
 FORBIDDEN = {"interact", "interactive", "interactive_output", "Output", "clear_output", "jslink", "jsdlink",
@@ -33,6 +34,7 @@ def faults(notebook: nbformat.NotebookNode, name: str) -> list[str]:
         for fault in (_markdown(cell) if cell.cell_type == "markdown" else [*_code(cell), *_outputs(cell)]):
             found.append(f"cell {index}: {fault}")
     found += _between(cells)
+    found += [f"in ${each.strip()}$: {fault}" for each in equations_of(notebook) for fault in misused(each)]
     lines = [len(_lines(cell)) for _, cell in code[1:] if "solution" not in _tags(cell)]
     if lines and statistics.median(lines) > USUAL_LINES:
         found.append(f"the median code cell has {statistics.median(lines)} lines; about 5 are meant")

@@ -188,32 +188,38 @@ MODULES = {
     **{cls.__name__: lambda cls=cls: (m := shaken(cls(CONFIG)), block(m)) for cls in BLOCKS.values()},
 }
 TEXTS = {  # what is evaluated above, with blanks left out
-    "RMSNorm": r"y_d=w_d\,\frac{x_d}{\sqrt{\frac{1}{D}\sum_{i=1}^{D}x_i^2+\varepsilon}}",
-    "HeadNorm": r"y_{he}=w_e\,\frac{x_{he}}{\sqrt{\frac{1}{E}\sum_{i=1}^{E}x_{hi}^2+\varepsilon}}",
-    "LayerNorm": r"y_d=w_d\,\frac{x_d-\mu}{\sqrt{\sigma^2+\varepsilon}}+b_d,\qquad\mu=\frac{1}{D}\sum_{i=1}^{D}x_i,"
+    "RMSNorm": r"y_d=\gamma_d\,\frac{x_d}{\sqrt{\frac{1}{D}\sum_{i=1}^{D}x_i^2+\varepsilon}}",
+    "HeadNorm": r"y_{he}=\gamma_e\,\frac{x_{he}}{\sqrt{\frac{1}{E}\sum_{i=1}^{E}x_{hi}^2+\varepsilon}}",
+    "LayerNorm": r"y_d=\gamma_d\,\frac{x_d-\mu}{\sqrt{\sigma^2+\varepsilon}}+\delta_d,\qquad\mu=\frac{1}{D}"
+                 r"\sum_{i=1}^{D}x_i,"
                  r"\qquad\sigma^2=\frac{1}{D}\sum_{i=1}^{D}(x_i-\mu)^2",
-    "Learned": r"y_{td}=x_{td}+P_{td}",
+    "Learned": r"y_{td}=x_{td}+W^{position}_{td}",
     "Sinusoidal": r"y_{t,2i}=x_{t,2i}+\sin(t\,\theta^{-2i/D}),\qquady_{t,2i+1}=x_{t,2i+1}+\cos(t\,\theta^{-2i/D})",
     "RoPE": r"\begin{pmatrix}y_i\\y_{i'}\end{pmatrix}=\begin{pmatrix}\cost\omega_i&-\sint\omega_i\\\sint\omega_i&"
             r"\cost\omega_i\end{pmatrix}\begin{pmatrix}x_i\\x_{i'}\end{pmatrix},\qquad\omega_i=\theta^{-2i/E}",
-    "ALiBi": r"b_{hqk}=-m_h\,(q-k),\qquadm_h=2^{-8h/H},\quadh=1\ldotsH",
+    "ALiBi": r"S_{hqk}\leftarrowS_{hqk}-\kappa_h\,(q-k),\qquad\kappa_h=2^{-8h/H},\quadh=1\ldotsH",
     "ReLU": r"y=W_{down}\max(0,W_{up}\,x)",
     "ReLU2": r"y=W_{down}\max(0,W_{up}\,x)^2",
-    "GELU": r"y=W_{down}\,g(W_{up}\,x),\qquadg(u)=\tfrac{1}{2}u\left(1+\tanh\left(\sqrt{2/\pi}\,(u+0.044715\,u^3)"
+    "GELU": r"y=W_{down}\,\mathrm{gelu}(W_{up}\,x),\qquad\mathrm{gelu}(u)=\tfrac{1}{2}u"
+            r"\left(1+\tanh\left(\sqrt{2/\pi}\,(u+0.044715\,u^3)"
             r"\right)\right)",
-    "ExactGELU": r"y=W_{down}\,g(W_{up}\,x),\qquadg(u)=u\,\Phi(u)",
-    "SwiGLU": r"y=W_{down}\left(s(W_{gate}\,x)\odotW_{up}\,x\right),\qquads(u)=\frac{u}{1+e^{-u}}",
-    "GeGLU": r"y=W_{down}\left(g(W_{gate}\,x)\odotW_{up}\,x\right),\qquadg(u)=\tfrac{1}{2}u\left(1+\tanh\left("
+    "ExactGELU": r"y=W_{down}\,\mathrm{gelu}(W_{up}\,x),\qquad\mathrm{gelu}(u)=u\,\Phi(u)",
+    "SwiGLU": r"y=W_{down}\left(\mathrm{silu}(W_{gate}\,x)\odotW_{up}\,x\right),\qquad\mathrm{silu}(u)="
+              r"\frac{u}{1+\exp(-u)}",
+    "GeGLU": r"y=W_{down}\left(\mathrm{gelu}(W_{gate}\,x)\odotW_{up}\,x\right),\qquad\mathrm{gelu}(u)=\tfrac{1}{2}u"
+             r"\left(1+\tanh\left("
              r"\sqrt{2/\pi}\,(u+0.044715\,u^3)\right)\right)",
-    "Softcap": r"y=c\tanh(x/c)",
-    "Mixture": r"y=\sum_{e\in\mathrm{top}_k(p)}g_e\,E_e(x)+S(x),\qquadp=\mathrm{softmax}(W_{router}\,x),\qquadg_e="
-               r"\frac{p_e}{\sum_{e'\in\mathrm{top}_k(p)}p_{e'}}",
-    "Attention": r"S_{hqk}=\frac{1}{\sqrt{E}}\sum_{e=1}^{E}Q_{hqe}\,K_{\lfloorh/g\rfloorke},\qquadA_{hqk}="
-                 r"\frac{e^{S_{hqk}}}{\sum_{k'\leq}e^{S_{hqk'}}},\qquadz_{hqe}=\sum_{k\leq}A_{hqk}\,V_{\lfloorh/g"
-                 r"\rfloorke}",
-    "LatentAttention": r"c_k=\mathrm{norm}(W_{latent}\,x_k),\qquadr_k=\mathrm{RoPE}(W_{rotary}\,x_k),\qquadS_{hqk}="
-                       r"\frac{1}{\sqrt{E+R}}\left(\sum_{e=1}^{E}Q_{hqe}\,(W_K\,c_k)_{he}+\sum_{i=1}^{R}P_{hqi}\,"
-                       r"r_{ki}\right),\qquadz_{hqe}=\sum_{k\leq}A_{hqk}\,(W_V\,c_k)_{he}",
+    "Softcap": r"y=\mathrm{cap}\tanh(x/\mathrm{cap})",
+    "Mixture": r"y=\sum_{i\in\mathrm{chosen}}\rho_i\,\mathrm{expert}_i(x)+\mathrm{shared}(x),\qquadp=\mathrm{softmax}"
+               r"(W_{router}\,x),\qquad\rho_i=\frac{p_i}{\sum_{j\in\mathrm{chosen}}p_j}",
+    "Attention": r"S_{hqk}=\frac{1}{\sqrt{E}}\sum_{e=1}^{E}\mathbf{q}_{hqe}\,\mathbf{k}_{h'ke},\qquadA_{hqk}=\frac{\exp"
+                 r"S_{hqk}}{\sum_{k'\leq}\expS_{hqk'}},\qquadz_{hqe}=\sum_{k\leq}A_{hqk}\,\mathbf{v}_{h'ke},\qquadh'="
+                 r"\lfloorh\,H_{kv}/H\rfloor",
+    "LatentAttention": r"\mathrm{latent}_k=\mathrm{norm}(W_{latent}\,x_k),\qquad\mathrm{turned}_k="
+                       r"\mathrm{RoPE}(W_{rotary}\,"
+                       r"x_k),\qquadS_{hqk}=\frac{1}{\sqrt{E+D_{rotary}}}\left(\sum_{e=1}^{E}\mathbf{q}_{hqe}\,(W_k"
+                       r"\,\mathrm{latent}_k)_{he}+\sum_{i=1}^{D_{rotary}}\mathrm{turned}_{hqi}\,\mathrm{turned}_{ki}"
+                       r"\right),\qquadz_{hqe}=\sum_{k\leq}A_{hqk}\,(W_v\,\mathrm{latent}_k)_{he}",
     "PreBlock": r"x\leftarrowx+\mathrm{attention}(\mathrm{norm}_1(x)),\qquadx\leftarrowx+\mathrm{mlp}(\mathrm{norm}"
                 r"_2(x))",
     "PostBlock": r"x\leftarrow\mathrm{norm}_1(x+\mathrm{attention}(x)),\qquadx\leftarrow\mathrm{norm}_2(x+\mathrm"
@@ -224,9 +230,10 @@ TEXTS = {  # what is evaluated above, with blanks left out
                      r"\mathrm{norm}_4(\mathrm{mlp}(\mathrm{norm}_3(x)))",
     "ParallelBlock": r"x\leftarrowx+\mathrm{attention}(\mathrm{norm}_1(x))+\mathrm{mlp}(\mathrm{norm}_2(x))",
     "SharedParallelBlock": r"x\leftarrowx+\mathrm{attention}(\mathrm{norm}(x))+\mathrm{mlp}(\mathrm{norm}(x))",
-    "Transformer": r"x_{td}=E_{w_td},\qquadx\leftarrow\mathrm{block}_l(x)\;\;(l=1\ldotsL),\qquad\ell_{tv}=\sum_d"
-                   r"U_{vd}\,\mathrm{norm}(x_t)_d",
-    "balance_loss": r"L=N\sum_{e=1}^{N}f_e\,\barp_e",
+    "Transformer": r"x_{td}=W^{embed}_{w_td},\qquadx\leftarrow\mathrm{block}_l(x)\;\;(l=1\ldotsL),\qquad"
+                   r"\ell_{tv}=\sum_d"
+                   r"W^{unembed}_{vd}\,\mathrm{norm}(x_t)_d",
+    "balance_loss": r"\mathcal{L}=N_{experts}\sum_{i=1}^{N_{experts}}f_i\,\barp_i",
 }
 PARTS = {name: getattr(layers, name, None) or {c.__name__: c for c in BLOCKS.values()}.get(name)
          or {"Transformer": Transformer, "balance_loss": balance_loss}[name] for name in TEXTS}

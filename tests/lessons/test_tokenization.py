@@ -126,7 +126,7 @@ def test_bits_per_byte_is_the_entropy_of_bytes_for_the_byte_tokenizer():
     text = "abracadabra"
     share = [n / len(text) for n in Counter(text).values()]
     entropy = -sum(p * math.log2(p) for p in share)
-    assert measures.bits_per_byte(ByteTokenizer(), text, text, alpha=1e-12) == pytest.approx(entropy)
+    assert measures.bits_per_byte(ByteTokenizer(), text, text, added=1e-12) == pytest.approx(entropy)
 
 
 def test_learning_from_arabic_matters_more_than_the_algorithm():

@@ -38,18 +38,19 @@ def family() -> dict[str, Tokenizer]:
             "Unigram, 19 languages": SentencePieceTokenizer.load(corpora.data_folder() / "tokenizers" / "unigram-19")}
 
 
-def bits_per_byte(tokenizer: Tokenizer, known: str, unseen: str, *, alpha: float = 0.1) -> float:
+def bits_per_byte(tokenizer: Tokenizer, known: str, unseen: str, *, added: float = 0.1) -> float:
     """What a text costs under the smoothed frequencies of its tokens, whatever the tokens are.
 
     $$
-    \\text{bpb} = -\\frac{1}{B} \\sum_i \\log_2 \\frac{c(t_i) + \\alpha}{N + \\alpha V}
+    \\text{bpb} = -\\frac{1}{N_{bytes}} \\sum_t \\log_2 \\frac{n(w_t) + \\kappa}{N_{tokens} + \\kappa V}
     $$
 
-    c(t) counts token t among the N tokens of `known`; B is the number of bytes of `unseen`; V the vocabulary's size.
+    n(w) counts token w among the N_tokens tokens of `known`; κ is what is `added` to each count; N_bytes is the number
+    of bytes of `unseen`, w_t its t-th token; V the vocabulary's size.
     """
     counts = Counter(tokenizer.encode(known))
-    n = counts.total() + alpha * tokenizer.vocab_size
-    return -sum(math.log2((counts[t] + alpha) / n) for t in tokenizer.encode(unseen)) / len(unseen.encode())
+    total = counts.total() + added * tokenizer.vocab_size
+    return -sum(math.log2((counts[t] + added) / total) for t in tokenizer.encode(unseen)) / len(unseen.encode())
 
 
 COMPARED = ("bytes", "BPE, English", "BPE, 19 languages", "Unigram, 19 languages")

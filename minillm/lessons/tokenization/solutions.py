@@ -164,26 +164,26 @@ def pieces_that_are_none(text, scores):
                               for end in range(len(text) + 1) for start in range(end)})
 
 
-def bits_per_byte(known, unseen, vocab_size, n_bytes, alpha):
-    counts, n = Counter(known), len(known) + alpha * vocab_size
-    return -sum(math.log2((counts[t] + alpha) / n) for t in unseen) / n_bytes
+def bits_per_byte(known, unseen, vocab_size, n_bytes, added):
+    counts, n = Counter(known), len(known) + added * vocab_size
+    return -sum(math.log2((counts[t] + added) / n) for t in unseen) / n_bytes
 
 
 def nats_per_byte(*arguments):
     return bits_per_byte(*arguments) * math.log(2)
 
 
-def bits_per_token(known, unseen, vocab_size, n_bytes, alpha):
-    return bits_per_byte(known, unseen, vocab_size, len(unseen), alpha)
+def bits_per_token(known, unseen, vocab_size, n_bytes, added):
+    return bits_per_byte(known, unseen, vocab_size, len(unseen), added)
 
 
-def not_normalised(known, unseen, vocab_size, n_bytes, alpha):
+def not_normalised(known, unseen, vocab_size, n_bytes, added):
     counts = Counter(known)
-    return -sum(math.log2((counts[t] + alpha) / len(known)) for t in unseen) / n_bytes
+    return -sum(math.log2((counts[t] + added) / len(known)) for t in unseen) / n_bytes
 
 
-def counted_on_the_test(known, unseen, vocab_size, n_bytes, alpha):
-    return bits_per_byte(unseen, unseen, vocab_size, n_bytes, alpha)
+def counted_on_the_test(known, unseen, vocab_size, n_bytes, added):
+    return bits_per_byte(unseen, unseen, vocab_size, n_bytes, added)
 
 
 def whole_characters(data):
@@ -272,16 +272,16 @@ SOLUTIONS = {
     "01.6": Solution(bits_per_byte, {
         "these are nats: use the logarithm to base 2": nats_per_byte,
         "you divide by the tokens; then a tokenizer with longer tokens looks worse than it is": bits_per_token,
-        "alpha is added V times below as well, or the probabilities do not sum to one": not_normalised,
+        "what is added counts V times below as well, or the probabilities do not sum to one": not_normalised,
         "the counts come from the text that is measured; a model may not see it before": counted_on_the_test,
         "the logarithm of a probability is negative; a cost is minus that":
             lambda *arguments: -bits_per_byte(*arguments),
         "divide by the number of bytes":
-            lambda known, unseen, v, b, alpha: bits_per_byte(known, unseen, v, 1, alpha),
+            lambda known, unseen, v, b, added: bits_per_byte(known, unseen, v, 1, added),
         "V is the whole vocabulary, also the tokens that never occurred":
-            lambda known, unseen, v, b, alpha: bits_per_byte(known, unseen, len(set(known)), b, alpha),
+            lambda known, unseen, v, b, added: bits_per_byte(known, unseen, len(set(known)), b, added),
         "a token that occurs twice in the unseen text costs twice":
-            lambda known, unseen, v, b, alpha: bits_per_byte(known, set(unseen), v, b, alpha)}),
+            lambda known, unseen, v, b, added: bits_per_byte(known, set(unseen), v, b, added)}),
     "01.7": Solution(whole_characters, {
         "errors='replace' shows U+FFFD for a character whose end is still to come": replaced,
         "errors='ignore' loses the bytes that have already come": dropped,
