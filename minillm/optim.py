@@ -50,12 +50,16 @@ def adamw(model: nn.Module, *, lr: float = 1e-3, betas: tuple[float, float] = (0
           weight_decay: float = 0.1) -> torch.optim.AdamW:
     """PyTorch's AdamW, with decay on the matrices of linear layers only: shrinking a norm, a bias or a rare
     token's embedding helps nobody.  Loshchilov & Hutter 2019, arXiv:1711.05101.
+
+    The fused kernel reads a weight's memory in a row, so it is taken only where every weight lies so: of a view with
+    gaps (a part of a larger matrix, turned) it would read, and move, other numbers without a word.
     """
     decayed = {id(weight) for weight in _linear_weights(model).values()}
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [{"params": [p for p in trained if id(p) in decayed], "weight_decay": weight_decay},
               {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps, fused=True)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps,
+                             fused=all(p.is_contiguous() for p in trained))
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:

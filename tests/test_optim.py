@@ -118,3 +118,23 @@ def test_frozen_weights_stay(make):
     optimizer = make(m)
     held = [p for g in optimizer.param_groups for p in g["params"]]
     assert all(p.requires_grad for p in held) and len(held) == sum(p.requires_grad for p in m.parameters())
+
+
+@pytest.mark.parametrize("lie", [
+    lambda x: x.T.contiguous().T, lambda x: torch.cat([x, -x], 1)[:, :8], lambda x: x.repeat_interleave(2, 0)[::2],
+    lambda x: torch.stack([x, -x], 2)[:, :, 0]], ids=["turned", "cut out", "every other row", "every other number"])
+@pytest.mark.parametrize("make", [adamw, muon])
+def test_a_weight_moves_alike_however_it_lies_in_memory(make, lie):
+    start = torch.randn(8, 8)
+    moved = []
+    for weight in (start.clone(), lie(start)):
+        linear = nn.Linear(8, 8)
+        linear.weight = nn.Parameter(weight)
+        optimizer = make(linear, lr=0.1)
+        for i in range(2):
+            linear.weight.grad = torch.sin(start * 3 + i)
+            linear.bias.grad = torch.ones(8)
+            optimizer.step()
+        moved.append(linear.weight.detach())
+    torch.testing.assert_close(*moved)
+    assert (moved[0] - start).abs().min() > 0

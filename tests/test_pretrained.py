@@ -12,11 +12,13 @@ from safetensors.torch import load_file, save_file
 from minillm.checkpoints import load_state, save
 from minillm.config import ModelConfig, RopeScaling, canonical
 from minillm.model import Transformer
+from minillm.optim import adamw, muon
 from minillm.presets import PRESETS, scaled
 from minillm.pretrained import export_hf, load_pretrained
 from minillm.pretrained.families import FAMILIES, family_for, family_of
 from minillm.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, SentencePieceTokenizer
-from tests.parity.references import VOCAB, reference
+from minillm.training import train
+from tests.parity.references import CONFIGS, VOCAB, reference
 
 TEXT = "The fox — said: “naïve”?\n\n  It's 12  o'clock, привет 你好.\n" * 20
 TOKENIZERS = [
@@ -75,6 +77,27 @@ def test_tied_weights_stay_one_tensor(tmp_path):
     reference("gpt2", tmp_path)
     model, _ = load_pretrained(tmp_path)
     assert model.unembed.weight is model.embed.weight
+
+
+@pytest.mark.parametrize("make", [adamw, muon])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_an_opened_model_learns_as_the_same_weights_in_a_new_one_do(name, make, tmp_path):
+    reference(name, tmp_path)
+    opened, _ = load_pretrained(tmp_path)
+    new = Transformer(opened.config)
+    new.load_state_dict(opened.state_dict())
+    tokens = torch.randint(0, VOCAB, (2, 17))
+    before = {key: x.clone() for key, x in opened.state_dict().items()}
+    for model in (opened, new):
+        optimizer = make(model, lr=1e-2)
+        for group in optimizer.param_groups if model is new else ():
+            group["fused"] = False  # one weight at a time, as the formula says
+        list(train(model, [(tokens[:, :-1], tokens[:, 1:])] * 2, optimizer=optimizer, precision="fp32"))
+    for key, x in opened.state_dict().items():
+        if key.endswith("k_proj.bias"):  # a softmax does not see it: its gradient is rounding, which Adam makes large
+            continue
+        torch.testing.assert_close(x, new.state_dict()[key], rtol=0, atol=1e-4, msg=key)
+        assert (x - before[key]).abs().max() > 1e-3, f"{key} does not move"
 
 
 def test_weights_may_be_opened_in_half_precision(tmp_path):

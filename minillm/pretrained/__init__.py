@@ -49,7 +49,8 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
 
 
 def build(config: ModelConfig, state: State) -> Transformer:
-    """A model around these very tensors (they are not copied).  Strict: each name and shape has to fit."""
+    """A model around these very tensors, copied only where they lie in memory with gaps (what was turned or cut out of
+    a larger matrix), which no optimizer's fused kernel expects.  Strict: each name and shape has to fit."""
     with _WithoutWeights():
         model = Transformer(config)
     if config.tie_embeddings:
@@ -63,7 +64,7 @@ def build(config: ModelConfig, state: State) -> Transformer:
         if have.shape != want.shape:
             raise ValueError(f"{name!r} is of shape {tuple(have.shape)}, but the configuration needs "
                              f"{tuple(want.shape)}; do config.json and weights belong together?")
-    model.load_state_dict({name: nn.Parameter(x) for name, x in state.items()}, assign=True)
+    model.load_state_dict({name: nn.Parameter(x.contiguous()) for name, x in state.items()}, assign=True)
     if config.tie_embeddings:
         model.unembed.weight = model.embed.weight
     return model.eval()
