@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 
 from minillm.assignments.syntax import tree_of
+from minillm.notebook.explain import answer
 
 MARKER = re.compile(r"^\s*#\s*exercise:\s*(\S+)\s*$", re.MULTILINE | re.IGNORECASE)
 SOLUTION = re.compile(
@@ -187,7 +188,7 @@ def find_exercises(notebook: nbformat.NotebookNode, name: str) -> Master:
                 f"cell {index} is a {role} of exercise {id}, which has no answer cell before it"
             )
         elif role == "solution":
-            exercises[id].solution = renamed(cell.source, exercises[id].stub)
+            exercises[id].solution = renamed(answered(cell.source), exercises[id].stub)
         elif role == "mistake":
             exercises[id].mistakes[own.get("name") or f"mistake in cell {index}"] = (
                 renamed(cell.source, exercises[id].stub),
@@ -223,6 +224,12 @@ def without_solution(source: str) -> str:
 def with_solution(source: str) -> str:
     """The cell without the markers around its solution."""
     return SOLUTION.sub(lambda m: m[2], source)
+
+
+def answered(source: str) -> str:
+    """A solution cell's answer; minillm's own cells name the exercise, and the answer stands in `solutions.py`."""
+    named = re.fullmatch(r'solution\("([^"]+)"\)', source.strip())
+    return answer(named[1]) if named else source
 
 
 def renamed(solution: str, stub: str) -> str:

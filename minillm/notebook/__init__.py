@@ -43,10 +43,11 @@ reference passes, each mistake is caught and named, the stub is "not attempted y
 compares outputs and gradients; `show(Class)` and `equation(Class)` display the library.
 
 **Cells of an exercise** (held by tests/course/test_grammar.py), in this order:
-1. tag `exercise`; first line `# exercise: 01.2`; a stub that raises NotImplementedError; `check("01.2", merge)` last.
-2. markdown, tag `hint`: three `<details><summary>Hint 1: a nudge</summary>` … (nudge, formula, skeleton).
-3. tag `solution`; first line `# @title Solution 01.2`; the answer under a name of its own, and its `check`.
-`python -m minillm notebooks` writes the metadata (points, minutes, difficulty; folding), executes, cleans.
+1. markdown with the task below a line `### Exercise 01.2`; the command completes the heading.
+2. first line `# exercise: 01.2`; a stub that raises NotImplementedError; `check("01.2", merge)` last.
+3. markdown, tag `hint`: three `<details><summary>Hint 1: a nudge</summary>` … (nudge, formula, skeleton).
+4. `solution("01.2")`: shows the answer from `solutions.py`, folded, and says that it passes.
+`python -m minillm notebooks` writes headings and metadata (title, points, minutes, difficulty), executes, cleans.
 
 **In a browser**: `python tests/browser/lab.py notebooks/01_tokenization.ipynb --shots /tmp/shots` runs all cells in
 JupyterLab, touches every control, times click to changed picture, and leaves screenshots (`--dark`: dark theme).
@@ -56,7 +57,7 @@ from __future__ import annotations
 from importlib import import_module
 
 _EXPORTS = {
-    "check": "checks", "same": "agreement", "show": "explain", "equation": "explain",
+    "check": "checks", "same": "agreement", "show": "explain", "equation": "explain", "solution": "explain",
     "Live": "widgets", "slider": "widgets", "choice": "widgets", "toggle": "widgets", "text": "widgets",
     "button": "widgets", "Clock": "clock", "Picture": "plots", "picture": "plots", "axes": "plots",
     "Markup": "markup", "card": "markup", "table": "markup", "chip": "markup", "flow": "markup",

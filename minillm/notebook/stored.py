@@ -1,9 +1,7 @@
 """Run the notebooks and store them clean: all outputs, nothing that changes from run to run or tells of a machine.
 
 `python -m minillm notebooks` runs all of them and rewrites those that changed; `--check` only says which would.
-What is derived is written here, from its one home: badge and set-up cell from the repository's address in
-pyproject.toml, points and minutes of an exercise from the `exercises.py` of its lesson, the table of symbols from
-`symbols.py`.
+What stands elsewhere already is written into them by `derived.py`.
 """
 from __future__ import annotations
 
@@ -17,42 +15,12 @@ from pathlib import Path
 
 import nbformat
 
-from minillm.notebook import symbols
-from minillm.notebook.checks import registered
+from minillm.notebook.derived import NotebookError, address, write
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST_PICTURE, LARGEST_NOTEBOOK = 100_000, 1_000_000      # bytes; GitHub shows larger ones slowly, or not at all
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _KEPT = ("tags", "minillm", "jupyter", "cellView", "nbgrader", "editable", "deletable", "slideshow")
-_TABLE = re.compile(r"(?m)^\| *(?:letter|symbol)\b[^\n]*\|\n(?:\|[^\n]*\|(?:\n|$))+")
-_BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-
-
-class NotebookError(ValueError):
-    """A notebook that cannot be stored: which cell, why, and what to do."""
-
-
-def address(pyproject: Path = ROOT / "pyproject.toml") -> str:
-    """The repository's address, `Repository = "…"` under [project.urls]; "" while there is none."""
-    section = re.search(r"(?ms)^\[project\.urls\]\s*$(.*?)(?=^\[|\Z)", pyproject.read_text("utf-8"))
-    line = re.search(r'(?m)^\s*Repository\s*=\s*"([^"]+)"', section[1]) if section else None
-    return line[1].removesuffix("/").removesuffix(".git") if line else ""
-
-
-def badge(home: str, name: str) -> str:
-    """The line that opens a notebook in Colab; only GitHub's can be opened there."""
-    match = re.fullmatch(r"https://github\.com/([^/]+/[^/]+)", home)
-    if not match:
-        return ""
-    return f"{_BADGE}(https://colab.research.google.com/github/{match[1]}/blob/main/notebooks/{name}.ipynb)"
-
-
-def setup_cell(home: str) -> str:
-    """The first code cell: silent wherever minillm is installed already, so everywhere but on Colab."""
-    install = (f'    %pip install -q "minillm @ git+{home}"' if home else
-               '    print("This copy does not know where minillm comes from: see “Google Colab” in the README.")')
-    return ("# Set-up: on Google Colab this installs minillm; anywhere else it does nothing.\nimport sys\n\n"
-            f'if "google.colab" in sys.modules:\n{install}')
 
 
 def tidy(notebook: nbformat.NotebookNode, name: str, home: str) -> nbformat.NotebookNode:
@@ -62,7 +30,7 @@ def tidy(notebook: nbformat.NotebookNode, name: str, home: str) -> nbformat.Note
     notebook.metadata = nbformat.from_dict({
         "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
         "language_info": {"file_extension": ".py", "mimetype": "text/x-python", "name": "python"}})
-    exercises = {each.id: each for each in registered()}
+    write(notebook, name, home)
     seen: set[str] = set()
     for place, cell in enumerate(notebook.cells):
         cell.source = "\n".join(line.rstrip() for line in cell.source.split("\n")).strip("\n")
@@ -70,46 +38,14 @@ def tidy(notebook: nbformat.NotebookNode, name: str, home: str) -> nbformat.Note
         cell.id = cell.get("id") if cell.get("id") not in {None, *seen} else f"cell-{place:03}"
         seen.add(cell.id)
         cell.pop("attachments", None)
-        _describe(cell, exercises)
         if cell.cell_type == "code":
             cell.outputs = [_clean(output) for output in _joined(cell.outputs)]
-    _address(notebook, name, home)
-    _table_of_symbols(notebook)
     for count, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = count
     return notebook
-
-
-def _describe(cell, exercises: dict) -> None:
-    """Write an exercise's metadata and fold its solution, in JupyterLab's words and in Colab's."""
-    line = cell.source.split("\n", 1)[0]
-    found = re.match(r"# exercise: (\S+)|# @title Solution (\S+)", line)
-    if cell.cell_type != "code" or not found:
-        return
-    exercise, role = found[1] or found[2], "answer" if found[1] else "solution"
-    if exercise not in exercises:
-        raise NotebookError(f"there is no exercise {exercise!r} in the lessons' exercises.py")
-    asked = exercises[exercise]
-    facts = {"points": asked.points, "minutes": asked.minutes, "difficulty": asked.difficulty} if found[1] else {}
-    cell.metadata["minillm"] = {"exercise": exercise, "role": role, **facts}
-    cell.metadata["tags"] = sorted({*cell.metadata.get("tags", []), "exercise" if found[1] else "solution"})
-    if role == "solution":
-        cell.metadata["jupyter"] = {"source_hidden": True}
-        cell.metadata["cellView"] = "form"
-
-
-def _address(notebook, name: str, home: str) -> None:
-    """Write the badge below the title and the set-up cell after it."""
-    title, setup = notebook.cells[0], next((c for c in notebook.cells if "setup" in c.metadata.get("tags", [])), None)
-    if title.cell_type != "markdown" or setup is None:
-        raise NotebookError("the first cell must be markdown with the title, and one code cell carry the tag 'setup'")
-    first, *rest = re.sub(rf"\n+{re.escape(_BADGE)}[^\n]*", "", title.source).split("\n")
-    shown = badge(home, name)
-    title.source = "\n".join([first, *(["", shown] if shown else []), *rest])
-    setup.source = setup_cell(home)
 
 
 def _joined(outputs: list) -> list:
@@ -122,23 +58,6 @@ def _joined(outputs: list) -> list:
         else:
             joined.append(output)
     return joined
-
-
-def equations_of(notebook) -> list[str]:
-    """Every equation that a notebook shows, the library's included; not those of its table of symbols."""
-    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    texts += [output.data["text/markdown"] for cell in notebook.cells for output in cell.get("outputs", [])
-              if "text/markdown" in output.get("data", {})]
-    return [each for text in texts for each in symbols.equations_in(_TABLE.sub("", text))]
-
-
-def _table_of_symbols(notebook) -> None:
-    """Write the rows of the course's table that this notebook needs, in place of the table in its opening."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown" and _TABLE.search(cell.source):
-            before, after = _TABLE.split(cell.source, maxsplit=1)
-            cell.source = f"{before}{symbols.table(equations_of(notebook))}\n{after}".strip("\n")
-            return
 
 
 def _clean(output):

@@ -16,7 +16,8 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 from minillm.notebook.checks import registered
-from minillm.notebook.stored import LARGEST_PICTURE, NotebookError, address, equations_of, rendered, tidy
+from minillm.notebook.derived import NotebookError, address, equations_of
+from minillm.notebook.stored import LARGEST_PICTURE, rendered, tidy
 from minillm.notebook.symbols import misused
 
 MOST_WORDS, MOST_LINES, USUAL_LINES = 120, 25, 9
@@ -187,21 +188,17 @@ def _exercises(cells: list, name: str) -> list[str]:
         if not hints or sum(each.source.count("<details>") for each in hints) < 3:
             found.append(f"{place}: three folded hints must follow (nudge, formula, skeleton), tagged 'hint'")
         solution = next((each for each in after if "solution" in _tags(each)), None)
-        if solution is None or not solution.source.startswith(f"# @title Solution {asked}"):
-            found.append(f"{place}: a folded solution must follow: '# @title Solution {asked}', tagged 'solution'")
-        elif f"✓ {asked}" not in json.dumps(solution.outputs, ensure_ascii=False):
-            found.append(f"{place}: the solution's own check does not pass")
-        elif shared := _names(cell) & _names(solution):
-            found.append(f"{place}: the solution overrides the reader's {', '.join(sorted(shared))}")
+        if solution is None or solution.source != f'solution("{asked}")':
+            found.append(f"{place}: its solution must follow, in a cell that says solution(\"{asked}\")")
+        else:
+            shown = json.dumps(solution.outputs)
+            found += [f"{place}: {what}" for mark, what in (
+                ("<details><summary>", "its solution is not folded"),
+                (f"{asked}: the solution passes", "the solution does not pass its own check")) if mark not in shown]
+        if not re.search(rf"(?m)^### Exercise {re.escape(asked)}: .+\n\n\*\d+ points? ", cells[index - 1].source):
+            found.append(f"{place}: its heading, with points, minutes and difficulty, must stand in the cell above")
     return found + [f"exercise {each} stands {count} times in the notebook"
                     for each, count in here.items() if count != 1]
-
-
-def _names(cell) -> set[str]:
-    tree = ast.parse(TransformerManager().transform_cell(cell.source))
-    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
-    return {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))} | {
-        target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def main(paths: list[str]) -> int:

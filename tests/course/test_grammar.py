@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from grammar import FORBIDDEN, faults, words  # noqa: E402
 
-from minillm.notebook import stored  # noqa: E402
+from minillm.notebook import derived, stored  # noqa: E402
 from minillm.notebook.checks import Exercise  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +30,8 @@ You will be able to add. About 5 minutes.
 | $s$ | seq |"""
 CLOSING = "## Recap\n\nWe left out much.\n\n[a paper](https://arxiv.org/abs/1)"
 EXERCISE = '# exercise: 99.1\ndef add(a, b):\n    raise NotImplementedError\n\ncheck("99.1", add)'
-SOLUTION = '# @title Solution 99.1\ndef add_solution(a, b):\n    return a + b\n\ncheck("99.1", add_solution)'
+SOLUTION = 'solution("99.1")'
+FOLDED = "<details><summary>Solution 99.1</summary>"
 HINTS = "\n\n".join(f"<details><summary>Hint {i}</summary>\n\nTry.\n\n</details>" for i in (1, 2, 3))
 
 
@@ -38,17 +39,19 @@ HINTS = "\n\n".join(f"<details><summary>Hint {i}</summary>\n\nTry.\n\n</details>
 def good(monkeypatch):
     """A small notebook without a fault, and no other exercise than its own."""
     asked = [Exercise("99.1", "Add", points=1, minutes=1, difficulty="easy")]
-    monkeypatch.setattr(stored, "registered", lambda: asked)
+    monkeypatch.setattr(derived, "registered", lambda: asked)
     monkeypatch.setitem(faults.__globals__, "registered", lambda: asked)
     v4 = nbformat.v4
     book = v4.new_notebook(cells=[
         v4.new_markdown_cell(OPENING), v4.new_code_cell("", metadata={"tags": ["setup"]}),
         v4.new_markdown_cell("A question.\n\n$$\ny = x\n$$"), v4.new_code_cell("1 + 1"),
-        v4.new_code_cell(EXERCISE), v4.new_markdown_cell(HINTS, metadata={"tags": ["hint"]}),
+        v4.new_markdown_cell("### Exercise 99.1"), v4.new_code_cell(EXERCISE),
+        v4.new_markdown_cell(HINTS, metadata={"tags": ["hint"]}),
         v4.new_code_cell(SOLUTION), v4.new_markdown_cell(CLOSING)])
-    book.cells[4].outputs = [v4.new_output("stream", name="stdout", text="… 99.1: not attempted yet.\n")]
-    book.cells[6].outputs = [v4.new_output("stream", name="stdout", text="✓ 99.1: right.\n")]
-    return stored.tidy(book, "99_demo", stored.address())
+    book.cells[5].outputs = [v4.new_output("stream", name="stdout", text="… 99.1: not attempted yet.\n")]
+    book.cells[7].outputs = [v4.new_output("display_data", {"text/markdown": FOLDED, "text/plain": "x"}),
+                             v4.new_output("stream", name="stdout", text="99.1: the solution passes.\n")]
+    return stored.tidy(book, "99_demo", derived.address())
 
 
 def said(book):
@@ -79,7 +82,7 @@ DEPARTURES = {
     "$$ must stand on lines": source(2, "So $$y = x$$ holds."),
     "never ends": source(2, "$$\ny"),
     "newcommand": source(2, "$$\n\\newcommand{\\x}{y}\n$$"),
-    "150 words between": lambda book: book.cells[5].update(source="word " * 150, metadata={}),
+    "150 words between": lambda book: book.cells[6].update(source="word " * 150, metadata={}),
     "26 lines of code": source(3, "x = 1\n" * 26),
     "a magic or a shell command": source(3, "!pip install x"),
     "interact is not for notebooks": source(3, "from ipywidgets import interact"),
@@ -92,17 +95,19 @@ DEPARTURES = {
     "without words": output(3, **{"image/png": "AAAA", "text/plain": "x"}),
     "differs between machines": output(3, **{"text/plain": "<object at 0x7f1e6da4f4c0>"}),
     "two widgets are called": lambda book: [output(cell, **{"text/plain": "[controls of “a”: b]"})(book)
-                                            for cell in (3, 4)],
-    "the end lacks a recap": source(7, "Bye. What we left out. [x](https://arxiv.org)"),
-    "first line must be": source(4, "\n" + EXERCISE),
-    "points, minutes or difficulty": lambda book: book.cells[4].metadata.minillm.pop("points"),
-    "a stub that raises": source(4, EXERCISE.replace("raise NotImplementedError", "return a + b")),
-    "say “not attempted yet”": lambda book: book.cells[4].update(outputs=[]),
-    "three folded hints": source(5, HINTS[:70]),
-    "a folded solution must follow": lambda book: book.cells.pop(6),
-    "own check does not pass": lambda book: book.cells[6].update(outputs=[]),
-    "overrides the reader's add": source(6, SOLUTION.replace("add_solution", "add")),
-    "stands 0 times": lambda book: [book.cells.pop(4) for _ in range(3)],
+                                            for cell in (3, 5)],
+    "the end lacks a recap": source(8, "Bye. What we left out. [x](https://arxiv.org)"),
+    "first line must be": source(5, "\n" + EXERCISE),
+    "points, minutes or difficulty are missing": lambda book: book.cells[5].metadata.minillm.pop("points"),
+    "a stub that raises": source(5, EXERCISE.replace("raise NotImplementedError", "return a + b")),
+    "say “not attempted yet”": lambda book: book.cells[5].update(outputs=[]),
+    "three folded hints": source(6, HINTS[:70]),
+    "its solution must follow": lambda book: book.cells.pop(7),
+    "does not pass its own check": lambda book: book.cells[7].outputs.pop(),
+    "its solution is not folded": lambda book: book.cells[7].outputs.pop(0),
+    "must stand in the cell above": source(4, "Add two numbers."),
+    "stands 0 times": lambda book: [book.cells.pop(4) for _ in range(4)],
+    "U is in no row": source(2, "$y = U x$"),
 }
 
 

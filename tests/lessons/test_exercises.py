@@ -8,7 +8,8 @@ import pytest
 
 from minillm import lessons
 from minillm.notebook import checks
-from minillm.notebook.checks import NOT_ATTEMPTED, PASSED, WRONG, registered, verdict
+from minillm.notebook.checks import NOT_ATTEMPTED, PASSED, WRONG, half, registered, verdict
+from minillm.notebook.explain import answer, solution
 
 EXERCISES = {each.id: each for each in registered()}
 MISTAKES = [(each, hint) for each in EXERCISES for hint in checks._solution(each).mistakes]
@@ -56,3 +57,21 @@ def test_a_room_offers_what_it_names_and_no_module_that_hides_it(room):
         import_module(f"{opened.__name__}.{module.name}")
     for name in dir(opened):
         assert not inspect.ismodule(getattr(opened, name)), f"{name} is the module, not what it holds"
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_solution_that_is_shown_stands_alone_and_passes(exercise, capsys):
+    code, space = answer(exercise), {}
+    exec(compile(code, "answer", "exec"), space)
+    reference = checks._solution(exercise).reference
+    given = space[reference.__name__] if callable(reference) else space["answer"]
+    assert verdict(exercise, given).status == checks.PASSED
+    solution(exercise)
+    shown = capsys.readouterr().out
+    assert f"{exercise}: the solution passes." in shown and "✓" not in shown
+
+
+def test_without_solutions_a_copy_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(checks, "half", lambda number, name: None if name == "solutions" else half(number, name))
+    solution(next(iter(EXERCISES)))
+    assert "no part of this copy" in capsys.readouterr().out

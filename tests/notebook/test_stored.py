@@ -2,9 +2,10 @@
 import nbformat
 import pytest
 
-from minillm.notebook import checks, stored
+from minillm.notebook import checks, derived, stored
 from minillm.notebook.checks import Exercise
-from minillm.notebook.stored import NotebookError, address, badge, refresh, setup_cell, tidy
+from minillm.notebook.derived import address, badge, setup_cell
+from minillm.notebook.stored import NotebookError, refresh, tidy
 
 HOME = "https://github.com/someone/minillm"
 
@@ -80,14 +81,35 @@ def test_the_address_has_one_home(tmp_path):
 
 def test_an_exercises_facts_are_written_from_its_registration(monkeypatch):
     asked = Exercise("99.1", "Try", points=2, minutes=7, difficulty="hard")
-    monkeypatch.setattr(stored, "registered", lambda: [asked])
-    cells = tidy(book("# exercise: 99.1\nanswer = ...", "# @title Solution 99.1\n1"), "x", "").cells[2:]
+    monkeypatch.setattr(derived, "registered", lambda: [asked])
+    above, *cells = tidy(book("# exercise: 99.1\nanswer = ...", 'solution("99.1")'), "x", "").cells[2:]
+    assert above.source == "### Exercise 99.1: Try\n\n*2 points · about 7 minutes · hard*"
     assert cells[0].metadata.minillm == {"exercise": "99.1", "role": "answer", "points": 2, "minutes": 7,
                                          "difficulty": "hard"}
     assert cells[0].metadata.tags == ["exercise"] and cells[1].metadata.tags == ["solution"]
-    assert cells[1].metadata.jupyter.source_hidden and cells[1].metadata.cellView == "form"
     with pytest.raises(NotebookError, match="there is no exercise '99.2'"):
         tidy(book("# exercise: 99.2"), "x", "")
+
+
+@pytest.mark.parametrize("before", [
+    "### Exercise 99.1", "### Exercise 99.1: another title", "**Exercise 99.1: tries.**",
+    "### Exercise 99.1: Old\n\n*9 points · about 1 minutes · easy*"])
+def test_a_heading_is_written_anew_where_it_stands(monkeypatch, before):
+    asked = Exercise("99.1", "Try", points=1, minutes=7, difficulty="easy")
+    monkeypatch.setattr(derived, "registered", lambda: [asked])
+    notebook = book("# exercise: 99.1\nanswer = ...")
+    notebook.cells.insert(2, nbformat.v4.new_markdown_cell(f"Some words.\n\n{before}\n\nDo it."))
+    once = tidy(notebook, "x", "")
+    assert once.cells[2].source == (
+        "Some words.\n\n### Exercise 99.1: Try\n\n*1 point · about 7 minutes · easy*\n\nDo it.")
+    assert tidy(once, "x", "") == once
+
+
+def test_a_solution_of_old_is_turned_into_the_call_that_shows_it(monkeypatch):
+    asked = Exercise("99.1", "Try", points=1, minutes=7, difficulty="easy")
+    monkeypatch.setattr(derived, "registered", lambda: [asked])
+    cells = tidy(book("# exercise: 99.1\nx = ...", "# @title Solution 99.1\nx = 1"), "x", "").cells
+    assert cells[-1].source == 'solution("99.1")' and "jupyter" not in cells[-1].metadata
 
 
 def test_a_picture_too_large_is_refused():
