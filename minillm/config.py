@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields, replace
 from typing import Any
 
@@ -236,15 +237,17 @@ def canonical(config: ModelConfig) -> ModelConfig:
 def without_effect(config: ModelConfig) -> frozenset[str]:
     """The fields that make no difference to what this model computes, whatever they hold."""
     windowed, turned = ([f(i) for i in range(config.n_layers)] for f in (config.is_windowed, config.is_turned))
-    idle = ["dropout"]
-    idle += () if config.position == "rope" else TURNED
-    idle += LATENT if config.attention == "heads" else ()
+    idle = ["dropout", *set_aside(vars(config))]
     idle += ["nope_every"] if all(turned) else ()
     idle += () if any(windowed) else WINDOW
     idle += () if any(w and t for w, t in zip(windowed, turned, strict=True)) else ["rope_theta_local"]
     idle += ["global_every"] if all(windowed) else ()
-    idle += () if config.n_experts else MIXTURE
     return frozenset(idle)
+
+
+def set_aside(values: Mapping[str, Any]) -> dict[str, str]:
+    """The fields that mean nothing beside the other values, each with the reason; `values` may lack some fields."""
+    return {name: why for names, why, idle in IDLE if idle(values) for name in names}
 
 
 def _made(kind: type, values: dict[str, Any]) -> Any:
@@ -271,6 +274,14 @@ def _require(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
+IDLE = (  # these fields, because of this, where that holds
+    (TURNED, "only RoPE turns queries and keys", lambda has: has["position"] != "rope"),
+    (("global_every",), "without a window, every layer sees everything", lambda has: has["window"] is None),
+    (("n_kv_heads",), "one latent serves all heads", lambda has: has["attention"] == "latent"),
+    (("qk_norm",), "the latent is normed instead", lambda has: has["attention"] == "latent"),
+    (LATENT, "only latent attention keeps a latent", lambda has: has["attention"] != "latent"),
+    (MIXTURE, "without experts there is one MLP for all", lambda has: not has["n_experts"]),
+)
 TAKES = {  # annotation -> the types that are taken, in a person's words
     "int": (int, "a whole number (int)"),
     "float": ((int, float), "a number (float)"),

@@ -1,7 +1,9 @@
 """Count what a model costs before building it: parameters, operations, memory."""
 from __future__ import annotations
 
-from minillm.config import GATED, ModelConfig
+from minillm.config import ModelConfig
+from minillm.layers import ADDED, MLPS, NORMS
+from minillm.layers.accounts import ACCOUNTS, Account, Tally, tally
 from minillm.model import BLOCKS
 
 Ledger = dict[str, int]
@@ -13,19 +15,17 @@ def parameters(config: ModelConfig, *, active: bool = False) -> Ledger:
     `active` counts, of the routed experts, only those that one token visits: what its forward pass reads.
     """
     c = config.resolve()
-    norm = _norm(c)
-    n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
-    read = _read(c)
-    attention = c.d_model * (read + n_q) + read * (c.bias != "none") + c.d_model * (c.bias == "all") + _behind_latent(c)
+    norm, a = _norm(c).learned, _attention(c)
+    attention = (c.d_model * (a.read + a.written) + a.behind
+                 + a.read * (c.bias != "none") + c.d_model * (c.bias == "all"))
     n_dense = sum(not c.is_mixture(i) for i in range(c.n_layers))
     n_mixtures = c.n_layers - n_dense
     n_experts = c.experts_per_token if active else c.n_experts
     shared = _mlp(c, c.n_shared_experts * c.d_expert) if c.n_shared_experts else 0
-    qk_norms = {None: 0, "head": 2 * c.d_head, "full": n_q + n_kv}[c.qk_norm]
-    norms = len(BLOCKS[c.norm_order].norms) * norm + qk_norms + c.d_latent * (c.attention == "latent")
+    norms = len(BLOCKS[c.norm_order].norms) * norm + a.norms
     ledger = {
         "embedding": c.vocab_size * c.d_model,
-        "positions": c.context_length * c.d_model if c.position == "learned" else 0,
+        "positions": _added(c),
         "attention": c.n_layers * attention,
         "mlp": n_dense * _mlp(c, c.d_ff),
         "experts": n_mixtures * n_experts * _mlp(c, c.d_expert),
@@ -46,16 +46,14 @@ def flops(config: ModelConfig, *, seq: int, cached: int = 0, causal: bool = Fals
     are not masked.
     """
     c = config.resolve()
-    n_q = c.n_heads * c.d_head
     n_mixtures = sum(c.is_mixture(i) for i in range(c.n_layers))
-    matrices = _mlp_matrices(c)
-    d_key, d_value = _attended(c, seq)
+    matrices, a = _hidden(c).learned, _attention(c, seq)
     expanded = sum(1 if seq == 1 else keys(c, i, seq=seq, cached=cached) for i in range(c.n_layers))
     scores = sum(pairs(c, layer, seq=seq, cached=cached, causal=causal) for layer in range(c.n_layers))
     ledger = {
-        "attention projections": 2 * (c.n_layers * seq * c.d_model * (_read(c) + n_q) + expanded * _behind_latent(c)),
-        "attention scores": scores * 2 * c.n_heads * d_key,
-        "attention mix": scores * 2 * c.n_heads * d_value,
+        "attention projections": 2 * (c.n_layers * seq * c.d_model * (a.read + a.written) + expanded * a.behind),
+        "attention scores": scores * 2 * c.n_heads * a.scored,
+        "attention mix": scores * 2 * c.n_heads * a.mixed,
         "mlp": (c.n_layers - n_mixtures) * seq * 2 * matrices * c.d_model * c.d_ff,
         "experts": n_mixtures * seq * 2 * matrices * c.d_model * c.d_expert * c.experts_per_token,
         "shared experts": n_mixtures * seq * 2 * matrices * c.d_model * c.d_expert * c.n_shared_experts,
@@ -83,8 +81,7 @@ def cache_bytes(config: ModelConfig, *, seq: int, batch: int = 1, bytes_per_numb
     """Keys and values (or latents) of `seq` positions in memory; a windowed layer keeps no more than its window."""
     c = config.resolve()
     positions = sum(min(seq, c.window) if c.is_windowed(i) else seq for i in range(c.n_layers))
-    numbers = {"heads": 2 * c.n_kv_heads * c.d_head, "latent": c.d_latent + c.d_rotary}[c.attention]
-    return batch * positions * numbers * bytes_per_number
+    return batch * positions * _attention(c).cached * bytes_per_number
 
 
 def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_number: int = 4) -> Ledger:
@@ -94,20 +91,16 @@ def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_num
     what divides them, the softmax's result.  A few indices and masks, which do not grow with the widths, are left out.
     """
     c = config.resolve()
-    n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
-    norm = c.d_model + 2 if c.norm == "layernorm" else c.d_model * c.norm_weight + 1
+    norm = _norm(c).kept + c.d_model * _norm(c).keeps_input
     n_norms, reads = len(BLOCKS[c.norm_order].norms), 1 if c.norm_order == "parallel-shared" else 2
-    shared_input = c.d_model * (c.norm_order == "parallel" and c.norm == "layernorm")  # both keep the same x
-    quotients = {None: 0, "head": c.n_heads + c.n_kv_heads, "full": 2}[c.qk_norm]
-    qk = quotients + (n_q + n_kv) * (c.qk_norm is not None)
-    latent = c.d_model + 4 * n_q + 2 * c.n_heads * c.d_rotary + 2 * c.d_latent + 1
+    shared_input = c.d_model * (c.norm_order == "parallel" and _norm(c).keeps_input)  # both keep the same x
     n_mixtures = sum(c.is_mixture(i) for i in range(c.n_layers))
-    kept = {"swiglu": 4, "geglu": 4, "relu": 1}.get(c.mlp, 2)  # results of width d_ff
+    kept = _hidden(c).kept  # results of width d_ff
     chosen = c.experts_per_token * (3 * c.d_model + kept * c.d_expert)  # gathered, computed, weighted
     ledger = {
         "norms": (c.n_layers * (n_norms * norm - shared_input)
                   + norm * (c.embed_norm + (c.norm_order != "post"))),
-        "attention": c.n_layers * {"heads": c.d_model + 4 * n_q + qk, "latent": latent}[c.attention],
+        "attention": c.n_layers * _attention(c, seq).kept,
         "pattern": c.n_layers * c.n_heads * seq * (1 + (c.attention_softcap is not None)),
         "mlp": c.n_layers * c.d_model * (reads - 1) + (c.n_layers - n_mixtures) * kept * c.d_ff,
         "experts": n_mixtures * (chosen + c.n_experts + kept * c.n_shared_experts * c.d_expert),
@@ -129,32 +122,27 @@ def _seen(n: int, window: int | None) -> int:
     return reach * (reach + 1) // 2 + (n - reach) * reach
 
 
-def _read(c: ModelConfig) -> int:
-    """Numbers that attention reads from each x: queries, keys and values, or queries, latent and rotary key."""
-    n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
-    return {"heads": n_q + 2 * n_kv, "latent": n_q + c.n_heads * c.d_rotary + c.d_latent + c.d_rotary}[c.attention]
+def _attention(c: ModelConfig, seq: int = 2) -> Account:
+    return ACCOUNTS[c.attention](c, seq=seq)
 
 
-def _behind_latent(c: ModelConfig) -> int:
-    """Size of the two matrices that read all heads' keys and values from a latent."""
-    return {"heads": 0, "latent": 2 * c.d_latent * c.n_heads * c.d_head}[c.attention]
+def _norm(c: ModelConfig) -> Tally:
+    return tally(NORMS[c.norm], c.d_model, weight=c.norm_weight)
 
 
-def _attended(c: ModelConfig, seq: int) -> tuple[int, int]:
-    """Widths of what is scored and mixed: one query of latent attention is brought to the latents themselves."""
-    if c.attention == "heads":
-        return c.d_head, c.d_head
-    return (c.d_latent + c.d_rotary, c.d_latent) if seq == 1 else (c.d_head + c.d_rotary, c.d_head)
-
-
-def _norm(c: ModelConfig) -> int:
-    return c.d_model * c.norm_weight * {"rmsnorm": 1, "layernorm": 2}[c.norm]
-
-
-def _mlp_matrices(c: ModelConfig) -> int:
-    return 3 if c.mlp in GATED else 2
+def _hidden(c: ModelConfig) -> Tally:
+    """What each hidden unit of an MLP learns for each component of x, one number for each matrix, and what it keeps."""
+    return tally(MLPS[c.mlp], 1, 1)
 
 
 def _mlp(c: ModelConfig, width: int) -> int:
-    matrices = _mlp_matrices(c)
+    matrices = _hidden(c).learned
     return matrices * c.d_model * width + ((matrices - 1) * width + c.d_model) * (c.bias == "all")
+
+
+def _added(c: ModelConfig) -> int:
+    """Numbers learned to tell positions in the stream: so many for each component of each position."""
+    if c.position not in ADDED:
+        return 0
+    one_position_of_two = ADDED[c.position](2, 1)
+    return sum(x.numel() for x in one_position_of_two.parameters()) * c.context_length * c.d_model // 2

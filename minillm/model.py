@@ -10,7 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minillm.cache import KVCache, LayerCache
-from minillm.config import ModelConfig
+from minillm.config import CHOICES, ModelConfig
+from minillm.layers import POSITIONS
+from minillm.layers.accounts import label
 from minillm.layers.attention import rope_of
 from minillm.layers.latent import ATTENTIONS
 from minillm.layers.mlp import MLPS
@@ -25,6 +27,7 @@ class PreBlock(nn.Module):
     $$ x \leftarrow x + \mathrm{attention}(\mathrm{norm}_1(x)), \qquad
        x \leftarrow x + \mathrm{mlp}(\mathrm{norm}_2(x)) $$
     """
+    label = "norms before each part"
     norms = ("attention_norm", "mlp_norm")
 
     def __init__(self, config: ModelConfig, layer: int = 0, *, rope: RoPE | None = None):
@@ -48,6 +51,7 @@ class PostBlock(PreBlock):
     $$ x \leftarrow \mathrm{norm}_1(x + \mathrm{attention}(x)), \qquad
        x \leftarrow \mathrm{norm}_2(x + \mathrm{mlp}(x)) $$
     """
+    label = "norms after each sum"
     norms = ("attention_out_norm", "mlp_out_norm")
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
@@ -61,6 +65,7 @@ class OutputBlock(PreBlock):
     $$ x \leftarrow x + \mathrm{norm}_1(\mathrm{attention}(x)), \qquad
        x \leftarrow x + \mathrm{norm}_2(\mathrm{mlp}(x)) $$
     """
+    label = "norms after each part"
     norms = ("attention_out_norm", "mlp_out_norm")
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
@@ -74,6 +79,7 @@ class SandwichBlock(PreBlock):
     $$ x \leftarrow x + \mathrm{norm}_2(\mathrm{attention}(\mathrm{norm}_1(x))), \qquad
        x \leftarrow x + \mathrm{norm}_4(\mathrm{mlp}(\mathrm{norm}_3(x))) $$
     """
+    label = "norms before and after each part"
     norms = ("attention_norm", "attention_out_norm", "mlp_norm", "mlp_out_norm")
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
@@ -86,6 +92,7 @@ class ParallelBlock(PreBlock):
 
     $$ x \leftarrow x + \mathrm{attention}(\mathrm{norm}_1(x)) + \mathrm{mlp}(\mathrm{norm}_2(x)) $$
     """
+    label = "attention and MLP side by side, two norms"
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
         attended = self.dropout(self.attention(self.attention_norm(x), cache))
@@ -97,6 +104,7 @@ class SharedParallelBlock(PreBlock):
 
     $$ x \leftarrow x + \mathrm{attention}(\mathrm{norm}(x)) + \mathrm{mlp}(\mathrm{norm}(x)) $$
     """
+    label = "attention and MLP side by side, one norm"
     norms = ("attention_norm",)
 
     def forward(self, x: Tensor, cache: LayerCache | None = None) -> Tensor:
@@ -197,3 +205,11 @@ def initialize(model: Transformer) -> None:
 
 BLOCKS = {"pre": PreBlock, "post": PostBlock, "output": OutputBlock, "sandwich": SandwichBlock,
           "parallel": ParallelBlock, "parallel-shared": SharedParallelBlock}
+TABLES = {"attention": ATTENTIONS, "norm": NORMS, "norm_order": BLOCKS, "position": POSITIONS, "mlp": MLPS}
+WORDS = {"position": {"none": "no positions"}, "qk_norm": {None: "none", "head": "per head", "full": "full width"}}
+
+
+def labels(choice: str) -> dict[str | None, str]:
+    """What each value of a choice (a field in CHOICES) is called in pictures, lists and files: as its class says."""
+    return {value: label(TABLES[choice][value]) if value in TABLES.get(choice, ()) else
+            WORDS.get(choice, {}).get(value, str(value)) for value in CHOICES[choice]}

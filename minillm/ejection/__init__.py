@@ -9,16 +9,10 @@ from minillm.ejection.norms import norms
 from minillm.ejection.parts import attention, block, mlps, transformer
 from minillm.ejection.positions import positions
 from minillm.ejection.source import pattern
-from minillm.layers.mlp import MLPS
 from minillm.layers.position import frequencies
 from minillm.layers.stretching import blended
+from minillm.model import labels
 
-NORMS = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
-ORDERS = {"pre": "before each part", "post": "after each sum", "output": "after each part",
-          "sandwich": "before and after each part", "parallel": "before two parts side by side",
-          "parallel-shared": "once before two parts side by side"}
-POSITIONS = {"rope": "rotary positions", "learned": "learned positions", "sinusoidal": "sinusoidal positions",
-             "alibi": "ALiBi", "none": "no positions"}
 MAIN = """if __name__ == "__main__":
     model = Transformer()
     print(model)
@@ -45,7 +39,8 @@ def eject(config: ModelConfig) -> str:
 def head(c: ModelConfig) -> str:
     """What the file is, and how to fill it with weights."""
     latent = f" Keys and values are read from a latent of {c.d_latent:,} numbers." * (c.attention == "latent")
-    what = f"{NORMS[c.norm]} {ORDERS[c.norm_order]}, {POSITIONS[c.position]}, {MLPS[c.mlp].__name__}"
+    order, norm, position, mlp = (labels(name)[getattr(c, name)] for name in ("norm_order", "norm", "position", "mlp"))
+    what = f"{order[0].upper()}{order[1:]} ({norm}), {position}, {mlp}"
     mixture = f" in {c.n_experts} experts" if c.n_experts else ""
     return f'''\
 """A language model of {sum(parameters(c).values()):,} parameters in one file that needs PyTorch alone.

@@ -1,48 +1,33 @@
-"""Spell the norms of one configuration."""
+"""Spell the norms of one configuration: the library's own lines, for one width, with or without what they learn."""
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from minillm.config import ModelConfig
-from minillm.ejection.source import initial, said
-from minillm.layers.norm import NORMS, HeadNorm, LayerNorm, RMSNorm, Softcap
+from minillm.ejection.source import lifted, said
+from minillm.layers.norm import NORMS, HeadNorm, RMSNorm, Softcap
 
 
 def norms(c: ModelConfig) -> Iterator[str]:
     """The norms in use, and the softcap."""
-    if c.norm == "rmsnorm":
-        yield rms_norm(RMSNorm, "RMSNorm", "" if not c.norm_weight else "width" if shared_norm(c) else "D_MODEL")
-    else:
-        start = initial("", ["self.weight = nn.Parameter(torch.ones(D_MODEL))",
-                             "self.bias = nn.Parameter(torch.zeros(D_MODEL))"] * c.norm_weight)
-        yield f"""class LayerNorm(nn.Module):
-    {said(LayerNorm, "" if c.norm_weight else "Here without w and b: w = 1, b = 0.")}
-
-{start}
-    def forward(self, x):
-        return F.layer_norm(x, (D_MODEL,), {"self.weight, self.bias, NORM_EPS" if c.norm_weight else "eps=NORM_EPS"})"""
+    yield norm(NORMS[c.norm], width="width" if shared_norm(c) else "D_MODEL", weight=c.norm_weight)
     if c.qk_norm == "head":
-        yield rms_norm(HeadNorm, "HeadNorm", "D_HEAD")
+        yield norm(RMSNorm, described=HeadNorm, name="HeadNorm", width="D_HEAD")
     if c.qk_norm == "full" and not shared_norm(c):
-        yield rms_norm(RMSNorm, "QueryKeyNorm", "width")
+        yield norm(RMSNorm, name="QueryKeyNorm", width="width")
     if c.attention == "latent" and not shared_norm(c):
-        yield rms_norm(RMSNorm, "LatentNorm", "D_LATENT")
+        yield norm(RMSNorm, name="LatentNorm", width="D_LATENT")
     if c.attention_softcap or c.logit_softcap:
         yield f"""def softcap(x, c):
     {said(Softcap)}
     return c * torch.tanh(x / c)"""
 
 
-def rms_norm(described: type, name: str, width: str) -> str:
-    """A root-mean-square norm of one width, of any ("width"), or without a gain ("")."""
-    gain = [f"self.weight = nn.Parameter(torch.ones({width}))"] if width else []
-    start = initial(", width" if width == "width" else "", gain)
-    return f"""class {name}(nn.Module):
-    {said(described, "" if width else "Here without the gain: w = 1.")}
-
-{start}
-    def forward(self, x):
-        return {"self.weight * " if width else ""}x * torch.rsqrt(x.square().mean(-1, keepdim=True) + NORM_EPS)"""
+def norm(cls: type, *, described: type | None = None, name: str = "", width: str, weight: bool = True) -> str:
+    """A norm of one width, or of any ("width"), with or without what it learns."""
+    return lifted(cls, described=described, name=name, arguments=", width" * (width == "width"),
+                  extra="" if weight else "Here nothing is learned: gains are 1, shifts 0.",
+                  d_model=width, weight=str(weight), eps="NORM_EPS", self_eps="NORM_EPS")
 
 
 def shared_norm(c: ModelConfig) -> bool:

@@ -53,24 +53,65 @@ def said(thing: type, extra: str = "", *, indent: int = 4) -> str:
     return textwrap.indent(f'r"""{text}\n"""', " " * indent).lstrip()
 
 
+def lifted(cls: type, *, described: type | None = None, name: str = "", extra: str = "", arguments: str = "",
+           **known: str) -> str:
+    """A class of the library, spelled for values that are known: what they decide is decided, what is idle left out.
+
+    `known` says what stands for a name, `self_eps` for the attribute ``self.eps``.
+    """
+    values = {key.replace("self_", "self."): ast.parse(value, mode="eval").body for key, value in known.items()}
+    setup = [line for line in statements(cls.__init__, values) if line != "super().__init__()"]
+    body = textwrap.indent("\n".join(statements(cls.forward, values)), " " * 8)
+    names = ", ".join(each for each in inspect.signature(inspect.unwrap(cls.forward)).parameters if each != "cache")
+    return f"""class {name or cls.__name__}(nn.Module):
+    {said(described or cls, extra)}
+
+{initial(arguments, setup)}
+    def forward({names}):
+{body}"""
+
+
 def lines_of(function, *, dropout: bool, indent: int = 8, **renamed: str) -> str:
     """The library's own statements, without what this model has no use for: caches, dropout of nothing."""
+    known = {name: ast.Name(value) for name, value in renamed.items()}
+    return textwrap.indent("\n".join(statements(function, known, dropout=dropout)), " " * indent).lstrip()
+
+
+def statements(function, known: dict[str, ast.expr], *, dropout: bool = True) -> list[str]:
+    """A function's statements where some names and attributes are known; what it sets to a constant becomes known."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))).body[0]
 
     class Plain(ast.NodeTransformer):
         def visit_Call(self, node: ast.Call) -> ast.AST:
             self.generic_visit(node)
-            called = ast.unparse(node.func)
             node.args = [a for a in node.args if ast.unparse(a) != "cache"]
-            if called == "SquaredReLU.apply":
-                return ast.parse(f"F.relu({ast.unparse(node.args[0])}).square()", mode="eval").body
-            return node.args[0] if called == "self.dropout" and not dropout else node
+            return node.args[0] if ast.unparse(node.func) == "self.dropout" and not dropout else node
 
         def visit_Name(self, node: ast.Name) -> ast.AST:
-            return ast.Name(renamed.get(node.id, node.id))
+            return known.get(node.id, node)
 
-    source = "\n".join(ast.unparse(Plain().visit(line)) for line in tree.body).replace("'", '"')
-    return textwrap.indent(source, " " * indent).lstrip()
+        def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+            self.generic_visit(node)
+            return known.get(ast.unparse(node), node) if isinstance(node.ctx, ast.Load) else node
+
+        def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+            self.generic_visit(node)
+            return (node.body if node.test.value else node.orelse) if isinstance(node.test, ast.Constant) else node
+
+        def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+            self.generic_visit(node)
+            one = isinstance(node.op, ast.Mult) and isinstance(node.left, ast.Constant) and node.left.value == 1.0
+            return node.right if one else node
+
+        def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+            self.generic_visit(node)
+            name = ast.unparse(node.targets[0])
+            if isinstance(node.value, ast.Constant):
+                known.setdefault(name, node.value)
+            return None if name in known else node
+
+    lines = [Plain().visit(line) for line in tree.body if not isinstance(getattr(line, "value", None), ast.Constant)]
+    return [ast.unparse(line).replace("'", '"') for line in lines if line is not None]
 
 
 def initial(arguments: str, statements: list[str]) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 import sys
 
 import torch
-import torch.nn.functional as F
 from einops import einsum
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minillm.cache import LayerCache
 from minillm.config import ModelConfig
+from minillm.layers import fast
 from minillm.layers.norm import HeadNorm, RMSNorm, Softcap
 from minillm.layers.position import BIASED, ROTATED, RoPE
+from minillm.layers.sight import visible
 
 
 class Attention(nn.Module):
@@ -25,8 +26,10 @@ class Attention(nn.Module):
 
     Queries, keys and values are linear in x, cut into heads of width E.  Query head h reads key head h': H / H_kv
     query heads share one (H_kv = H: MHA).  RoPE turns queries and keys, ALiBi lowers S, a window takes away all
-    k <= q - window.  A passes through the submodule `pattern`, where a hook sees it.  `fused`: three lines in one.
+    k <= q - window.  S and A pass through the submodules `scores` and `pattern`, where a hook sees or changes them.
+    `fused`: three lines in one.
     """
+    label = "heads"
 
     def __init__(self, config: ModelConfig, layer: int = 0, *, rope: RoPE | None = None):
         super().__init__()
@@ -40,7 +43,7 @@ class Attention(nn.Module):
         self.rotate = (rope or rope_of(c, layer)) if c.is_turned(layer) else Unrotated()
         self.bias = BIASED[c.position](c.n_heads) if c.position in BIASED else Unbiased()
         self.softcap = Softcap(c.attention_softcap) if c.attention_softcap else nn.Identity()
-        self.pattern = nn.Identity()
+        self.scores, self.pattern = nn.Identity(), nn.Identity()
         self.dropout = nn.Dropout(c.dropout)
 
     def project(self, c: ModelConfig) -> None:
@@ -61,35 +64,18 @@ class Attention(nn.Module):
         v = self.split(self.v_proj(x))
         if cache is not None:
             k, v, key = cache.extend(k, v)
-        attend = self.attend_fused if self.fused and self.everything else self.attend
-        return self.o_proj(self.join(attend(q, self.share(k), self.share(v), query, key)))
+        return self.o_proj(self.join(self.attend(q, self.share(k), self.share(v), query, key)))
 
+    @fast.by(fast.attend, when=lambda attention: attention.fused and attention.everything)
     def attend(self, q: Float[Tensor, "batch head query d_head"], k: Float[Tensor, "batch head key d_head"],
                v: Float[Tensor, "batch head key d_value"], query: Int[Tensor, "query"], key: Int[Tensor, "key"]
                ) -> Float[Tensor, "batch head query d_value"]:
         """Scores, softmax, mixture: the three lines of the equation."""
         scores = einsum(q, k, "batch head query d_head, batch head key d_head -> batch head query key")
-        scores = self.softcap(scores * self.scale) + self.bias(query, key)
+        scores = self.scores(self.softcap(scores * self.scale) + self.bias(query, key))
         scores = scores.masked_fill(~visible(query, key, self.window), -torch.inf)
         pattern = self.pattern(self.dropout(scores.softmax(dim=-1)))
         return einsum(pattern, v, "batch head query key, batch head key d_head -> batch head query d_head")
-
-    def attend_fused(self, q: Tensor, k: Tensor, v: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        """The same in one kernel, which keeps no pattern, or (where that is faster) in three larger ones.
-
-        On a CPU PyTorch's kernel wins for one query, and in fp32 for long texts; in bf16 it is 3 to 8 times slower
-        than three products.
-        """
-        dropout = self.dropout.p if self.training else 0.0
-        n_query, n_key = len(query), len(key)
-        if n_query == 1 or q.is_cuda or (v.dtype == torch.float32 and n_key >= 256):
-            causal = n_query == n_key > 1
-            mask = None if causal or n_query == 1 else visible(query, key)
-            return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=self.scale)
-        later = q.new_full((n_query, n_key), -torch.inf).triu_(1 + n_key - n_query)
-        scores = torch.baddbmm(later, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=self.scale)
-        pattern = self.dropout(scores.softmax(dim=-1)).to(v.dtype)
-        return (pattern @ v.flatten(0, 1)).unflatten(0, q.shape[:2])
 
     def split(self, x: Float[Tensor, "batch seq heads"]) -> Float[Tensor, "batch head seq d_head"]:
         """Cut the last axis into heads."""
@@ -102,13 +88,6 @@ class Attention(nn.Module):
     def share(self, x: Float[Tensor, "batch kv_head key d_head"]) -> Float[Tensor, "batch head key d_head"]:
         """Hand each key head to its group of query heads."""
         return x if self.group == 1 else x.repeat_interleave(self.group, dim=1)
-
-
-def visible(query: Int[Tensor, "query"], key: Int[Tensor, "key"], window: int = sys.maxsize
-            ) -> Bool[Tensor, "query key"]:
-    """Which positions a query may look at: itself and those before it, the last `window` in all."""
-    distance = query[:, None] - key[None, :]
-    return (distance >= 0) & (distance < window)
 
 
 class Unrotated(nn.Module):

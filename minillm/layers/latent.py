@@ -28,6 +28,7 @@ class LatentAttention(Attention):
     turned key, shared by all heads, does.  The cache holds turned key and latent: D_rotary + D_latent numbers for
     each position, instead of 2 H E.
     """
+    label = "latent (MLA)"
 
     def project(self, c: ModelConfig) -> None:
         """Make the matrices that read from x, those that read from the latent, and the one that writes to x."""
@@ -57,19 +58,15 @@ class LatentAttention(Attention):
                query: Int[Tensor, "query"], key: Int[Tensor, "key"]) -> Float[Tensor, "batch head query d_head"]:
         """Read the keys and values of every head from the latents, as the equation says."""
         k, v = self.split(self.k_proj(latent[:, 0])), self.split(self.v_proj(latent[:, 0]))
-        return self.attend_to(torch.cat([q, p], -1), torch.cat([k, self.share(r)], -1), v, query, key)
+        return self.attend(torch.cat([q, p], -1), torch.cat([k, self.share(r)], -1), v, query, key)
 
     def absorb(self, q: Tensor, p: Tensor, latent: Tensor, r: Tensor, query: Tensor, key: Tensor) -> Tensor:
         """The same for one query, at less cost: W_K goes to the query and W_V to the mixture, not to every latent."""
         w_k, w_v = (w.weight.unflatten(0, (self.n_heads, -1)) for w in (self.k_proj, self.v_proj))
         q = einsum(q, w_k, "batch head query d_head, head d_head d_latent -> batch head query d_latent")
         k, v = self.share(torch.cat([latent, r], -1)), self.share(latent)
-        z = self.attend_to(torch.cat([q, p], -1), k, v, query, key)
+        z = self.attend(torch.cat([q, p], -1), k, v, query, key)
         return einsum(z, w_v, "batch head query d_latent, head d_head d_latent -> batch head query d_head")
-
-    def attend_to(self, q: Tensor, k: Tensor, v: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        """Score, and mix what is scored: in PyTorch's kernel where that can be."""
-        return (self.attend_fused if self.fused and self.everything else self.attend)(q, k, v, query, key)
 
     def split(self, x: Float[Tensor, "batch seq heads"]) -> Float[Tensor, "batch head seq d_head"]:
         """Cut the last axis into heads: those of queries are wider."""

@@ -1,11 +1,11 @@
 """Let each position think for itself: widen, bend, narrow."""
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from minillm.layers import fast
 
 
 class ReLU(nn.Module):
@@ -28,25 +28,11 @@ class ReLU2(ReLU):
 
     $$ y = W_{down} \max(0, W_{up} \, x)^2 $$
     """
+    label = "ReLU²"
 
+    @fast.by(fast.relu2_mlp)
     def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
-        return self.down_proj(SquaredReLU.apply(self.up_proj(x)))
-
-
-class SquaredReLU(torch.autograd.Function):
-    """max(0, u)², with its gradient 2 max(0, u) from the one tensor kept: half the passes of two steps."""
-
-    @staticmethod
-    def forward(ctx, u: Tensor) -> Tensor:
-        h = F.relu(u)
-        ctx.save_for_backward(h)
-        return h * h
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        h, = ctx.saved_tensors
-        return (gradient * h).mul_(2)
+        return self.down_proj(F.relu(self.up_proj(x)).square())
 
 
 class GELU(ReLU):
@@ -65,6 +51,7 @@ class ExactGELU(ReLU):
 
     $$ y = W_{down} \, \mathrm{gelu}(W_{up} \, x), \qquad \mathrm{gelu}(u) = u \, \Phi(u) $$
     """
+    label = "GELU (exact)"
 
     def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
         return self.down_proj(F.gelu(self.up_proj(x)))

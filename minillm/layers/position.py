@@ -17,6 +17,7 @@ class Learned(nn.Module):
 
     $$ y_{td} = x_{td} + W^{position}_{td} $$
     """
+    label = "learned positions"
 
     def __init__(self, d_model: int, context_length: int):
         super().__init__()
@@ -33,6 +34,7 @@ class Sinusoidal(nn.Module):
     $$ y_{t,2i} = x_{t,2i} + \sin(t \, \theta^{-2i/D}), \qquad
        y_{t,2i+1} = x_{t,2i+1} + \cos(t \, \theta^{-2i/D}) $$
     """
+    label = "sinusoidal positions"
 
     def __init__(self, d_model: int, context_length: int, theta: float = 10_000.0):
         super().__init__()

@@ -14,6 +14,7 @@ from tests.benchmarks.models import generation, memory, training
 from tests.benchmarks.shakespeare import shakespeare
 from tests.benchmarks.texts import start_up, tokenizing
 from tests.benchmarks.timing import Row, race, show
+from tests.benchmarks.twins import twins
 
 
 def matrices() -> list[Row]:
@@ -28,6 +29,7 @@ def matrices() -> list[Row]:
 PARTS = {
     "matrices": [matrices],
     "training": [lambda: training("S"), lambda: training("M")],
+    "twins": [twins],
     "memory": [memory],
     "generation": [lambda: generation(1), lambda: generation(16)],
     "tokenizing": [tokenizing],

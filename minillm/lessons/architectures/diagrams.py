@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch
 
-from minillm.config import GATED, ModelConfig
+from minillm.config import ModelConfig
+from minillm.layers import ADDED, BIASED, MLPS, POSITIONS
+from minillm.layers.accounts import label, tally
+from minillm.model import labels
 from minillm.notebook.plots import CARD, COLOURS, INK, MUTED, Picture, picture
 
 HEIGHT = 540
-NORMS = {"rmsnorm": "RMSNorm", "layernorm": "LayerNorm"}
-MLPS = {"swiglu": "SwiGLU", "geglu": "GeGLU", "gelu": "GELU", "gelu-exact": "GELU (exact)", "relu": "ReLU",
-        "relu2": "ReLU²"}
-ORDERS = {"pre": "norms before each part", "post": "norms after each sum", "output": "norms after each part",
-          "sandwich": "norms before and after each part", "parallel": "attention and MLP side by side, two norms",
-          "parallel-shared": "attention and MLP side by side, one norm"}
 
 
 def block_diagram(config: ModelConfig, title: str) -> Picture:
@@ -28,7 +25,7 @@ def block_diagram(config: ModelConfig, title: str) -> Picture:
     _stack(ax, c)
     _block(ax, c)
     return figure.describe(
-        f"{title}: {c.n_layers} blocks with {ORDERS[c.norm_order]} ({NORMS[c.norm]}); "
+        f"{title}: {c.n_layers} blocks with {_said(c, 'norm_order')} ({_said(c, 'norm')}); "
         f"{'; '.join(attention_facts(c))}; {'; '.join(mlp_facts(c))}.")
 
 
@@ -50,8 +47,10 @@ def attention_facts(config: ModelConfig) -> list[str]:
         still = sum(not c.is_turned(i) for i in range(c.n_layers))
         if still:
             facts.append(f"no positions in {still} of {c.n_layers} layers (NoPE)")
-    elif c.position == "alibi":
-        facts.append("ALiBi: distance lowers the score")
+        facts += ["neighbours turn together"] * (c.rope_pairs == "neighbours")
+    elif c.position in BIASED:
+        facts.append(f"{label(BIASED[c.position])}: distance lowers the score")
+    facts += {"all": ["biases everywhere"], "qkv": ["biases on queries, keys, values"], "none": []}[c.bias]
     if c.qk_norm:
         facts.append({"head": "queries, keys normed per head", "full": "queries, keys normed at full width"}[c.qk_norm])
     windowed = sum(c.is_windowed(i) for i in range(c.n_layers))
@@ -65,9 +64,9 @@ def attention_facts(config: ModelConfig) -> list[str]:
 def mlp_facts(config: ModelConfig) -> list[str]:
     """What there is to say of the MLP or the mixture, in short lines."""
     c = config.resolve()
-    mlp = MLPS[c.mlp]
+    mlp = _said(c, "mlp")
     if not c.n_experts:
-        return [f"{mlp}, {3 if c.mlp in GATED else 2} matrices", f"{c.d_model:,} → {c.d_ff:,} → {c.d_model:,}"]
+        return [f"{mlp}, {tally(MLPS[c.mlp], 1, 1).learned} matrices", f"{c.d_model:,} → {c.d_ff:,} → {c.d_model:,}"]
     facts = [f"router: {c.experts_per_token} of {c.n_experts} experts", f"each {mlp} {c.d_model:,} → {c.d_expert:,}"]
     if c.n_shared_experts:
         facts.append(f"and {c.n_shared_experts} that every token visits")
@@ -76,18 +75,22 @@ def mlp_facts(config: ModelConfig) -> list[str]:
     return facts
 
 
+def _said(c: ModelConfig, choice: str) -> str:
+    return labels(choice)[getattr(c, choice)]
+
+
 def _stack(ax, c: ModelConfig) -> None:
     steps = [("tokens", MUTED, "seq"), (f"embed {c.vocab_size:,} × {c.d_model:,}", COLOURS["embedding"], None)]
     if c.embed_scale:
         steps.append((f"× √{c.d_model:,}", COLOURS["embedding"], None))
-    if c.position in ("learned", "sinusoidal"):
-        steps.append((f"+ {c.position} positions", COLOURS["embedding"], None))
+    if c.position in ADDED:
+        steps.append((f"+ {label(POSITIONS[c.position])}", COLOURS["embedding"], None))
     if c.embed_norm:
-        steps.append((NORMS[c.norm], COLOURS["norm"], None))
+        steps.append((_said(c, "norm"), COLOURS["norm"], None))
     steps[-1] = (*steps[-1][:2], f"seq × {c.d_model:,}")
     steps.append((f"{c.n_layers} × block", COLOURS["residual"], f"seq × {c.d_model:,}"))
     if c.norm_order != "post":
-        steps.append((NORMS[c.norm], COLOURS["norm"], None))
+        steps.append((_said(c, "norm"), COLOURS["norm"], None))
     tied = " (tied)" if c.tie_embeddings else ""
     steps.append((f"unembed{tied} {c.d_model:,} × {c.vocab_size:,}", COLOURS["embedding"], f"seq × {c.vocab_size:,}"))
     if c.logit_softcap:
@@ -112,7 +115,7 @@ def _block(ax, c: ModelConfig) -> None:
                                 ec=MUTED, lw=0.8, ls=":"))
     attention = ("attention", attention_facts(c), COLOURS["attention"])
     mlp = ("mixture of experts" if c.n_experts else "MLP", mlp_facts(c), COLOURS["mlp"])
-    norm, x = NORMS[c.norm] + ("" if c.norm_weight else ", no gain"), 312
+    norm, x = _said(c, "norm") + ("" if c.norm_weight else ", no gain"), 312
     before = {"pre": norm, "sandwich": norm}.get(c.norm_order)
     after = {"output": norm, "sandwich": norm}.get(c.norm_order)
     ax.text(x + 8, 64, f"seq × {c.d_model:,}", fontsize=8.5, color=MUTED, va="center")

@@ -1,19 +1,19 @@
 """Turn every choice of an architecture and see at once what becomes of picture, equations, code and costs."""
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
 from html import escape, unescape
 from typing import Any
 
 from torch import nn
 
-from minillm.config import CHOICES, GATED, ModelConfig
+from minillm.config import GATED, ModelConfig, set_aside
 from minillm.costs import parameters
 from minillm.layers import POSITIONS
 from minillm.lessons.architectures.comparison import CONTEXTS, differences, ledger, word
-from minillm.lessons.architectures.diagrams import MLPS, NORMS, ORDERS, block_diagram
-from minillm.model import Transformer
+from minillm.lessons.architectures.diagrams import block_diagram
+from minillm.model import Transformer, labels
 from minillm.notebook.explain import equations, source
 from minillm.notebook.markup import Markup, card
 from minillm.notebook.plots import MUTED, Picture, png
@@ -76,23 +76,24 @@ class Explorer(Live):
             "size": choice("at size", ["published", *SIZES], "published"),
             "compare": choice("beside", list(PRESETS), compare),
             "context": slider("context for the ledger", CONTEXTS, 1024, show=lambda n: f"{n:,}"),
-            "norm": choice("norm", _named(NORMS), base.norm),
-            "norm_order": choice("where", {words: key for key, words in ORDERS.items()}, base.norm_order),
-            "position": choice("positions", list(CHOICES["position"]), base.position),
-            "attention": choice("attention", {"heads": "heads", "latent (MLA)": "latent"}, base.attention),
+            "norm": choice("norm", _values("norm"), base.norm),
+            "norm_order": choice("where", _values("norm_order"), base.norm_order),
+            "position": choice("positions", _values("position"), base.position),
+            "rope_pairs": choice("pairs that turn", _values("rope_pairs"), base.rope_pairs),
+            "attention": choice("attention", _values("attention"), base.attention),
             "nope_every": choice("layers without (NoPE)", {"none": NONE, "every 2nd layer": 2, "every 4th layer": 4}),
             "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head"))),
-            "qk_norm": choice("query, key norm", {"none": NONE, "per head": "head", "full width": "full"}),
+            "qk_norm": choice("query, key norm", _values("qk_norm")),
             "window": choice("window", _named(_offered("window", "none"))),
             "global_every": choice("global layers", _named(_offered("global_every", "none"))),
-            "mlp": choice("MLP", _named(MLPS), base.mlp),
+            "mlp": choice("MLP", _values("mlp"), base.mlp),
             "mixture": choice("experts", _mixtures(), _mixture(base)),
-            "bias": choice("bias", list(CHOICES["bias"]), base.bias),
+            "bias": choice("bias", _values("bias"), base.bias),
             "tie_embeddings": toggle("unembedding = embedding", base.tie_embeddings),
             "role": choice("show the code of", ROLES, "block"),
         }
         rows = [["preset", "size", "compare"], ["norm", "norm_order"], ["attention", "n_kv_heads", "qk_norm"],
-                ["position", "nope_every"], ["window", "global_every"], ["mlp", "mixture"],
+                ["position", "rope_pairs", "nope_every"], ["window", "global_every"], ["mlp", "mixture"],
                 ["bias", "tie_embeddings"],
                 ["context", "role"]]
         self._follow(controls, base)
@@ -115,15 +116,7 @@ class Explorer(Live):
 
     @staticmethod
     def _idle(**values: Any) -> dict[str, str]:
-        reasons = {}
-        if values["window"] == NONE:
-            reasons["global_every"] = "without a window, every layer sees everything"
-        if values["position"] != "rope":
-            reasons["nope_every"] = "only RoPE is told anew in every layer"
-        if values["attention"] == "latent":
-            reasons["n_kv_heads"] = "one latent serves all heads"
-            reasons["qk_norm"] = "the latent is normed instead"
-        return reasons
+        return _set_aside({name: _none(value) for name, value in values.items()})
 
     def _show(self, preset: str, size: str, compare: str, context: int, role: str, **chosen: Any) -> list:
         chosen = {name: _none(value) for name, value in chosen.items()}
@@ -161,8 +154,9 @@ class Explorer(Live):
 def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[ModelConfig, dict[str, Any], list[str]]:
     """The configuration that the controls say, what of it is not the preset's, and what follows from that."""
     base = PRESETS[preset]
-    turned, idle = _turned(base, chosen), _without_effect(chosen)
-    change = {name: value for name, value in turned.items() if name != "mixture"} | dict.fromkeys(idle)
+    turned, idle = _turned(base, chosen), _set_aside(chosen)
+    usual = {field.name: field.default for field in fields(base) if field.name in idle}
+    change = {name: value for name, value in turned.items() if name != "mixture"} | usual
     remarks = []
     if "mixture" in turned:
         n, k, shared = turned["mixture"]
@@ -186,7 +180,7 @@ def ways_out(preset: str, size: str, chosen: dict[str, Any], offered: dict[str, 
     Where no single control can, those that were turned go back to the preset's, one after the other.
     """
     ways: dict[str, list] = {}
-    for name in offered.keys() - set(_without_effect(chosen)):
+    for name in offered.keys() - _set_aside(chosen).keys():
         for value in offered[name]:
             try:
                 chosen_config(preset, size, chosen | {name: value})
@@ -220,18 +214,19 @@ def _none(value: Any) -> Any:
 
 
 def _turned(base: ModelConfig, chosen: dict[str, Any]) -> dict[str, Any]:
-    usual, idle = _choices(base), _without_effect(chosen)
+    usual, idle = _choices(base), _set_aside(chosen)
     return {name: value for name, value in chosen.items() if value != usual[name] and name not in idle}
 
 
-def _without_effect(chosen: dict[str, Any]) -> list[str]:
-    return (["global_every"] * (chosen["window"] is None) + ["nope_every"] * (chosen["position"] != "rope")
-            + ["n_kv_heads", "qk_norm"] * (chosen["attention"] == "latent"))
+def _set_aside(chosen: dict[str, Any]) -> dict[str, str]:
+    """The controls that mean nothing beside the others, with the reason."""
+    aside = set_aside(chosen | {"n_experts": chosen["mixture"][0]})
+    return {name: aside[name] for name in chosen if name in aside}
 
 
 def _choices(base: ModelConfig) -> dict[str, Any]:
-    names = ("norm", "norm_order", "attention", "position", "nope_every", "n_kv_heads", "qk_norm", "window",
-             "global_every", "mlp", "bias", "tie_embeddings")
+    names = ("norm", "norm_order", "attention", "position", "rope_pairs", "nope_every", "n_kv_heads", "qk_norm",
+             "window", "global_every", "mlp", "bias", "tie_embeddings")
     return {name: getattr(base, name) for name in names} | {"mixture": _mixture(base)}
 
 
@@ -251,6 +246,10 @@ def _offered(field: str, none: str) -> dict[Any, str]:
         found = sorted({1, 2, *found})
     words = {"global_every": "every {}th layer", "window": "{:,} tokens"}.get(field, "{}")
     return {NONE: none} | {value: words.format(value).replace("2th", "2nd") for value in found}
+
+
+def _values(choice: str) -> dict[str, Any]:
+    return {word: NONE if value is None else value for value, word in labels(choice).items()}
 
 
 def _named(words: dict[Any, str]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from minillm import corpora
 from minillm.config import ModelConfig
 from minillm.corpora import Corpus
 from minillm.data import batches, compact
-from minillm.model import Transformer
+from minillm.model import Transformer, labels
 from minillm.optim import adamw, warmup_cosine
 from minillm.presets import PRESETS, scaled
 from minillm.sampling import generate
@@ -31,11 +31,14 @@ PUBLISHED = ("gpt2", "llama-7b", "llama-3-8b", "mistral-7b", "qwen3-0.6b", "gemm
              "bloom-560m")
 
 ARCHITECTURES = {OWN: ModelConfig(qk_norm="head"), **{name: PRESETS[name] for name in PUBLISHED}}
-ATTENTION = {"mha": None, "gqa": 2, "mqa": 1}     # key heads for four query heads
+ATTENTION = {  # what four query heads read: its words, and the fields that say so
+    "mha": ("MHA: 4 key heads", {"n_kv_heads": None}), "gqa": ("GQA: 2 key heads", {"n_kv_heads": 2}),
+    "mqa": ("MQA: 1 key head", {"n_kv_heads": 1}),
+    **{kind: (words, {"attention": kind, "n_kv_heads": None, "qk_norm": None, "rope_fraction": 1.0})
+       for kind, words in labels("attention").items() if kind != "heads"}}
 CHANGES = {  # what a rival may do otherwise
-    "RMSNorm": {"norm": "rmsnorm"}, "LayerNorm": {"norm": "layernorm"},
-    "RoPE": {"position": "rope"}, "learned positions": {"position": "learned"}, "no positions": {"position": "none"},
-    "GELU": {"mlp": "gelu"}, "SwiGLU": {"mlp": "swiglu"}, "one key head (MQA)": {"n_kv_heads": 1},
+    **{word: {choice: value} for choice in ("norm", "position", "mlp") for value, word in labels(choice).items()},
+    "one key head (MQA)": {"n_kv_heads": 1},
     "learning rate × 10": {"factor": 10.0}, "learning rate ÷ 10": {"factor": 0.1},
 }
 
@@ -128,12 +131,17 @@ class Run:
         return model
 
 
+def offered(choice: str) -> dict[str, str]:
+    """The values of a choice by what they are called, for a list on a page."""
+    return {word: value for value, word in labels(choice).items()}
+
+
 def configure(architecture: str, size: str, vocab_size: int, **chosen: str) -> ModelConfig:
     """An architecture at a laptop's size with some fields chosen anew; "" leaves a field as it is."""
     config = scaled(ARCHITECTURES[architecture], size, vocab_size=vocab_size)
     changes: dict[str, Any] = {name: value for name, value in chosen.items() if value and name != "attention"}
     if chosen.get("attention"):
-        changes["n_kv_heads"] = ATTENTION[chosen["attention"]]
+        changes |= ATTENTION[chosen["attention"]][1]
     return replace(config, **changes)
 
 

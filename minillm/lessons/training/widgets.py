@@ -19,6 +19,7 @@ from minillm.lessons.training.experiment import (
     Moment,
     Run,
     configure,
+    offered,
     rival_of,
     uploaded,
 )
@@ -56,12 +57,11 @@ class TrainingLab(Clock):
             "upload": upload,
             "preset": choice("preset", list(experiment.ARCHITECTURES), OWN),
             "size": choice("size", {"nano: 2 layers of width 64": "nano", "small: 4 layers of width 128": "small"}),
-            "norm": choice("norm", AS_IS | {"RMSNorm": "rmsnorm", "LayerNorm": "layernorm"}),
-            "position": choice("position", AS_IS | {
-                "RoPE": "rope", "learned": "learned", "sinusoidal": "sinusoidal", "ALiBi": "alibi", "none": "none"}),
-            "mlp": choice("MLP", AS_IS | {"GELU": "gelu", "ReLU²": "relu2", "SwiGLU": "swiglu", "GeGLU": "geglu"}),
+            "norm": choice("norm", AS_IS | offered("norm")),
+            "position": choice("position", AS_IS | offered("position")),
+            "mlp": choice("MLP", AS_IS | offered("mlp")),
             "attention": choice("attention", AS_IS | {
-                "MHA: 4 key heads": "mha", "GQA: 2 key heads": "gqa", "MQA: 1 key head": "mqa"}),
+                words: kind for kind, (words, _) in experiment.ATTENTION.items()}),
             "lr": slider("learning rate", [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1], 3e-3, show="{:g}".format),
             "n_steps": slider("steps", [100, 200, 500, 1000, 2000, 5000], 500),
             "seed": slider("seed", [0, 1, 2, 3, 4], 0),
@@ -245,6 +245,6 @@ def learning_rate_finder(corpus: Corpus) -> Clock:
         except FloatingPointError:      # far too large a rate: the picture shows it, and there is nothing to add
             return
 
-    controls = {"norm": choice("norm", {"RMSNorm": "rmsnorm", "LayerNorm": "layernorm"}),
+    controls = {"norm": choice("norm", offered("norm")),
                 "rule": choice("optimiser", {"AdamW": "adamw", "gradient descent": "sgd"})}
     return Clock("learning-rate finder", controls, safe, draw, first=60, run=60, rows=[["norm", "rule"]])

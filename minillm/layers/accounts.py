@@ -1,0 +1,80 @@
+"""Say what each part costs: norms and MLPs are asked themselves, attention has a row of numbers beside each kind."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from minillm.config import ModelConfig
+
+
+def label(part: type[nn.Module]) -> str:
+    """What a part is called in pictures, lists and files: its `label` where it has one, else its own name."""
+    return getattr(part, "label", part.__name__)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Numbers that a part learns, and that it keeps of one position until the backward pass."""
+    learned: int
+    kept: int               # without its input and its output, which others keep as well
+    keeps_input: bool
+
+
+@cache
+def tally(kind: type[nn.Module], *sizes: int, **options: bool) -> Tally:
+    """Count what a small part learns and keeps, by building it and running it on one vector.
+
+    So no formula has to be told anew for a new norm or MLP.  Takes less than a millisecond, once.
+    """
+    kept: dict[int, int] = {}
+
+    def keep(x: Tensor) -> Tensor:
+        kept[x.untyped_storage().data_ptr()] = x.numel()
+        return x
+
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng([]):
+        part, x = kind(*sizes, **options), torch.zeros(1, sizes[0], requires_grad=True)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            y = part(x)
+    *others, entered = (each.untyped_storage().data_ptr() for each in (*part.parameters(), y, x))
+    return Tally(sum(weight.numel() for weight in part.parameters()),
+                 sum(n for place, n in kept.items() if place not in (*others, entered)), entered in kept)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What one layer's attention learns, computes and keeps, in numbers."""
+    read: int               # columns of the matrices that read from x
+    written: int            # rows of the matrix that writes to it
+    scored: int             # width of what a score compares
+    mixed: int              # width of what a pattern mixes
+    cached: int             # of each position, for later queries
+    kept: int               # of each position, until the backward pass
+    behind: int = 0         # size of matrices that read from what was read, for every key
+    norms: int = 0          # gains
+
+
+def heads(c: ModelConfig, *, seq: int) -> Account:
+    """Queries, keys and values cut into heads."""
+    n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
+    quotients = {None: 0, "head": c.n_heads + c.n_kv_heads, "full": 2}[c.qk_norm]
+    return Account(
+        read=n_q + 2 * n_kv, written=n_q, scored=c.d_head, mixed=c.d_head, cached=2 * n_kv,
+        norms={None: 0, "head": 2 * c.d_head, "full": n_q + n_kv}[c.qk_norm],
+        kept=c.d_model + 4 * n_q + quotients + (n_q + n_kv) * (c.qk_norm is not None))
+
+
+def latent(c: ModelConfig, *, seq: int) -> Account:
+    """Keys and values read from a latent; a single query is brought to the latents themselves."""
+    n_q, one = c.n_heads * c.d_head, seq == 1
+    return Account(
+        read=n_q + c.n_heads * c.d_rotary + c.d_latent + c.d_rotary, written=n_q,
+        scored=(c.d_latent if one else c.d_head) + c.d_rotary, mixed=c.d_latent if one else c.d_head,
+        cached=c.d_latent + c.d_rotary, norms=c.d_latent, behind=2 * c.d_latent * n_q,
+        kept=c.d_model + 4 * n_q + 2 * c.n_heads * c.d_rotary + 2 * c.d_latent + 1)
+
+
+ACCOUNTS = {"heads": heads, "latent": latent}

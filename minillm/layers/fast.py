@@ -1,0 +1,98 @@
+"""Compute the same in fewer passes: the fast twins of lines that are written to be read."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minillm.layers.sight import visible
+
+
+def by(twin: Callable, *, when: Callable[[nn.Module], bool] = lambda part: True) -> Callable[[Callable], Callable]:
+    """Run `twin` in place of the function below, which stays to be read, shown and ejected (`inspect.unwrap`).
+
+    Tests hold the two equal, in values, gradients and second derivatives; the benchmarks say what the twin gains.
+    """
+    def replace(readable: Callable) -> Callable:
+        return wraps(readable)(lambda part, *given: (twin if when(part) else readable)(part, *given))
+    return replace
+
+
+def rms_norm(norm: nn.Module, x: Tensor) -> Tensor:
+    """RMSNorm's line with half the passes, and with statistics in fp32: the square of 256 is beyond fp16."""
+    y, _ = Normalised.apply(x, norm.eps)
+    return norm.weight * y if isinstance(norm.weight, Tensor) else y
+
+
+class Normalised(torch.autograd.Function):
+    """x / rms(x) and 1 / rms(x); both are outputs, so that what is kept of them can be differentiated again."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
+        y = (x * scale).to(x.dtype)
+        ctx.save_for_backward(y, scale)
+        ctx.set_materialize_grads(False)
+        return y, scale
+
+    @staticmethod
+    def backward(ctx, along_y: Tensor | None, along_scale: Tensor | None) -> tuple[Tensor | None, None]:
+        """(g - y mean(g y)) / rms for a gradient g of y; of the scale, whose slope is -y / (D rms²), only if asked."""
+        (y, scale), gradient = ctx.saved_tensors, None
+        if along_y is not None:
+            mean = (along_y * y).mean(-1, keepdim=True)
+            gradient = torch.addcmul(along_y, y, mean, value=-1).mul_(scale)
+        if along_scale is not None:
+            slope = y * (along_scale * scale.square() / -y.shape[-1])
+            gradient = slope if gradient is None else gradient + slope
+        return gradient if gradient is None else gradient.to(y.dtype), None
+
+
+def relu2_mlp(mlp: nn.Module, x: Tensor) -> Tensor:
+    """ReLU2's line, keeping one tensor for its gradient instead of two."""
+    squared, _ = SquaredReLU.apply(mlp.up_proj(x))
+    return mlp.down_proj(squared)
+
+
+class SquaredReLU(torch.autograd.Function):
+    """max(0, u)² and max(0, u); both are outputs, so that what is kept can be differentiated again."""
+
+    @staticmethod
+    def forward(ctx, u: Tensor) -> tuple[Tensor, Tensor]:
+        h = F.relu(u)
+        ctx.save_for_backward(h)
+        ctx.set_materialize_grads(False)
+        return h * h, h
+
+    @staticmethod
+    def backward(ctx, along_square: Tensor | None, along_h: Tensor | None) -> Tensor | None:
+        """2 g h for a gradient g of the square; 1 where h is positive, for one of h."""
+        (h,), gradient = ctx.saved_tensors, None
+        if along_square is not None:
+            gradient = (along_square * h).mul_(2)
+        if along_h is not None:
+            slope = along_h * (h > 0)
+            gradient = slope if gradient is None else gradient + slope
+        return gradient
+
+
+def attend(attention: nn.Module, q: Tensor, k: Tensor, v: Tensor, query: Tensor, key: Tensor) -> Tensor:
+    """Attention's three lines in one kernel, which keeps no pattern, or (where that is faster) in three larger ones.
+
+    On a CPU PyTorch's kernel wins for one query, and in fp32 for long texts; in bf16 it is 3 to 8 times slower
+    than three products.
+    """
+    dropout, scale = attention.dropout.p if attention.training else 0.0, attention.scale
+    n_query, n_key = len(query), len(key)
+    if n_query == 1 or q.is_cuda or (v.dtype == torch.float32 and n_key >= 256):
+        causal = n_query == n_key > 1
+        mask = None if causal or n_query == 1 else visible(query, key)
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=scale)
+    later = q.new_full((n_query, n_key), -torch.inf).triu_(1 + n_key - n_query)
+    scores = torch.baddbmm(later, q.flatten(0, 1), k.flatten(0, 1).mT, alpha=scale)
+    pattern = attention.dropout(scores.softmax(dim=-1)).to(v.dtype)
+    return (pattern @ v.flatten(0, 1)).unflatten(0, q.shape[:2])

@@ -1,0 +1,62 @@
+"""A fast twin is the line that is read: same values, same gradients, same second derivatives."""
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+from torch import nn
+
+from minillm.layers import HeadNorm, ReLU2, RMSNorm
+
+PARTS = {"RMSNorm": lambda: RMSNorm(8), "RMSNorm without its gain": lambda: RMSNorm(8, weight=False),
+         "HeadNorm": lambda: HeadNorm(4), "ReLU2": lambda: ReLU2(8, 12),
+         "ReLU2 with biases": lambda: ReLU2(8, 12, bias=True)}
+
+
+def made(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    part = PARTS[name]().double()
+    for weight in part.parameters():
+        nn.init.normal_(weight)
+    return part
+
+
+def readable(part: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The line that `show` shows; HeadNorm's norms one head after the other."""
+    if isinstance(part, HeadNorm):
+        return torch.cat([inspect.unwrap(RMSNorm.forward)(part, head) for head in x.split(4, dim=-1)], dim=-1)
+    return inspect.unwrap(type(part).forward)(part, x)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_twin_has_the_values_and_gradients_of_the_line_that_is_read(name):
+    part, x = made(name), torch.randn(3, 5, 8, dtype=torch.double, requires_grad=True)
+    learned, g = [x, *part.parameters()], torch.randn(3, 5, 8, dtype=torch.double)
+    fast, slow = part(x), readable(part, x)
+    torch.testing.assert_close(fast, slow)
+    for ours, theirs in zip(torch.autograd.grad(fast, learned, g), torch.autograd.grad(slow, learned, g)):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_second_derivatives_are_those_of_the_line_that_is_read(name):
+    part, x = made(name), torch.randn(3, 5, 8, dtype=torch.double, requires_grad=True)
+    learned, directions = [x, *part.parameters()], None
+    found = []
+    for run in (part, lambda x: readable(part, x)):
+        first = torch.autograd.grad(run(x).sin().sum(), learned, create_graph=True)
+        torch.manual_seed(1)
+        directions = [torch.randn_like(each) for each in first]
+        along = sum((a * b).sum() for a, b in zip(first, directions))
+        found.append(torch.autograd.grad(along, learned))
+    for ours, theirs in zip(*found):
+        torch.testing.assert_close(ours, theirs)
+    assert torch.autograd.gradgradcheck(part, (x,))
+
+
+def test_what_is_shown_is_one_line_and_its_twin_runs():
+    for part in (RMSNorm, ReLU2):
+        source = inspect.getsource(inspect.unwrap(part.forward))
+        assert source.count("\n") == 3 and "return self." in source
+        assert inspect.unwrap(part.forward) is not part.forward
