@@ -8,11 +8,11 @@ import argparse
 import datetime
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from minillm import disk
 from minillm.environment import OLDEST_PYTHON, ROOT, SetupError, environment
 
 
@@ -28,10 +28,7 @@ def personal_copy(source: Path, target: Path, *, fresh: bool = False, now: datet
         copy = target / relative
         if path.is_dir() or copy.exists() or any(part.startswith((".", "__")) for part in relative.parts):
             continue
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        partial = copy.with_name(copy.name + ".partial")
-        shutil.copyfile(path, partial)
-        os.replace(partial, copy)  # a full disk leaves no half notebook
+        disk.write(copy, path.read_bytes())  # a full disk leaves no half notebook
     return target
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from minillm import disk
 from minillm.config import ModelConfig
 from minillm.corpora import data_folder
 from minillm.model import Transformer
@@ -28,47 +29,19 @@ def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLik
     """Write a folder: config.json, model.safetensors, tokenizer/, log.jsonl (one row a line), and, given a
     `state` of nested values and tensors (`training.snapshot`), state.json and state.safetensors.
 
-    All goes to a temporary folder, which takes an older checkpoint's place when it is complete, so there is a
-    whole one at every moment.  Refuses to replace a folder that is not a checkpoint, and a model with weights that
-    `load` would find no place for (LoRA's, before `merge_lora`).
+    It appears at once, beside what else is in the folder, and an older checkpoint is there until then (`disk`): there
+    is a whole one at every moment.  Refuses a folder that holds something else, and a model with weights that `load`
+    would find no place for (LoRA's, before `merge_lora`).
     """
-    folder, model = Path(folder), bare(model)
-    weights, tensors = _weights(model), {}
-    check_described(model)
-    described = None if state is None else _describe(state, "state", tensors)
-    if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
-        return folder
-    _recover(folder)
-    if folder.exists() and not (folder / SUMS).exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} holds something that is not a checkpoint; choose another folder")
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        _write_json(draft / "config.json", {"format": FORMAT, "model": model.config.to_dict()})
-        save_file(weights, draft / "model.safetensors")
-        if tokenizer is not None:
-            (draft / WITH_MODEL).mkdir()
-            tokenizer.save(draft / WITH_MODEL)
-        if state is not None:
-            _write_json(draft / "state.json", described)
-            save_file(tensors, draft / "state.safetensors")
-        (draft / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log), encoding="utf-8")
-        _write_json(draft / SUMS, {name: _sum(path) for name, path in _files(draft).items()})
-        for path in _files(draft).values():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())
-        if folder.exists():
-            folder.rename(_old(folder))
-        draft.rename(folder)
-    except (OSError, SafetensorError) as error:
-        before = "; what it held before is untouched" if (folder / SUMS).exists() else ""
-        raise OSError(f"{folder} could not be written ({error}){before}; make room, or save into another folder"
-                      ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    shutil.rmtree(_old(folder), ignore_errors=True)
-    return folder
+    return _save(model, tokenizer, folder, state, log)
+
+
+def rehearse(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLike, *,
+             state: dict[str, Any] | None = None) -> None:
+    """Do all that `save` does, up to the last step, which would make it visible: what it raises, `save` would have
+    raised later, when there is more to lose."""
+    with suppress(_Rehearsed):
+        _save(model, tokenizer, folder, state, (), keep=False)
 
 
 def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
@@ -77,16 +50,21 @@ def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu", dtype
 
     ``load("storyteller")`` takes the small model that ships; its weights are stored in 16 bits and computed in
     32.  `dtype` casts the weights (None: as they were saved).  Raises ValueError for a folder that is unfinished,
-    was edited, or holds another model, and says which.
+    was edited, or holds another model, and says which.  Nothing is written, and a process that saves into the folder
+    meanwhile does no harm.
     """
     if not Path(folder).exists() and (ours := shipped(folder)):
         folder, dtype = ours, dtype or torch.float32
-    folder = check(folder)
-    config = ModelConfig.from_dict(_read_json(folder / "config.json")["model"])
-    with torch.random.fork_rng([]):  # drawing weights that are about to be replaced is nobody's business
-        model = Transformer(config)
-    fill(model, load_file(folder / "model.safetensors"), source=str(folder))
-    tokenizer = load_tokenizer(folder / WITH_MODEL) if (folder / WITH_MODEL).exists() else None
+
+    def read(folder: Path, names: Iterable[str]) -> tuple[Transformer, Tokenizer | None]:
+        config = ModelConfig.from_dict(_read_json(disk.find(folder, "config.json"))["model"])
+        with torch.random.fork_rng([]):  # drawing weights that are about to be replaced is nobody's business
+            model = Transformer(config)
+        fill(model, load_file(disk.find(folder, "model.safetensors")), source=str(folder))
+        spoken = any(name.startswith(f"{WITH_MODEL}/") for name in names)
+        return model, load_tokenizer(disk.find(folder, WITH_MODEL)) if spoken else None
+
+    model, tokenizer = _undisturbed(folder, read)
     return model.to(device, dtype).eval(), tokenizer
 
 
@@ -98,16 +76,17 @@ def shipped(name: str | os.PathLike) -> Path | None:
 
 def load_state(folder: str | os.PathLike) -> dict[str, Any]:
     """The `state` that was saved with the model.  Raises ValueError where there is none."""
-    folder = check(folder)
-    if not (folder / "state.json").exists():
-        raise ValueError(f"{folder} holds no state of a training run; it can be used, not resumed")
-    return _restore(_read_json(folder / "state.json"), load_file(folder / "state.safetensors"))
+    def read(folder: Path, names: Iterable[str]) -> dict[str, Any]:
+        if "state.json" not in names:
+            raise ValueError(f"{folder} holds no state of a training run; it can be used, not resumed")
+        return _restore(_read_json(disk.find(folder, "state.json")), load_file(disk.find(folder, "state.safetensors")))
+    return _undisturbed(folder, read)
 
 
 def load_log(folder: str | os.PathLike) -> list[dict[str, Any]]:
     """The rows of the log that was saved with the model."""
-    lines = (check(folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return _undisturbed(folder, lambda folder, names: [
+        json.loads(line) for line in disk.find(folder, "log.jsonl").read_text(encoding="utf-8").splitlines()])
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], *, source: str = "the checkpoint") -> None:
@@ -135,26 +114,7 @@ def fill(model: nn.Module, tensors: dict[str, Tensor], *, source: str = "the che
 
 def check(folder: str | os.PathLike) -> Path:
     """Is this a whole checkpoint, as it was written?  Returns the folder; raises with the reason if not."""
-    folder = Path(folder)
-    _recover(folder)
-    if not (folder / "config.json").exists():
-        raise FileNotFoundError(f"{folder} holds no checkpoint: it has no config.json")
-    kind = _read_json(folder / "config.json").get("format")
-    if kind is None:
-        raise ValueError(f"{folder} was not written by minillm.save; for a Hugging Face model use "
-                         f"load_pretrained({str(folder)!r})")
-    if not (folder / SUMS).exists():
-        raise ValueError(f"{folder} is not finished: it has no {SUMS}; the copy or the download broke off")
-    sums = _read_json(folder / SUMS)
-    for name, expected in {"config.json": None, "model.safetensors": None, **sums}.items():
-        if not (folder / name).exists():
-            raise ValueError(f"{folder} is not whole: {name} is missing; copy it again from its source")
-        if _sum(folder / name) != expected:
-            raise ValueError(f"{folder / name} is not as it was saved (its SHA-256 differs): edited, "
-                             f"or cut short; copy it again from its source")
-    if kind != FORMAT:
-        raise ValueError(f"{folder} has format {kind!r}; this minillm reads {FORMAT!r}")
-    return folder
+    return _undisturbed(folder, lambda folder, names: folder)
 
 
 def bare(model: nn.Module) -> nn.Module:
@@ -224,15 +184,92 @@ def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
     return {key: _restore(item, tensors) for key, item in content}
 
 
-def _old(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
+def _save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLike, state: dict[str, Any] | None,
+          log: Iterable[dict[str, Any]], *, keep: bool = True) -> Path:
+    folder, model = Path(folder), bare(model)
+    weights, tensors = _weights(model), {}
+    check_described(model)
+    described = None if state is None else _describe(state, "state", tensors)
+    if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
+        return folder
+    if folder.exists() and not disk.find(folder, SUMS).exists() and not disk.is_empty(folder):
+        raise FileExistsError(f"{folder} holds something that is not a checkpoint; choose another folder")
+    try:
+        with disk.folder(folder, seal=SUMS, ours=_listed) as draft:
+            _write_json(draft / "config.json", {"format": FORMAT, "model": model.config.to_dict()})
+            save_file(weights, draft / "model.safetensors")
+            if tokenizer is not None:
+                (draft / WITH_MODEL).mkdir()
+                tokenizer.save(draft / WITH_MODEL)
+            if state is not None:
+                _write_json(draft / "state.json", described)
+                save_file(tensors, draft / "state.safetensors")
+            (draft / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log), encoding="utf-8")
+            _write_json(draft / SUMS, {name: _sum(path) for name, path in _files(draft).items()})
+            if not keep:
+                raise _Rehearsed
+    except (OSError, SafetensorError, UnicodeEncodeError) as error:
+        before = "; what it held before is untouched" if disk.find(folder, SUMS).exists() else ""
+        raise OSError(f"{folder} could not be written ({error}){before}; make room, or save into another folder"
+                      ) from error
+    return folder
 
 
-def _recover(folder: Path) -> None:
-    """Finish a replacement that was cut off between its two renames."""
-    if _old(folder).exists() and not folder.exists():
-        _old(folder).rename(folder)
-    shutil.rmtree(_old(folder), ignore_errors=True)
+class _Rehearsed(Exception):
+    """All went well, and nothing is to be kept."""
+
+
+def _undisturbed(folder: str | os.PathLike, read: Callable[[Path, Iterable[str]], Any]) -> Any:
+    """What `read` makes of a whole checkpoint; once more where another process replaced it meanwhile."""
+    folder = Path(folder)
+    for _ in range(20):
+        before = _seal(folder)
+        try:
+            value = read(folder, _check(folder))
+        except (OSError, ValueError, SafetensorError):
+            if _seal(folder) == before:
+                raise
+        else:
+            if _seal(folder) == before:
+                return value
+    raise OSError(f"{folder} is written again and again by another process; copy it when that has ended")
+
+
+def _seal(folder: Path) -> bytes | None:
+    for _ in range(3):  # it may move between finding and reading
+        with suppress(OSError):
+            return disk.find(folder, SUMS).read_bytes()
+    return None
+
+
+def _check(folder: Path) -> list[str]:
+    """The names of all that is in a checkpoint, which is as it was saved."""
+    if not disk.find(folder, "config.json").exists():
+        raise FileNotFoundError(f"{folder} holds no checkpoint: it has no config.json")
+    kind = _read_json(disk.find(folder, "config.json")).get("format")
+    if kind is None:
+        raise ValueError(f"{folder} was not written by minillm.save; for a Hugging Face model use "
+                         f"load_pretrained({str(folder)!r})")
+    if not disk.find(folder, SUMS).exists():
+        raise ValueError(f"{folder} is not finished: it has no {SUMS}; the copy or the download broke off")
+    sums = _read_json(disk.find(folder, SUMS))
+    for name, expected in {"config.json": None, "model.safetensors": None, **sums}.items():
+        if not disk.find(folder, name).exists():
+            raise ValueError(f"{folder} is not whole: {name} is missing; copy it again from its source")
+        if _sum(disk.find(folder, name)) != expected:
+            raise ValueError(f"{folder / name} is not as it was saved (its SHA-256 differs): edited, "
+                             f"or cut short; copy it again from its source")
+    if kind != FORMAT:
+        raise ValueError(f"{folder} has format {kind!r}; this minillm reads {FORMAT!r}")
+    return [*sums]
+
+
+def _listed(folder: Path) -> list[str]:
+    """What an earlier checkpoint left in a folder."""
+    try:
+        return [*_read_json(folder / SUMS), SUMS]
+    except (OSError, ValueError):
+        return []
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from minillm import disk
+
 IGNORED = -100  # a target that costs nothing
 Batch = tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]
 
@@ -127,26 +129,18 @@ class TokenFile(Sequence):
 
         Raises ValueError for an id outside the vocabulary.
         """
-        path, ids, count = Path(path), iter(ids), 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        width = _width(vocab_size)
-        with path.with_name(f"{path.name}.{os.getpid()}.part").open("wb") as file:  # with everyone's usual rights
-            try:
-                file.write(bytes(cls.header.size))
-                while block := list(islice(ids, 1 << 16)):
-                    low, high = min(block), max(block)
-                    if low < 0 or high >= vocab_size:
-                        raise ValueError(f"id {low if low < 0 else high} is outside vocab_size={vocab_size}; were "
-                                         f"these ids made by another tokenizer?")
-                    file.write(np.array(block, width).tobytes())
-                    count += len(block)
-                file.seek(0)
-                file.write(cls.header.pack(cls.name, width.itemsize, vocab_size, count))
-            except BaseException:
-                file.close()
-                os.unlink(file.name)
-                raise
-        os.replace(file.name, path)
+        ids, count, width = iter(ids), 0, _width(vocab_size)
+        with disk.file(path) as file:
+            file.write(bytes(cls.header.size))
+            while block := list(islice(ids, 1 << 16)):
+                low, high = min(block), max(block)
+                if low < 0 or high >= vocab_size:
+                    raise ValueError(f"id {low if low < 0 else high} is outside vocab_size={vocab_size}; were "
+                                     f"these ids made by another tokenizer?")
+                file.write(np.array(block, width).tobytes())
+                count += len(block)
+            file.seek(0)
+            file.write(cls.header.pack(cls.name, width.itemsize, vocab_size, count))
         return cls(path)
 
     def __len__(self) -> int:

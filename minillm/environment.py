@@ -14,6 +14,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from minillm import disk
+
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST_PYTHON = (3, 10)
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -108,7 +110,7 @@ def read_stamp(folder: Path) -> dict:
 
 
 def write_stamp(folder: Path, extras: tuple[str, ...]) -> None:
-    (folder / "minillm.json").write_text(json.dumps({"digest": digest(), "extras": extras}), encoding="utf-8")
+    disk.write(folder / "minillm.json", json.dumps({"digest": digest(), "extras": extras}))
 
 
 def check_room(folder: Path) -> None:

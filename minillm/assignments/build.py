@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 from nbformat import v4
 
+from minillm import disk
 from minillm.assignments.master import HIDDEN, Exercise, Master, find_exercises, read_notebook
 from minillm.assignments.pristine import graded_cells, mistaken_values, owner, recorded
 from minillm.assignments.registry import complete
@@ -57,11 +58,7 @@ def build(
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> Path:
     """Write a notebook whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    nbformat.write(notebook, part)
-    part.replace(path)
-    return path
+    return disk.write(path, nbformat.writes(notebook).rstrip("\n") + "\n")
 
 
 def student_notebook(master: Master, *, hints: bool, mark: dict) -> nbformat.NotebookNode:

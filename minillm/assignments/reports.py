@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import html
+import io
 import json
 import re
 import statistics
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from minillm import disk
 from minillm.assignments.collect import read_table
 from minillm.assignments.grade import Result
 from minillm.assignments.marks import MANUAL, TROUBLE, Mark
@@ -256,15 +258,13 @@ def _points(value: float) -> str:
 
 
 def _text(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
+    return disk.write(path, text)
 
 
 def _table(path: Path, rows: list[list]) -> Path:
-    with open(path, "w", newline="", encoding="utf-8") as lines:
-        csv.writer(lines).writerows([[_harmless(x) for x in row] for row in rows])
-    return path
+    lines = io.StringIO(newline="")
+    csv.writer(lines).writerows([[_harmless(x) for x in row] for row in rows])
+    return disk.write(path, lines.getvalue())
 
 
 def _harmless(value: object) -> object:

@@ -24,13 +24,13 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from minillm import disk
     from minillm.ejection import eject
-    from minillm.tokenizers.protocol import write_text
     source = eject(read_config(options))
     if options.out is None:
         sys.stdout.write(source)
     else:
-        write_text(Path(options.out), source)
+        disk.write(options.out, source)
         print(f"{options.out}: {len(source.splitlines())} lines")
     return 0
 

@@ -3,15 +3,15 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import time
 from http.client import HTTPException
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from tqdm import tqdm
+
+from minillm import disk
 
 BLOCK = 1 << 16
 PAUSE = 0.5  # seconds before another try, and once more for each that failed
@@ -60,22 +60,13 @@ def _fetch_once(url: str, path: Path, *, size: int, sha256: str, timeout: float)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise DownloadError(f"what {url} sent is not the file that minillm knows (its sha256 differs), so it was not "
                             f"kept; open the address in a browser to see whether a proxy answers in its place")
-    return write_whole(path, data)
+    return _keep(path, data)
 
 
-def write_whole(path: Path, data: bytes | bytearray) -> Path:
-    """Write a file under another name, then rename it."""
-    unfinished = None
+def _keep(path: Path, data: bytes | bytearray) -> Path:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as file:
-            unfinished = file.name
-            file.write(data)
-        os.replace(unfinished, path)
+        return disk.write(path, data)
     except OSError as error:
-        if unfinished:
-            Path(unfinished).unlink(missing_ok=True)
         way_out = "make room" if error.errno == errno.ENOSPC else "check its permissions"
         raise DownloadError(f"could not write {path} ({error.strerror}); {way_out}, or set MINILLM_CACHE to "
                             f"another folder") from error
-    return path

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import nbformat
 
+from minillm import disk
 from minillm.notebook.derived import NotebookError, address, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -122,9 +123,7 @@ def refresh(path: Path, *, check: bool = False, run: bool = True) -> bool:
         raise NotebookError(f"{path.name}: {_plain(str(error))}") from error
     changed = text != stored
     if changed and not check:
-        partial = path.with_suffix(".partial")
-        partial.write_text(text, "utf-8")
-        os.replace(partial, path)
+        disk.write(path, text)
     return changed
 
 

@@ -3,9 +3,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from minillm import disk
 from minillm.checkpoints import bare, check_described
 from minillm.config import ModelConfig, canonical
 from minillm.model import Transformer
@@ -39,6 +37,9 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
     Nothing is unpickled.
     """
     folder = Path(source) if Path(source).is_dir() else _download(str(source))
+    if (folder / disk.NEXT).exists():
+        raise ValueError(f"{folder} was cut off at the end of its replacement; export the model again, or move what "
+                         f"is in {folder / disk.NEXT} one level up")
     theirs = _read_json(folder / "config.json")
     if "format" in theirs and "model_type" not in theirs:
         raise ValueError(f"{folder} was written by minillm.save; open it with load({str(folder)!r})")
@@ -91,14 +92,12 @@ def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.
     state = {name: x.detach().cpu().contiguous()
              for name, x in family.save(model.state_dict(), model.config.resolve()).items()}
 
-    def write(place: Path) -> None:
-        (place / "config.json").write_text(json.dumps(theirs, indent=2) + "\n", encoding="utf-8")
-        save_file(state, place / WEIGHTS, metadata={"format": "pt"})
-        if tokenizer is not None:
-            export_tokenizer(tokenizer, place)
-
     try:
-        _write_folder(folder, write)
+        with disk.folder(folder, seal="config.json", ours=_exported) as draft:
+            (draft / "config.json").write_text(json.dumps(theirs, indent=2) + "\n", encoding="utf-8")
+            save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
+            if tokenizer is not None:
+                export_tokenizer(tokenizer, draft)
     except (OSError, SafetensorError) as error:
         raise OSError(f"{folder} could not be written ({error}); make room, or export into another folder") from error
     return folder
@@ -106,11 +105,15 @@ def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.
 
 def _is_export(folder: Path) -> bool:
     """Is this an empty folder, or one with an export and nothing beside it?"""
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {"a file"}
-    if "config.json" in names:
-        names = {name for name in names if not any(fnmatch(name, wanted) for wanted in EXPORTED)}
-        return not names and "model_type" in _read_json(folder / "config.json")
-    return not names
+    if disk.is_empty(folder) or not folder.is_dir():
+        return folder.is_dir()
+    config = disk.find(folder, "config.json")
+    return disk.is_empty(folder, but=_exported(folder)) and config.is_file() and "model_type" in _read_json(config)
+
+
+def _exported(folder: Path) -> list[str]:
+    """What an earlier export left in a folder."""
+    return [path.name for path in folder.iterdir() if any(fnmatch(path.name, wanted) for wanted in EXPORTED)]
 
 
 class _WithoutWeights(TorchFunctionMode):
@@ -174,18 +177,3 @@ def _download(name: str) -> Path:
     except Exception as error:  # every client library has its own for "no network"
         raise ConnectionError(f"{name!r} is no folder here, and the hub cannot be reached "
                               f"({type(error).__name__}); give a folder, or try again online") from error
-
-
-def _write_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """All of it or nothing: written under another name, then renamed."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        write(unfinished)
-        unfinished.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        unfinished.rename(folder)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import regex
 
+from minillm import disk
 from minillm.tokenizers import huggingface
 from minillm.tokenizers.merges import PATTERNS, count_chunks, cut, learn_merges
-from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, write_text
+from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer
 
 # Where a chunk ends in each of PATTERNS, whatever stands around: between anything and a blank, between a letter
 # or digit and a new line, between one new line and a letter or digit, between a letter and a sign.
@@ -129,7 +130,7 @@ class BPETokenizer(Tokenizer):
     def save(self, folder: str | os.PathLike) -> None:
         """Also writes `tokenizer.json` and `tokenizer_config.json`, which Hugging Face's libraries read."""
         for name, text in huggingface.files(self).items():
-            write_text(Path(folder) / name, text)
+            disk.write(Path(folder) / name, text)
         super().save(folder)
 
     def settings(self) -> dict:

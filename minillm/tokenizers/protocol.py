@@ -10,6 +10,8 @@ from pathlib import Path
 
 import regex
 
+from minillm import disk
+
 END_OF_TEXT = "<|endoftext|>"
 SETTINGS_FILE = "minillm_tokenizer.json"
 BLOCK = 1 << 16  # characters that a stream holds at a time
@@ -104,7 +106,7 @@ class Tokenizer(ABC):
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write the tokenizer into a folder, made if need be; `load_tokenizer` reads it back."""
-        write_text(Path(folder) / SETTINGS_FILE,
+        disk.write(Path(folder) / SETTINGS_FILE,
                    json.dumps({"kind": self.kind, **self.settings()}, ensure_ascii=False, indent=1) + "\n")
 
     @classmethod
@@ -181,23 +183,6 @@ def read_settings(folder: str | os.PathLike) -> dict:
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} is damaged ({error!r}); save the tokenizer again") from None
     return settings
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write all of a file as UTF-8, or nothing."""
-    write_whole(path, text.encode("utf-8"))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write all of a file or nothing: under another name first, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        unfinished.write_bytes(data)
-        unfinished.replace(path)
-    except OSError as error:
-        unfinished.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk names no file by itself
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[str]:

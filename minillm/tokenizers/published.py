@@ -7,11 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from minillm import disk
 from minillm.tokenizers import huggingface
 from minillm.tokenizers.bpe import BPETokenizer
 from minillm.tokenizers.byte import ByteTokenizer
 from minillm.tokenizers.char import CharTokenizer
-from minillm.tokenizers.protocol import SETTINGS_FILE, Tokenizer, write_text
+from minillm.tokenizers.protocol import SETTINGS_FILE, Tokenizer
 from minillm.tokenizers.sentencepiece import FILE as MODEL_FILE
 from minillm.tokenizers.sentencepiece import SPACE, SentencePieceTokenizer
 
@@ -37,7 +38,7 @@ def export_tokenizer(tokenizer: Tokenizer, folder: str | os.PathLike) -> None:
     folder = Path(folder)
     tokenizer.save(folder)
     for name, text in FILES[tokenizer.kind](tokenizer).items():
-        write_text(folder / name, text)
+        disk.write(folder / name, text)
 
 
 def _byte_files(tokenizer: ByteTokenizer) -> dict[str, str]:

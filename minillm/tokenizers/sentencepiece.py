@@ -9,7 +9,8 @@ from pathlib import Path
 
 import regex
 
-from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, check_text, write_whole
+from minillm import disk
+from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, check_text
 
 FILE = "tokenizer.model"
 NORMALIZATIONS = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf")
@@ -131,7 +132,7 @@ class SentencePieceTokenizer(Tokenizer):
 
     def save(self, folder: str | os.PathLike) -> None:
         """Also writes `tokenizer.model`, which the SentencePiece library reads."""
-        write_whole(Path(folder) / FILE, self.model)
+        disk.write(Path(folder) / FILE, self.model)
         super().save(folder)
 
     def settings(self) -> dict:
