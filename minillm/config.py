@@ -90,6 +90,8 @@ class ModelConfig:
     global_every: int | None = None        # of windowed layers, every n-th sees everything (Gemma 2: 2)
     attention_scale: float | None = None   # None: 1 / sqrt(width of a key)
     attention_softcap: float | None = None
+    attention_gate: bool = False           # x says how much of each head's output passes (Qwen3-Next)
+    attention_sinks: bool = False          # one score more for each head, whose share goes nowhere (gpt-oss)
     logit_softcap: float | None = None
 
     mlp: str = "swiglu"

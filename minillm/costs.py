@@ -16,7 +16,7 @@ def parameters(config: ModelConfig, *, active: bool = False) -> Ledger:
     """
     c = config.resolve()
     norm, a = _norm(c).learned, _attention(c)
-    attention = (c.d_model * (a.read + a.written) + a.behind
+    attention = (c.d_model * (a.read + a.written + a.gates) + a.behind + a.sinks
                  + a.read * (c.bias != "none") + c.d_model * (c.bias == "all"))
     n_dense = sum(not c.is_mixture(i) for i in range(c.n_layers))
     n_mixtures = c.n_layers - n_dense
@@ -51,7 +51,8 @@ def flops(config: ModelConfig, *, seq: int, cached: int = 0, causal: bool = Fals
     expanded = sum(1 if seq == 1 else keys(c, i, seq=seq, cached=cached) for i in range(c.n_layers))
     scores = sum(pairs(c, layer, seq=seq, cached=cached, causal=causal) for layer in range(c.n_layers))
     ledger = {
-        "attention projections": 2 * (c.n_layers * seq * c.d_model * (a.read + a.written) + expanded * a.behind),
+        "attention projections": 2 * (
+            c.n_layers * seq * c.d_model * (a.read + a.written + a.gates) + expanded * a.behind),
         "attention scores": scores * 2 * c.n_heads * a.scored,
         "attention mix": scores * 2 * c.n_heads * a.mixed,
         "mlp": (c.n_layers - n_mixtures) * seq * 2 * matrices * c.d_model * c.d_ff,
@@ -101,7 +102,7 @@ def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_num
         "norms": (c.n_layers * (n_norms * norm - shared_input)
                   + norm * (c.embed_norm + (c.norm_order != "post"))),
         "attention": c.n_layers * _attention(c, seq).kept,
-        "pattern": c.n_layers * c.n_heads * seq * (1 + (c.attention_softcap is not None)),
+        "pattern": c.n_layers * c.n_heads * (seq * (1 + (c.attention_softcap is not None)) + c.attention_sinks),
         "mlp": c.n_layers * c.d_model * (reads - 1) + (c.n_layers - n_mixtures) * kept * c.d_ff,
         "experts": n_mixtures * (chosen + c.n_experts + kept * c.n_shared_experts * c.d_expert),
         "unembedding": c.d_model,

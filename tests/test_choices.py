@@ -123,6 +123,26 @@ def test_it_is_ejected(choice, value):
     assert difference(having(choice, value)) < 2e-5
 
 
+TOGGLES = {  # fields that are no words: what each is beside its default, and what a picture says of it
+    "nope_every": (2, "no positions in 1 of 2 layers"), "attention_gate": (True, "a gate on each output"),
+    "attention_sinks": (True, "a score more"),
+}
+
+
+@pytest.mark.parametrize("attention", CHOICES["attention"])
+@pytest.mark.parametrize("field", TOGGLES)
+def test_a_toggle_is_built_cached_counted_drawn_offered_and_ejected(field, attention):
+    value, words = TOGGLES[field]
+    config = replace(SMALL, attention=attention, **{field: value})
+    is_built_and_cached(config)
+    is_counted(config)
+    assert words in words_drawn(config)[0] and words not in words_drawn(replace(SMALL, attention=attention))[0]
+    assert difference(config) < 2e-5
+    explorer = Explorer("llama-7b")
+    explorer[field].value = value
+    assert getattr(explorer.config, field) == value
+
+
 class ScaleNorm(nn.Module):
     r"""Give every vector one length, learned as a single number.  Nguyen and Salazar 2019, arXiv:1910.05895.
 

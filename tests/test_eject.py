@@ -16,7 +16,7 @@ from tests.variants import SMALL, name_of, variants
 
 ALONE = {"torch", "torch.nn.functional"}
 LAYERED = replace(SMALL, n_layers=7)
-CONFIGS = variants(75) + [  # each value of each choice, and combinations that one draw seldom makes
+CONFIGS = variants(85) + [  # each value of each choice, and combinations that one draw seldom makes
     replace(LAYERED, window=5, global_every=3, rope_theta_local=500.0),
     replace(LAYERED, window=5, global_every=2, n_experts=4, n_dense_layers=2),
     replace(LAYERED, nope_every=4), replace(LAYERED, attention="latent", nope_every=2, window=5, global_every=3),

@@ -81,7 +81,11 @@ def test_patterns_sum_to_one_and_are_causal(config):
     assert len(seen) == config.n_layers
     for layer, pattern in enumerate(seen.values()):
         assert pattern.shape == (2, config.n_heads, config.context_length, config.context_length)
-        torch.testing.assert_close(pattern.sum(-1), torch.ones_like(pattern[..., 0]))
+        whole = pattern.sum(-1)
+        if config.attention_sinks:  # the rest of the gaze goes nowhere
+            assert (whole < 1.0001).all() and whole.min() < 0.9
+        else:
+            torch.testing.assert_close(whole, torch.ones_like(whole))
         assert (pattern.triu(1) == 0).all()
         if config.is_windowed(layer):
             assert (pattern.tril(-config.window) == 0).all()

@@ -6,7 +6,7 @@ import re
 from minillm.config import ModelConfig
 from minillm.costs import parameters
 from minillm.ejection.norms import norms
-from minillm.ejection.parts import attention, block, mlps, transformer
+from minillm.ejection.parts import attention, block, gating, mlps, transformer
 from minillm.ejection.positions import positions
 from minillm.ejection.source import pattern
 from minillm.layers.position import frequencies
@@ -27,7 +27,7 @@ def eject(config: ModelConfig) -> str:
     There is no cache in it, and attention is written as its three lines.
     """
     c = config.resolve()
-    body = "\n\n\n".join((*norms(c), *positions(c), attention(c), *mlps(c), block(c), transformer(c), MAIN))
+    body = "\n\n\n".join((*norms(c), *positions(c), *gating(c), attention(c), *mlps(c), block(c), transformer(c), MAIN))
     body = re.sub(r"\n\n\n+(?= )", "\n\n", body)  # where a part has nothing to set up
     used = [(name, value, said) for name, value, said in constants(c) if re.search(rf"\b{name}\b", body)]
     lines = [f"{name} = {value}" + (f"  # {said}" if said else "") for name, value, said in used]
@@ -45,8 +45,8 @@ def head(c: ModelConfig) -> str:
     return f'''\
 """A language model of {sum(parameters(c).values()):,} parameters in one file that needs PyTorch alone.
 
-{what}{mixture}; {c.n_layers} layers of {c.n_heads} heads.
-Made for texts of up to {c.context_length:,} tokens.{latent}
+{what}{mixture}.
+{c.n_layers} layers of {c.n_heads} heads, made for texts of up to {c.context_length:,} tokens.{latent}
 Its weights have the names of the minillm model that it was written from:
 
     model = Transformer()

@@ -7,7 +7,8 @@ from minillm.config import ModelConfig
 from minillm.ejection.latent import latent_projections, latent_steps
 from minillm.ejection.norms import norm_of, shared_norm
 from minillm.ejection.positions import many_omegas, omega_of
-from minillm.ejection.source import initial, kinds, lines_of, said
+from minillm.ejection.source import initial, kinds, lifted, lines_of, said
+from minillm.layers.gating import HeadGate, SinkSoftmax
 from minillm.layers.latent import ATTENTIONS
 from minillm.layers.mlp import MLPS
 from minillm.layers.moe import Mixture
@@ -28,19 +29,22 @@ def attention(c: ModelConfig) -> str:
     usual, text = {"heads": (c.d_head, "D_HEAD"), "latent": (c.d_head + c.d_rotary, "(D_HEAD + D_ROTARY)")}[c.attention]
     scale = f"{text} ** -0.5" if c.attention_scale == usual ** -0.5 else "ATTENTION_SCALE"
     hidden = f"(distance < 0) | (distance >= {window})" if window else "distance < 0"
-    softmax = "scores.softmax(dim=-1)"
+    softmax = "self.softmax(scores)" if c.attention_sinks else "scores.softmax(dim=-1)"
+    setup += ["self.softmax = SinkSoftmax()"] * c.attention_sinks + ["self.gate = HeadGate()"] * c.attention_gate
     steps = [*reading(c), "position = torch.arange(x.shape[1], device=x.device)",
              "distance = position[:, None] - position[None, :]  # query key", f"scores = q @ k.mT * {scale}"]
     steps += ["scores = softcap(scores, ATTENTION_CAP)"] * bool(c.attention_softcap)
     steps += ["scores = scores + alibi(distance).to(x.dtype)"] * (c.position == "alibi")
     steps += [f"scores = scores.masked_fill({hidden}, -torch.inf)",
               f"pattern = {f'self.dropout({softmax})' if c.dropout else softmax}",
-              "return self.o_proj((pattern @ v).transpose(1, 2).flatten(2))"]
+              f"return self.o_proj({'self.gate(pattern @ v, x)' if c.attention_gate else '(pattern @ v)'}"
+              ".transpose(1, 2).flatten(2))"]
     group = c.n_heads // c.n_kv_heads
     sharing = f"{group} query heads share a key head." if group > 1 else "every head has keys of its own: g = 1."
     extra = {"heads": f"Q, K, V are linear in x, cut into heads of width E; {sharing}",
              "latent": "A is the softmax of S over k <= q; Q and P are linear in x, cut into heads; RoPE turns P."
              }[c.attention] + "\nA query sees no key beyond its window." * bool(window)
+    extra += "\nHere A is that of SinkSoftmax." * c.attention_sinks + "\nHeadGate multiplies z." * c.attention_gate
     body = "".join(f"        {step}\n" for step in steps).rstrip()
     return f"""class {cls.__name__}(nn.Module):
     {said(cls, extra)}
@@ -48,6 +52,14 @@ def attention(c: ModelConfig) -> str:
 {initial(given, setup)}
     def forward(self, x):
 {body}"""
+
+
+def gating(c: ModelConfig) -> Iterator[str]:
+    """The heads' gate, and the softmax with a sink."""
+    if c.attention_gate:
+        yield lifted(HeadGate, d_model="D_MODEL", n_heads="N_HEADS")
+    if c.attention_sinks:
+        yield lifted(SinkSoftmax, n_heads="N_HEADS")
 
 
 def head_projections(c: ModelConfig) -> list[str]:

@@ -1,5 +1,6 @@
 """The parts of a transformer, each once: its equation is its docstring, its code is the equation."""
 from minillm.layers.attention import Attention, visible
+from minillm.layers.gating import HeadGate, SinkSoftmax
 from minillm.layers.latent import ATTENTIONS, LatentAttention
 from minillm.layers.mlp import GELU, MLPS, ExactGELU, GeGLU, ReLU, ReLU2, SwiGLU
 from minillm.layers.moe import Mixture, balance_loss
@@ -8,6 +9,6 @@ from minillm.layers.position import ADDED, BIASED, ROTATED, ALiBi, Learned, RoPE
 
 POSITIONS = ADDED | ROTATED | BIASED
 
-__all__ = ["Attention", "LatentAttention", "Softcap", "visible", "Mixture", "balance_loss", "LayerNorm", "RMSNorm",
-           "HeadNorm", "Learned", "Sinusoidal", "RoPE", "ALiBi", "ReLU", "ReLU2", "GELU", "ExactGELU", "SwiGLU",
-           "GeGLU", "ATTENTIONS", "NORMS", "POSITIONS", "MLPS"]
+__all__ = ["Attention", "LatentAttention", "HeadGate", "SinkSoftmax", "Softcap", "visible", "Mixture", "balance_loss",
+           "LayerNorm", "RMSNorm", "HeadNorm", "Learned", "Sinusoidal", "RoPE", "ALiBi", "ReLU", "ReLU2", "GELU",
+           "ExactGELU", "SwiGLU", "GeGLU", "ATTENTIONS", "NORMS", "POSITIONS", "MLPS"]

@@ -55,6 +55,8 @@ class Account:
     kept: int               # of each position, until the backward pass
     behind: int = 0         # size of matrices that read from what was read, for every key
     norms: int = 0          # gains
+    gates: int = 0          # columns of the matrix that reads the heads' gates from x
+    sinks: int = 0          # scores of their own
 
 
 def heads(c: ModelConfig, *, seq: int) -> Account:
@@ -64,7 +66,7 @@ def heads(c: ModelConfig, *, seq: int) -> Account:
     return Account(
         read=n_q + 2 * n_kv, written=n_q, scored=c.d_head, mixed=c.d_head, cached=2 * n_kv,
         norms={None: 0, "head": 2 * c.d_head, "full": n_q + n_kv}[c.qk_norm],
-        kept=c.d_model + 4 * n_q + quotients + (n_q + n_kv) * (c.qk_norm is not None))
+        kept=c.d_model + 4 * n_q + quotients + (n_q + n_kv) * (c.qk_norm is not None) + gated(c), **extras(c))
 
 
 def latent(c: ModelConfig, *, seq: int) -> Account:
@@ -74,7 +76,18 @@ def latent(c: ModelConfig, *, seq: int) -> Account:
         read=n_q + c.n_heads * c.d_rotary + c.d_latent + c.d_rotary, written=n_q,
         scored=(c.d_latent if one else c.d_head) + c.d_rotary, mixed=c.d_latent if one else c.d_head,
         cached=c.d_latent + c.d_rotary, norms=c.d_latent, behind=2 * c.d_latent * n_q,
-        kept=c.d_model + 4 * n_q + 2 * c.n_heads * c.d_rotary + 2 * c.d_latent + 1)
+        kept=c.d_model + 4 * n_q + 2 * c.n_heads * c.d_rotary + 2 * c.d_latent + 1 + gated(c),
+        **extras(c))
+
+
+def extras(c: ModelConfig) -> dict[str, int]:
+    """What every kind of attention may have beside."""
+    return {"gates": c.n_heads * c.attention_gate, "sinks": c.n_heads * c.attention_sinks}
+
+
+def gated(c: ModelConfig) -> int:
+    """What a gate keeps: the gates, and what they multiply."""
+    return c.attention_gate * c.n_heads * (c.d_head + 1)
 
 
 ACCOUNTS = {"heads": heads, "latent": latent}

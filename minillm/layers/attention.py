@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from minillm.cache import LayerCache
 from minillm.config import ModelConfig
 from minillm.layers import fast
+from minillm.layers.gating import HeadGate, SinkSoftmax, Ungated
 from minillm.layers.norm import HeadNorm, RMSNorm, Softcap
 from minillm.layers.position import BIASED, ROTATED, RoPE
 from minillm.layers.sight import visible
@@ -37,12 +38,15 @@ class Attention(nn.Module):
         self.n_kv_heads, self.group, self.d_head = c.n_kv_heads, c.n_heads // c.n_kv_heads, c.d_head
         self.scale = c.attention_scale
         self.window = c.window if c.is_windowed(layer) else sys.maxsize
-        self.everything = c.position not in BIASED and not c.attention_softcap and not c.is_windowed(layer)
+        self.everything = c.position not in BIASED and not c.is_windowed(layer) and not (
+            c.attention_softcap or c.attention_sinks)
         self.fused = True
         self.project(c)
         self.rotate = (rope or rope_of(c, layer)) if c.is_turned(layer) else Unrotated()
         self.bias = BIASED[c.position](c.n_heads) if c.position in BIASED else Unbiased()
         self.softcap = Softcap(c.attention_softcap) if c.attention_softcap else nn.Identity()
+        self.softmax = SinkSoftmax(c.n_heads) if c.attention_sinks else nn.Softmax(dim=-1)
+        self.gate = HeadGate(c.d_model, c.n_heads) if c.attention_gate else Ungated()
         self.scores, self.pattern = nn.Identity(), nn.Identity()
         self.dropout = nn.Dropout(c.dropout)
 
@@ -64,7 +68,8 @@ class Attention(nn.Module):
         v = self.split(self.v_proj(x))
         if cache is not None:
             k, v, key = cache.extend(k, v)
-        return self.o_proj(self.join(self.attend(q, self.share(k), self.share(v), query, key)))
+        z = self.attend(q, self.share(k), self.share(v), query, key)
+        return self.o_proj(self.join(self.gate(z, x)))
 
     @fast.by(fast.attend, when=lambda attention: attention.fused and attention.everything)
     def attend(self, q: Float[Tensor, "batch head query d_head"], k: Float[Tensor, "batch head key d_head"],
@@ -74,7 +79,7 @@ class Attention(nn.Module):
         scores = einsum(q, k, "batch head query d_head, batch head key d_head -> batch head query key")
         scores = self.scores(self.softcap(scores * self.scale) + self.bias(query, key))
         scores = scores.masked_fill(~visible(query, key, self.window), -torch.inf)
-        pattern = self.pattern(self.dropout(scores.softmax(dim=-1)))
+        pattern = self.pattern(self.dropout(self.softmax(scores)))
         return einsum(pattern, v, "batch head query key, batch head key d_head -> batch head query d_head")
 
     def split(self, x: Float[Tensor, "batch seq heads"]) -> Float[Tensor, "batch head seq d_head"]:

@@ -51,7 +51,7 @@ class LatentAttention(Attention):
         if cache is not None:
             r, latent, key = cache.extend(r, latent)
         read = self.expand if len(query) > 1 else self.absorb
-        return self.o_proj(self.join(read(q, p, latent, r, query, key)))
+        return self.o_proj(self.join(self.gate(read(q, p, latent, r, query, key), x)))
 
     def expand(self, q: Float[Tensor, "batch head query d_head"], p: Float[Tensor, "batch head query d_rotary"],
                latent: Float[Tensor, "batch 1 key d_latent"], r: Float[Tensor, "batch 1 key d_rotary"],

@@ -76,3 +76,37 @@ def test_the_pattern_that_is_seen_is_the_one_that_acts():
         out = model(X)
     v = seen["0.v_proj"].unflatten(-1, (4, 4)).transpose(1, 2)
     torch.testing.assert_close(out, model[0].o_proj((seen["0.pattern"] @ v).transpose(1, 2).flatten(2)))
+
+
+@torch.no_grad()
+def test_a_closed_gate_silences_its_head_alone():
+    a = made(replace(CONFIG, attention_gate=True))
+    a.gate.gate_proj.weight[2] = -1000 * X.mean((0, 1))
+    model, x = torch.nn.Sequential(a), X.mean((0, 1)).expand(1, 4, 16)
+    with capture(model, "0.gate") as seen:
+        model(x)
+    silent = seen["0.gate"][0].abs().amax((1, 2)) < 1e-6
+    assert silent.tolist() == [False, False, True, False]
+
+
+@torch.no_grad()
+def test_a_sink_takes_its_share_of_every_query_and_none_at_minus_infinity():
+    plain, a = made(CONFIG, std=0.2), made(replace(CONFIG, attention_sinks=True), std=0.2)
+    a.softmax.sinks.copy_(torch.tensor([-torch.inf, 0.0, 3.0, 30.0]))
+    seen = {}
+    for name, module in (("plain", plain), ("sinks", a)):
+        with capture(torch.nn.Sequential(module), "0.pattern") as found:
+            module(X)
+        seen[name] = found["0.pattern"]
+    torch.testing.assert_close(seen["sinks"][:, 0], seen["plain"][:, 0])
+    assert (seen["sinks"][:, 2].sum(-1) < 0.99).all()
+    assert seen["sinks"][:, 3].sum(-1).max() < 1e-3
+
+
+@torch.no_grad()
+def test_scores_can_be_cooled_until_every_head_looks_at_one_key():
+    model = torch.nn.Sequential(made(CONFIG))
+    with intervene(model, {"0.scores": lambda scores: scores * 1e4}), capture(model, "0.pattern") as seen:
+        model(X)
+    torch.testing.assert_close(seen["0.pattern"].amax(-1), torch.ones(2, 4, 12), atol=1e-3, rtol=0)
+    assert (seen["0.pattern"].triu(1) == 0).all()  # what is to come stays unseen, whatever the scores say

@@ -162,6 +162,21 @@ def both(x, module, evaluate, *more):
     return array(module(torch.from_numpy(x), *more)), evaluate(x)
 
 
+def gate(module):
+    def evaluate(z):
+        y = np.empty_like(z)
+        for h, t in np.ndindex(z.shape[1:3]):
+            y[0, h, t] = z[0, h, t] / (1 + np.exp(-(matrix(module.gate_proj)[h] * X[0, t]).sum()))
+        return y
+    return evaluate
+
+
+def sink(module):
+    def evaluate(scores):
+        return np.exp(scores) / (np.exp(array(module.sinks))[:, None, None] + np.exp(scores).sum(-1, keepdims=True))
+    return evaluate
+
+
 X = np.random.default_rng(0).normal(size=(1, 6, 8))
 HEADS = np.random.default_rng(1).normal(size=(1, 4, 6, 4))
 POSITIONS = torch.arange(6)
@@ -181,6 +196,8 @@ MODULES = {
     "GeGLU": lambda: (m := shaken(layers.GeGLU(8, 12)), gated(m, gelu)),
     "Softcap": lambda: (layers.Softcap(0.8), lambda x: 0.8 * np.tanh(x / 0.8)),
     "Mixture": lambda: (m := shaken(layers.Mixture(CONFIG)), mixture(m)),
+    "HeadGate": lambda: (m := shaken(layers.HeadGate(8, 4)), gate(m), torch.from_numpy(X)),
+    "SinkSoftmax": lambda: (m := shaken(layers.SinkSoftmax(4)), sink(m)),
     "Attention": lambda: (m := shaken(layers.Attention(ModelConfig(
         d_model=8, n_heads=4, n_kv_heads=2, position="none"))), attend(m)),
     "LatentAttention": lambda: (m := shaken(layers.LatentAttention(ModelConfig(
@@ -215,6 +232,8 @@ TEXTS = {  # what is evaluated above, with blanks left out
     "Attention": r"S_{hqk}=\frac{1}{\sqrt{E}}\sum_{e=1}^{E}\mathbf{q}_{hqe}\,\mathbf{k}_{h'ke},\qquadA_{hqk}=\frac{\exp"
                  r"S_{hqk}}{\sum_{k'\leq}\expS_{hqk'}},\qquadz_{hqe}=\sum_{k\leq}A_{hqk}\,\mathbf{v}_{h'ke},\qquadh'="
                  r"\lfloorh\,H_{kv}/H\rfloor",
+    "HeadGate": r"y_{hqe}=\mathrm{sigmoid}\left(\sum_{d=1}^{D}W^{gate}_{hd}\,x_{qd}\right)z_{hqe}",
+    "SinkSoftmax": r"A_{hqk}=\frac{\expS_{hqk}}{\exp\mathrm{sink}_h+\sum_{k'\leq}\expS_{hqk'}}",
     "LatentAttention": r"\mathrm{latent}_k=\mathrm{norm}(W_{latent}\,x_k),\qquad\mathrm{turned}_k="
                        r"\mathrm{RoPE}(W_{rotary}\,"
                        r"x_k),\qquadS_{hqk}=\frac{1}{\sqrt{E+D_{rotary}}}\left(\sum_{e=1}^{E}\mathbf{q}_{hqe}\,(W_k"
@@ -257,7 +276,7 @@ def test_no_equation_is_left_out():
 @pytest.mark.parametrize("name", MODULES)
 def test_the_class_computes_its_equation(name):
     module, evaluate, *more = MODULES[name]()
-    ours, expected = both(X, module, evaluate, *more)
+    ours, expected = both(HEADS if name in ("HeadGate", "SinkSoftmax") else X, module, evaluate, *more)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)  # angles and router are kept in fp32
 
 

@@ -58,6 +58,7 @@ def attention_facts(config: ModelConfig) -> list[str]:
         facts.append(f"window {c.window:,} in {windowed} of {c.n_layers} layers")
     if c.attention_softcap:
         facts.append(f"scores capped at {c.attention_softcap:g}")
+    facts += ["a score more, for nothing (sinks)"] * c.attention_sinks + ["a gate on each output"] * c.attention_gate
     return facts
 
 

@@ -84,6 +84,8 @@ class Explorer(Live):
             "nope_every": choice("layers without (NoPE)", {"none": NONE, "every 2nd layer": 2, "every 4th layer": 4}),
             "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head"))),
             "qk_norm": choice("query, key norm", _values("qk_norm")),
+            "attention_gate": toggle("output gate", base.attention_gate),
+            "attention_sinks": toggle("sinks", base.attention_sinks),
             "window": choice("window", _named(_offered("window", "none"))),
             "global_every": choice("global layers", _named(_offered("global_every", "none"))),
             "mlp": choice("MLP", _values("mlp"), base.mlp),
@@ -93,8 +95,8 @@ class Explorer(Live):
             "role": choice("show the code of", ROLES, "block"),
         }
         rows = [["preset", "size", "compare"], ["norm", "norm_order"], ["attention", "n_kv_heads", "qk_norm"],
-                ["position", "rope_pairs", "nope_every"], ["window", "global_every"], ["mlp", "mixture"],
-                ["bias", "tie_embeddings"],
+                ["position", "rope_pairs", "nope_every"], ["window", "global_every"],
+                ["attention_gate", "attention_sinks"], ["mlp", "mixture"], ["bias", "tie_embeddings"],
                 ["context", "role"]]
         self._follow(controls, base)
         super().__init__(name, controls, self._show, rules=self._idle, rows=rows)
@@ -226,7 +228,7 @@ def _set_aside(chosen: dict[str, Any]) -> dict[str, str]:
 
 def _choices(base: ModelConfig) -> dict[str, Any]:
     names = ("norm", "norm_order", "attention", "position", "rope_pairs", "nope_every", "n_kv_heads", "qk_norm",
-             "window", "global_every", "mlp", "bias", "tie_embeddings")
+             "attention_gate", "attention_sinks", "window", "global_every", "mlp", "bias", "tie_embeddings")
     return {name: getattr(base, name) for name in names} | {"mixture": _mixture(base)}
 
 
