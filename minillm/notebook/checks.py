@@ -7,6 +7,7 @@ of what its students install: `check` then looks only at what must hold.
 from __future__ import annotations
 
 import copy
+import inspect
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,14 @@ from importlib import import_module, util
 from types import ModuleType
 from typing import Any
 
-from minillm.notebook.agreement import difference, show_value
+from minillm.notebook.agreement import as_expected, difference, show_value
+from minillm.notebook.judging import causes, trials
+from minillm.notebook.judging.facts import facts
+from minillm.notebook.judging.forbidden import uses
+from minillm.notebook.judging.trials import Outcome
 
-PASSED, WRONG, CRASHED, NOT_ATTEMPTED = "passed", "wrong", "crashed", "not attempted"
+PASSED, WRONG, CRASHED = "passed", "wrong", "crashed"
+NOT_ATTEMPTED, NOT_COMPARED = "not attempted", "not compared"
 ROOMS = {  # number of a notebook -> the lesson that holds its exercises
     "01": "tokenization", "02": "positions", "03": "attention", "04": "block", "05": "architectures",
     "06": "training", "07": "inference", "08": "lora"}
@@ -55,14 +61,21 @@ class Solution:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `check` found: a status, the sentence for the reader, and the mistake's hint where one was recognised."""
+    """What `check` found: a status, the sentences for the reader, and what they rest on.
+
+    mistake   the hint of the first listed mistake that gives the same, "" where none does
+    causes    all that could be the cause: hints (two, for two mistakes at once), else changes to the reference
+    facts     what is true of the answer whatever its cause
+    """
     exercise: str
     status: str
     message: str
     mistake: str = ""
+    causes: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        mark = {PASSED: "✓", NOT_ATTEMPTED: "…"}.get(self.status, "✗")
+        mark = {PASSED: "✓", NOT_ATTEMPTED: "…", NOT_COMPARED: "…"}.get(self.status, "✗")
         return f"{mark} {self.exercise}: {self.message}"
 
 
@@ -72,13 +85,22 @@ def check(exercise: str, answer: Any) -> None:
 
 
 def verdict(exercise: str | Exercise, answer: Any, *, solution: Solution | None = None,
-            seeds: Sequence[int] | None = None) -> Verdict:
-    """Judge an answer: what must hold first, then the values, then which mistake would give the same."""
+            seeds: Sequence[int] | None = None, patience: float = trials.PATIENCE) -> Verdict:
+    """Judge an answer: run every case, see what must hold, compare the values, and look for the cause."""
     asked = exercise if isinstance(exercise, Exercise) else find(exercise)
     solution = solution or _solution(asked.id)
     seeds = [0, *(random.SystemRandom().randrange(1, 2**31) for _ in range(2))] if seeds is None else seeds
-    judged = _judge(asked, answer, solution, seeds)
-    return Verdict(asked.id, *judged)
+    if answer is None or answer is NotImplemented or answer is ...:
+        return Verdict(asked.id, NOT_ATTEMPTED, "not attempted yet. Put your answer in the cell and run it again.")
+    if asked.cases is not None and not callable(answer):
+        return Verdict(asked.id, WRONG, f"a function is asked for, not {show_value(answer)}; "
+                                        "pass it by its name, without parentheses.")
+    cases = [arguments for seed in seeds for arguments in asked.cases(random.Random(seed))] if asked.cases else [()]
+    outcomes = trials.outcomes(answer, cases, patience=patience) if asked.cases else [Outcome(answer)]
+    if any(isinstance(each.error, NotImplementedError) for each in outcomes):
+        return Verdict(asked.id, NOT_ATTEMPTED, "not attempted yet. Replace the line `raise NotImplementedError` "
+                                                "by your answer and run the cell again.")
+    return _judge(asked, solution, answer, cases[:len(outcomes)], outcomes)
 
 
 def find(exercise: str) -> Exercise:
@@ -111,85 +133,97 @@ def half(notebook: str, name: str) -> ModuleType | None:
     return import_module(f"{room}.{name}") if found else None
 
 
-def _judge(asked: Exercise, answer: Any, solution: Solution, seeds: Sequence[int]) -> tuple[str, str, str]:
-    if answer is None or answer is NotImplemented or answer is ...:
-        return NOT_ATTEMPTED, "not attempted yet. Put your answer in the cell and run it again.", ""
-    if asked.cases is not None and not callable(answer):
-        return WRONG, (f"a function is asked for, not {show_value(answer)}; "
-                       "pass it by its name, without parentheses."), ""
-    trials = [arguments for seed in seeds for arguments in asked.cases(random.Random(seed))] if asked.cases else [()]
-    outputs = []
-    for arguments in trials:
-        given = copy.deepcopy(arguments)
-        try:
-            outputs.append(answer(*given) if asked.cases else answer)
-        except NotImplementedError:
-            return NOT_ATTEMPTED, ("not attempted yet. Replace the line `raise NotImplementedError` "
-                                   "by your answer and run the cell again."), ""
-        except Exception as error:                     # noqa: BLE001 - an answer may raise anything
-            return CRASHED, f"{_call(arguments)} raised {type(error).__name__}: {error}", ""
-        if outputs[-1] is None:
-            return WRONG, f"{_call(arguments)} gave None: is a `return` missing?", ""
-        if _altered(given, arguments):
-            return WRONG, f"{_call(arguments)} changed its input; work on a copy, or build a new value.", ""
-    problem = _first_problem(asked, solution, trials, outputs)
-    if not problem:
-        if solution.reference is None:
-            return PASSED, "what must hold does. (The exact values are compared when it is graded.)", ""
-        return PASSED, "right.", ""
-    for hint, mistake in solution.mistakes.items():
-        if _makes(mistake, asked, trials, outputs):
-            return WRONG, f"{problem}\n  Likely: {hint}", hint
-    return WRONG, problem, ""
+def _judge(asked: Exercise, solution: Solution, answer: Any, cases: list[tuple], outcomes: list[Outcome]) -> Verdict:
+    compared = solution.reference is not None
+    expected = [_right(asked, solution, arguments) for arguments in cases] if compared else [None] * len(cases)
+    problems = [_problem(asked, answer, each, arguments, right, compared)
+                for each, arguments, right in zip(outcomes, cases, expected, strict=True)]
+    first = next((i for i, problem in enumerate(problems) if problem), None)
+    if first is None:
+        return _no_problem(asked, answer, compared)
+    status = CRASHED if outcomes[first].error is not None else WRONG
+    hints, lines = _causes(asked, solution, cases, outcomes, expected) if compared else ([], [])
+    mistake = hints[0] if hints and hints[0] in solution.mistakes else ""
+    found = _pattern(problems) + ([] if mistake else _facts(asked, solution, cases, outcomes, expected))
+    message = "\n  ".join([problems[first], *found, *lines])
+    return Verdict(asked.id, status, message, mistake, tuple(hints), tuple(found))
 
 
-def _first_problem(asked: Exercise, solution: Solution, trials: list[tuple], outputs: list) -> str:
-    for arguments, output in zip(trials, outputs, strict=True):
-        for sentence, holds in asked.properties.items():
-            try:
-                fulfilled = bool(holds(output, *copy.deepcopy(arguments)))
-            except Exception:                          # noqa: BLE001 - an output of a wrong kind fails the property
-                fulfilled = False
-            if not fulfilled:
-                return f"{_gave(asked, arguments, output)}, but {sentence}."
-        if solution.reference is not None:
-            expected = solution.reference(*copy.deepcopy(arguments)) if asked.cases else solution.reference
-            differs = difference(output, expected, asked.tolerance)
-            if differs:
-                if not asked.cases:
-                    return f"{show_value(output)} is not it."
-                where = "" if _is_plain(output) and _is_plain(expected) else f": {differs}"
-                return f"{_gave(asked, arguments, output)}, expected {show_value(expected)}{where}."
-    return ""
+def _right(asked: Exercise, solution: Solution, arguments: tuple) -> Any:
+    return solution.reference(*copy.deepcopy(arguments)) if asked.cases else solution.reference
 
 
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, (int, float, str, bytes))
+def _no_problem(asked: Exercise, answer: Any, compared: bool) -> Verdict:
+    used = uses(answer, asked.forbid) if asked.cases else []
+    if used:
+        return Verdict(asked.id, WRONG, f"the values are right, but the exercise is to do without `{used[0]}`: "
+                                        "graded, this scores nothing.")
+    if not compared:
+        return Verdict(asked.id, NOT_COMPARED, "not yet compared. What must hold does; "
+                                               "whether the values are right is seen when it is graded.")
+    return Verdict(asked.id, PASSED, "right.")
 
 
-def _makes(mistake: Any, asked: Exercise, trials: list[tuple], outputs: list) -> bool:
-    """Whether the mistake would have given these very outputs."""
-    for arguments, output in zip(trials, outputs, strict=True):
-        try:
-            wrong = mistake(*copy.deepcopy(arguments)) if asked.cases else mistake
-        except Exception:                              # noqa: BLE001 - a mistake may well crash on some case
-            return False
-        if difference(output, wrong, asked.tolerance):
-            return False
-    return True
+def _problem(asked: Exercise, answer: Any, outcome: Outcome, arguments: tuple, right: Any, compared: bool) -> str:
+    """What is wrong with one case, in a sentence; "" where nothing is."""
+    if outcome.late:
+        return f"{trials.call(arguments)} gave no answer within {trials.PATIENCE:.0f} seconds{trials.endless(answer)}"
+    if outcome.error is not None:
+        return f"{trials.call(arguments)} raised {trials.told(outcome.error, answer)}"
+    if outcome.value is None and not (compared and right is None):
+        return f"{trials.call(arguments)} gave None{trials.without_return(answer)}"
+    if outcome.altered:
+        return f"{trials.call(arguments)} changed its input; work on a copy, or build a new value."
+    value = as_expected(outcome.value, right) if compared else outcome.value
+    gave = f"{trials.call(arguments)} gave" if asked.cases else "your answer is"
+    gave = f"{gave} {show_value(value)}"
+    for sentence, holds in asked.properties.items():
+        if not _fulfils(holds, value, arguments):
+            return f"{gave}, but {sentence}."
+    differs = compared and difference(value, right, asked.tolerance)
+    if not differs:
+        return ""
+    if not asked.cases:
+        return f"{show_value(value)} is not it."
+    plain = isinstance(value, (int, float, str, bytes)) and isinstance(right, (int, float, str, bytes))
+    return f"{gave}, expected {show_value(right)}{'' if plain else f': {differs}'}."
 
 
-def _altered(given: tuple, arguments: tuple) -> bool:
-    """Whether a call changed what it was given; arguments that cannot be compared with their copies are let pass."""
-    comparable = [not difference(copy.deepcopy(each), each, 0.0) for each in arguments]
-    return any(ok and difference(now, before, 0.0)
-               for ok, now, before in zip(comparable, given, arguments, strict=True))
+def _fulfils(holds: Callable[..., bool], value: Any, arguments: tuple) -> bool:
+    try:
+        return bool(holds(value, *copy.deepcopy(arguments)))
+    except Exception:                                  # noqa: BLE001 - an output of a wrong kind fails the property
+        return False
 
 
-def _call(arguments: tuple) -> str:
-    shown = ", ".join(map(show_value, arguments)) or "nothing"
-    return f"your function, given {f'({shown})' if len(arguments) > 1 else shown},"
+def _causes(asked: Exercise, solution: Solution, cases: list[tuple], outcomes: list[Outcome],
+            expected: list) -> tuple[list[str], list[str]]:
+    """What would have given the same, and the lines that say so: listed mistakes, two of them, derived ones."""
+    hints = causes.listed(solution.mistakes, cases, outcomes, asked.tolerance, called=asked.cases is not None)
+    if hints or asked.cases is None:
+        return hints, [f"Likely: {' Or: '.join(hints)}"] if hints else []
+    together = causes.pairs(solution.mistakes, cases, outcomes, expected, asked.tolerance)
+    if together:
+        return list(together[0]), [f"Likely two mistakes at once: {together[0][0]} And: {together[0][1]}"]
+    changes = causes.derived(solution.reference, cases, outcomes, asked.tolerance)[:2]
+    return changes, [f"The same comes out when {', or when '.join(changes)}."] if changes else []
 
 
-def _gave(asked: Exercise, arguments: tuple, output: Any) -> str:
-    return f"{_call(arguments)} gave {show_value(output)}" if asked.cases else f"your answer is {show_value(output)}"
+def _pattern(problems: list[str]) -> list[str]:
+    right = sum(not problem for problem in problems)
+    place = "not in" if problems[0] else "among them"
+    return [f"Right in {right} of {len(problems)} cases, {place} the first."] if right else []
+
+
+def _facts(asked: Exercise, solution: Solution, cases: list[tuple], outcomes: list[Outcome],
+           expected: list) -> list[str]:
+    """What is true of all values that the answer gave."""
+    whole = [i for i, each in enumerate(outcomes) if each.error is None and each.value is not None]
+    if solution.reference is None or not asked.cases or not whole:
+        return []
+    try:
+        names = list(inspect.signature(solution.reference).parameters)
+    except (TypeError, ValueError):
+        names = []
+    return facts([outcomes[i].value for i in whole], [expected[i] for i in whole], [cases[i] for i in whole], names,
+                 tolerance=asked.tolerance)

@@ -53,7 +53,7 @@ def test_a_mistake_must_agree_on_every_case():
 
 
 @pytest.mark.parametrize("answer, said", [
-    (lambda numbers: print(end=""), "is a `return` missing?"),
+    (lambda numbers: print(end=""), "gave None."),
     (lambda numbers: numbers.sort() or sum(numbers[1:]) / 0.9, ""),
     (lambda numbers: numbers.pop(), "changed its input"),
     (lambda numbers: numbers / 3, "raised TypeError"),
@@ -78,7 +78,7 @@ def test_a_value_can_be_asked_for():
 
 
 def test_without_the_solutions_only_properties_are_looked_at():
-    assert judged(lambda numbers: 1.0 * max(numbers), solution=Solution(None)).status == checks.PASSED
+    assert judged(lambda numbers: 1.0 * max(numbers), solution=Solution(None)).status == checks.NOT_COMPARED
     assert judged(lambda numbers: -1.0, solution=Solution(None)).status == checks.WRONG
 
 

@@ -71,7 +71,7 @@ EXERCISES = [
                          lambda out, *_: len(out) == 3 and all(isinstance(each, Tensor) for each in out)}),
     Exercise("06.4", "Warm up, stay, decay", points=2, minutes=10, difficulty="medium", cases=_schedules,
              forbid=("minillm",),
-             properties={"a share of the learning rate lies between 0 and 1": lambda out, *_: 0 <= out <= 1,
+             properties={"a share of the learning rate lies between 0 and 1": lambda out, *_: -1e-5 <= out <= 1 + 1e-5,
                          "after warm-up and before the decay the share is exactly 1":
                              lambda out, step, n, warmup, decay: not warmup <= step <= n * (1 - decay) or out == 1}),
     Exercise("06.5", "A batch in pieces", points=2, minutes=8, difficulty="medium", cases=_pieces, forbid=("minillm",),
