@@ -171,6 +171,9 @@ class ModelConfig:
         if self.n_experts:
             _require(1 <= self.experts_per_token <= self.n_experts,
                      f"experts_per_token={self.experts_per_token} must lie between 1 and n_experts={self.n_experts}")
+            _require(self.experts_per_token > 1 or self.n_experts == 1 or not self.normalize_experts,
+                     "experts_per_token=1 with normalize_experts=True makes the one weight 1, whatever the router "
+                     "says, so it never learns; choose normalize_experts=False, or 2 experts per token")
             _require(self.n_dense_layers <= self.n_layers,
                      f"n_dense_layers={self.n_dense_layers} exceeds n_layers={self.n_layers}; lower it")
         else:

@@ -54,6 +54,7 @@ def adamw(model: nn.Module, *, lr: float = 1e-3, betas: tuple[float, float] = (0
     The fused kernel reads a weight's memory in a row, so it is taken only where every weight lies so: of a view with
     gaps (a part of a larger matrix, turned) it would read, and move, other numbers without a word.
     """
+    _check(lr=lr, eps=eps, weight_decay=weight_decay, beta1=betas[0], beta2=betas[1])
     decayed = {id(weight) for weight in _linear_weights(model).values()}
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [{"params": [p for p in trained if id(p) in decayed], "weight_decay": weight_decay},
@@ -93,6 +94,8 @@ class Muon(torch.optim.Optimizer):
     def __init__(self, matrices: Iterable[nn.Parameter], others: Iterable[nn.Parameter] = (), *,
                  lr: float = 0.02, momentum: float = 0.95, weight_decay: float = 0.0, adam_lr: float = 3e-3,
                  betas: tuple[float, float] = (0.9, 0.95), eps: float = 1e-8):
+        _check(lr=lr, adam_lr=adam_lr, eps=eps, weight_decay=weight_decay, momentum=momentum, beta1=betas[0],
+               beta2=betas[1])
         matrices, others = list(matrices), list(others)
         for p in matrices:
             if p.ndim != 2:
@@ -170,6 +173,14 @@ def _linear_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     return {name: module.weight for name, module in model.named_modules()
             if isinstance(module, nn.Linear) and id(module.weight) not in embeddings}
+
+
+def _check(**settings: float) -> None:
+    """Refuse what would climb where it should descend, or never forget."""
+    for name, value in settings.items():
+        below = 1.0 if name in ("momentum", "beta1", "beta2") else math.inf
+        if not 0 <= value < below:  # NaN, too
+            raise ValueError(f"{name}={value} must be at least 0 and below {below:g}")
 
 
 def _climb(step: int, warmup: int) -> float:

@@ -91,6 +91,8 @@ def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_toke
                    min_p: float | None = None, seed: int = 0, stop: int | None = None
                    ) -> Iterator[list[int | None]]:
     """Continue several prompts of equal length at once, one id per text; None once it has ended."""
+    if n_tokens is not None and n_tokens < 0:
+        raise ValueError(f"n_tokens={n_tokens} must be at least 0, or None to go on until the end of text")
     context, n_prompt = model.config.context_length, tokens.shape[1]
     if not 1 <= n_prompt <= context:
         raise ValueError(f"the prompt has {n_prompt} tokens; the model reads 1 to context_length={context}; "

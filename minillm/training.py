@@ -68,6 +68,8 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
     any module that maps tokens to logits.  Raises FloatingPointError before a gradient that is not finite
     reaches the weights.
     """
+    if clip is not None and not clip > 0 or micro_batch is not None and micro_batch < 1:
+        raise ValueError(f"clip={clip} and micro_batch={micro_batch} must be above 0, or None for neither")
     device = next(model.parameters()).device
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
@@ -80,14 +82,19 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
             inputs, targets = (x.to(device, non_blocking=True) for x in batch)
             if not isinstance(precision, Precision):
                 precision = measure_precision(precision, model, batch, loss=loss, say=say)
+            factor = schedule(step)
+            if not 0 <= factor < math.inf:  # NaN, too
+                raise ValueError(f"schedule({step}) is {factor}; a learning rate cannot be multiplied by that")
             for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * schedule(step)
+                group["lr"] = group["initial_lr"] * factor
             value, n_targets = _gradient(model.train(), inputs, targets, loss, micro_batch, precision)
             precision.scaler.unscale_(optimizer)
             norm = nn.utils.clip_grad_norm_(model.parameters(), math.inf if clip is None else clip)
             norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # FSDP2 keeps it split
             value, norm = torch.stack([value, norm.to(value.dtype)]).tolist()
-            if not math.isfinite(norm) and not precision.scaler.is_enabled():
+            # fp16 may overflow backwards: the step is left out and the scale halved. That mends no loss, nor scale 1
+            mendable = precision.scaler.is_enabled() and math.isfinite(value) and precision.scaler.get_scale() >= 1
+            if not (math.isfinite(norm) or mendable):
                 raise FloatingPointError(
                     f"loss={value:g} and gradient norm={norm:g} at step {step}; the weights are those of the "
                     f"step before. Lower the learning rate, or choose precision=\"fp32\"")
@@ -111,6 +118,8 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
         raise TypeError(f"tokens={tokens[:20]!r} is text, not ids; give tokenizer.encode(text)")
     if len(tokens) < 2:
         raise ValueError(f"tokens={len(tokens)} leave nothing to predict; at least 2 are needed")
+    if context_length is not None and context_length < 1:
+        raise ValueError(f"context_length={context_length} must be at least 1, or None for the model's own")
     n = len(tokens) - 1
     context = min(context_length or model.config.context_length, n)
     stride = context if stride is None else stride

@@ -3,9 +3,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import signal
 import threading
 import time
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -22,7 +25,7 @@ from minillm.precision import Precision, choose_device, choose_precision
 from minillm.recipes import GROWTH, Growing, learn, small
 from minillm.sampling import generate
 from minillm.training import IGNORED, evaluate, measure_precision, next_token_loss, train
-from tests.variants import name_of, variants
+from tests.variants import SMALL, name_of, variants
 
 TEXT = torch.randint(13, (420,), generator=torch.Generator().manual_seed(0))
 OPTIMIZERS = {"adamw": adamw, "muon": muon}
@@ -348,3 +351,72 @@ def test_evaluating_leaves_every_part_in_its_own_mode():
     evaluate(m, TEXT)
     next(generate(m, [1, 2, 3]))
     assert [part.training for part in m.modules()] == before
+
+
+@pytest.mark.parametrize("config", [*variants(60, seed=5), replace(SMALL, n_experts=4, experts_per_token=1,
+                                                                  normalize_experts=False)], ids=name_of)
+def test_every_parameter_of_every_choice_learns(config):
+    torch.manual_seed(0)
+    model, tokens = Transformer(config).double(), torch.randint(config.vocab_size, (8, config.context_length + 1))
+    for p in model.parameters():
+        nn.init.normal_(p, std=0.2)
+    F.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten()).backward()
+    sizes = Counter()
+    for name, p in model.named_parameters():  # of the experts some may not be chosen by anyone: together
+        sizes[re.sub(r"experts\.\d", "experts.*", name)] += p.grad.norm().item() if p.grad is not None else 0.0
+    scale = max(sizes.values())
+    keys = ("k_proj.bias", "rotary_proj.bias")  # add the same to all scores of a query: a softmax does not see it
+    assert {name: size for name, size in sizes.items() if size < 1e-9 * scale and not name.endswith(keys)} == {}
+
+
+def test_one_expert_with_a_weight_of_one_is_refused():
+    with pytest.raises(ValueError, match="experts_per_token=1 with normalize_experts=True.*never learns; choose"):
+        replace(SMALL, n_experts=4, experts_per_token=1)
+    assert replace(SMALL, n_experts=1, experts_per_token=1)  # of one expert there is no choice
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("wrong", ["a weight", "the loss", "the gradient"])
+def test_what_is_no_number_ends_a_run_in_every_precision(precision, wrong):
+    model, steps = Transformer(replace(SMALL, n_layers=1)), []
+    x = torch.randint(SMALL.vocab_size, (2, 8))
+    if wrong == "a weight":
+        with torch.no_grad():
+            model.embed.weight[x[0, 0]] = math.nan
+    if wrong == "the gradient":  # the root of nothing is steep beyond measure, the loss itself is finite
+        loss = lambda logits, targets: next_token_loss(logits, targets) + (0 * logits.float().sum()).sqrt()  # noqa: E731
+    else:
+        loss = lambda logits, targets: next_token_loss(logits, targets) * (math.nan if wrong == "the loss" else 1)  # noqa: E731
+    before = [p.detach().clone() for p in model.parameters()]
+    with pytest.raises(FloatingPointError, match="at step .*the weights are those of the step before"):
+        for step in train(model, [(x, x)] * 60, optimizer=adamw(model), precision=precision, loss=loss, say=str):
+            steps.append(step)
+    assert len(steps) == (17 if precision == "fp16" and wrong == "the gradient" else 0)  # 2^16 halved to below 1
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)) or wrong == "a weight"
+
+
+def test_fp16_goes_on_where_halving_the_scale_helps():
+    model, norms = Transformer(replace(SMALL, n_layers=1)), []
+    x = torch.randint(SMALL.vocab_size, (2, 8))
+    for step in train(model, [(x, x)] * 12, optimizer=adamw(model), precision="fp16", say=str,
+                      loss=lambda logits, targets: 3e3 * next_token_loss(logits, targets)):
+        norms.append(step.grad_norm)
+    assert not math.isfinite(norms[0]) and math.isfinite(norms[-1])
+
+
+@pytest.mark.parametrize(("call", "named"), [
+    (lambda m, x: train(m, [(x, x)], optimizer=adamw(m), clip=-1.0), "clip=-1.0"),
+    (lambda m, x: train(m, [(x, x)], optimizer=adamw(m), clip=0.0), "clip=0.0.*None"),
+    (lambda m, x: train(m, [(x, x)], optimizer=adamw(m), clip=math.nan), "clip=nan"),
+    (lambda m, x: train(m, [(x, x)], optimizer=adamw(m), micro_batch=0), "micro_batch=0"),
+    (lambda m, x: train(m, [(x, x)], optimizer=adamw(m), schedule=lambda step: -0.1, precision="fp32"), "is -0.1"),
+    (lambda m, x: train(m, [(x, x)], optimizer=adamw(m), schedule=lambda step: math.nan, precision="fp32"), "is nan"),
+    (lambda m, x: [muon(m, lr=-1.0)], "^lr=-1.0"), (lambda m, x: [muon(m, adam_lr=math.nan)], "adam_lr=nan"),
+    (lambda m, x: [muon(m, momentum=1.0)], "momentum=1.0.*below 1"), (lambda m, x: [adamw(m, lr=-1.0)], "lr=-1.0"),
+    (lambda m, x: [adamw(m, weight_decay=-0.1)], "weight_decay=-0.1"), (lambda m, x: [adamw(m, lr=math.inf)], "lr=inf"),
+    (lambda m, x: [adamw(m, betas=(0.9, 1.0))], "beta2=1.0"), (lambda m, x: [evaluate(m, [1, 2, 3], context_length=0)],
+                                                               "context_length=0"),
+    (lambda m, x: generate(m, [1], n_tokens=-5), "n_tokens=-5")])
+def test_a_number_that_would_climb_where_it_should_descend_is_refused_by_name(call, named):
+    with pytest.raises(ValueError, match=named):
+        list(call(Transformer(SMALL), torch.zeros(2, 8, dtype=torch.long)))

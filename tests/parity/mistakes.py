@@ -41,7 +41,7 @@ def interleaved(part: str, n: int) -> Callable[[State], State]:
 
 ROPE = {"neighbouring pairs": dict(rope_pairs="neighbours"), "another theta": dict(rope_theta=700.0)}
 GATE = {"gate and up exchanged": swapped("gate_proj", "up_proj")}
-MIXTURE = {"one expert too few": dict(experts_per_token=1), **GATE,
+MIXTURE = {"one expert too many": dict(experts_per_token=3), **GATE,
            "experts in another order": swapped("experts.0", "experts.1")}
 ONE_PLUS = {"gain without its one": changed("norm.weight", lambda x: x - 1)}
 MISTAKES: dict[str, dict[str, Mistake]] = {
