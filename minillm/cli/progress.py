@@ -2,20 +2,23 @@
 from __future__ import annotations
 
 import sys
-import time
 
 from tqdm import tqdm
 
-FORMAT = "{percentage:3.0f}% {bar:20} {remaining} left  {desc}"
+from minillm.meter import Meter, duration
+
+FORMAT = "{percentage:3.0f}% {bar:20} {desc}"
 
 
 class Progress:
-    """The running loss, the last validation loss, tokens per second and the time that is left."""
+    """The running loss, the last validation loss, tokens per second and time left, both by the clock on the wall."""
 
     def __init__(self, *, shown: bool, done: float = 0.0):
         self.shown, self.terminal = shown, sys.stderr.isatty()
-        self.loss, self.validation, self.speed = None, None, 0.0
-        self.began, self.first, self.fraction, self.step = time.monotonic(), done, done, 0
+        self.loss, self.validation, self.step, self.tokens = None, None, 0, 0
+        self.fraction, self.speed, self.course = done, Meter(), Meter(window=60.0)
+        self.speed.begin(0)
+        self.course.begin(done)
         self.bar = tqdm(total=1.0, initial=done, bar_format=FORMAT, file=sys.stderr, leave=False,
                         disable=not (shown and self.terminal))
 
@@ -23,9 +26,11 @@ class Progress:
         """After a step; `fraction` of the run is done."""
         mix = 0.9 if self.loss is not None else 0.0
         self.loss = mix * (self.loss or 0.0) + (1 - mix) * step.loss
-        self.speed = mix * self.speed + (1 - mix) * step.tokens / step.seconds
+        self.tokens += step.tokens
         self.step = step.step + 1
-        self.bar.set_description_str(self.words(), refresh=False)
+        self.speed.note(self.tokens)
+        self.course.note(min(fraction, 1.0))
+        self.bar.set_description_str(self.words(fraction), refresh=False)
         self.bar.update(min(fraction, 1.0) - self.fraction)
         self.fraction = min(fraction, 1.0)
 
@@ -34,18 +39,15 @@ class Progress:
         self.validation = validation
         if self.shown:
             with tqdm.external_write_mode(file=sys.stderr):
-                print(f"{100 * self.fraction:3.0f}%  {self.words()}{self.time_left()}", file=sys.stderr, flush=True)
+                print(f"{100 * self.fraction:3.0f}%  {self.words(self.fraction)}", file=sys.stderr, flush=True)
         return validation
 
-    def words(self) -> str:
-        seen = "" if self.validation is None else f" · validation {self.validation:.3f}"
-        return f"step {self.step:,} · loss {self.loss:.3f}{seen} · {self.speed:,.0f} tokens/s"
-
-    def time_left(self) -> str:
-        taken, part = time.monotonic() - self.began, self.fraction - self.first
-        if part <= 0 or self.fraction >= 1:
-            return ""
-        return f" · {tqdm.format_interval(taken / part * (1 - self.fraction))} left"
+    def words(self, fraction: float) -> str:
+        said = [f"step {self.step:,}", f"loss {self.loss:.3f}"]
+        said += [] if self.validation is None else [f"validation {self.validation:.3f}"]
+        said += [f"{self.speed.speed:,.0f} tokens/s"] if self.speed.speed else []
+        left = self.course.left(1.0) if fraction < 1 else None
+        return " · ".join(said + ([] if left is None else [f"{duration(left)} left"]))
 
     def close(self) -> None:
         self.bar.close()

@@ -1,10 +1,12 @@
 """Let a reader start, pause, step and reset work that takes long, such as training, and watch it as it goes.
 
-The clock is the page's own Play button: each tick works for about 150 ms in the callback and then draws once.  No
-thread is left behind when the page, the cell or the kernel goes away.
+The clock is the page's own Play button: each tick works for about 150 ms in the callback and then draws once.  "run N
+steps" sets a goal that the ticks work off, so that no press holds the page.  No thread is left behind when the page,
+the cell or the kernel goes away.
 """
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -14,9 +16,11 @@ from typing import Any
 
 import ipywidgets
 
+from minillm.meter import Meter, duration
 from minillm.notebook.widgets import Live, Parts, button
 
-SLICE = 0.15       # seconds of work between two pictures: 70 to 89 % of full speed, and the page stays alive
+SLICE = 0.1        # seconds of work between two pictures: most of full speed, and the page stays alive
+SPOKEN = 4.0       # seconds between two sentences for a screen reader while the clock runs
 _NEVER = 10**9     # a Play needs an end
 
 
@@ -29,47 +33,90 @@ class Clock(Live):
     first      how many steps the cell itself makes, so that the stored picture is real
     run        how many steps the button "run N steps" makes
     limit      the run ends after so many steps
+    buttons    which there are besides ▶, and their words: {"step": …, "run": …, "reset": …}; all three when left out
+    auto       a changed setting starts the new run at once, after a pause of `auto` seconds; 0: it waits for a press
 
-    `advance(n)` makes n steps without a page, for tests and for stored outputs.
+    `advance(n)` makes n steps without a page, for tests and for stored outputs; `meter` tells speed and time.
     """
+
+    fleeting, kept = ("play",), ("_work", "history", "finished", "meter")
 
     def __init__(self, name: str, controls: Mapping[str, ipywidgets.Widget], start: Callable[..., Iterator],
                  draw: Callable[..., Parts], *, views: Iterable[str] = (), first: int = 20, run: int = 100,
                  limit: int = 10_000, rules: Callable[..., Mapping[str, str]] | None = None,
-                 rows: Iterable[Iterable[str]] | None = None, repeatable: bool = False):
+                 rows: Iterable[Iterable[str]] | None = None, repeatable: bool = False,
+                 buttons: Mapping[str, str] | None = None, auto: float = 0.0):
         self._start, self._views_only, self._first, self._run, self._limit = start, set(views), first, run, limit
-        self._tick = threading.Lock()
+        self._tick, self._cancelled, self._goal, self._auto = threading.Lock(), threading.Event(), None, auto
+        self._spoken = self._touched = 0.0
         self._work: Iterator | None = None
         self.history: list[Any] = []
-        self.finished = False
+        self.finished, self.meter = False, Meter()
         self._play = ipywidgets.Play(value=0, min=0, max=_NEVER, step=1, interval=50)
-        clockwork = {"play": self._play, "step": button("one step"), "run": button(f"run {run} steps"),
-                     "reset": button("reset", "start again from step 0")}
+        self._run_words = f"run {run} steps"
+        self._told = ipywidgets.HTML()
+        if buttons is None:
+            buttons = {"step": "one step", "run": self._run_words, "reset": "reset"}
+        hints = {"reset": "start again from step 0"}
+        clockwork = {"play": self._play, **{each: button(said, hints.get(each, "")) for each, said in buttons.items()}}
         rows = [[each] for each in controls] if rows is None else [list(row) for row in rows]
         super().__init__(name, {**controls, **clockwork}, draw, rules=rules, repeatable=repeatable,
                          rows=[*rows, list(clockwork)])
+        buttons, place = [*self._box.children], len(rows)
+        self._box.children = [*buttons[:place + 1], self._told, *buttons[place + 1:]]
 
     @property
     def values(self) -> dict[str, Any]:
         return {name: value for name, value in super().values.items() if name != "play"}
 
+    @property
+    def playing(self) -> bool:
+        """Does the page's clock tick?"""
+        return bool(getattr(self._play, _playing(self._play)))
+
     def advance(self, n: int | None = None, *, seconds: float | None = None) -> int:
-        """Make n steps, or as many as fit into the seconds (at least one); return how many were made."""
+        """Make n steps, or as many as fit into the seconds (at least one); return how many were made.
+
+        A press cancels it between two steps.  An interrupt waits for the end of the step, so that what runs side by
+        side stands at the same step.
+        """
         if self._work is None:
             self._work = iter(self._start(**{k: v for k, v in self.values.items() if k not in self._views_only}))
         made, end = 0, None if seconds is None else time.perf_counter() + seconds
         with one_thread():
             while not self.finished and not self.closed and (n is None or made < n):
-                if end is not None and made and time.perf_counter() > end:
+                if self._cancelled.is_set() or end is not None and made and time.perf_counter() > end:
                     break
-                try:
-                    self.history.append(next(self._work))
-                    made += 1
-                except StopIteration:
-                    self.finished = True
-                if len(self.history) >= self._limit:
-                    self.finished = True
+                with whole_steps():
+                    try:
+                        self.history.append(next(self._work))
+                        made += 1
+                    except StopIteration:
+                        self.finished = True
+                    if len(self.history) >= self._limit:
+                        self.finished = True
+        self.meter.note(len(self.history))
+        self._tell()
         return made
+
+    def total(self) -> int | None:
+        """How many steps the run has, where that is known."""
+        return self._limit if self._limit < 10_000 else None
+
+    def speed(self) -> str:
+        """How fast it goes, by the clock on the wall."""
+        return f"{self.meter.speed:.3g} steps/s" if self.meter.speed else ""
+
+    def _tell(self) -> None:
+        """Beside the buttons, where it is not stored: how far it has come, how fast it goes, how long it takes."""
+        done, total = len(self.history), self.total()
+        said = [f"step {done:,} of {total:,}" if total else f"step {done:,}", self.speed()]
+        if self.finished:
+            said.append("the run is over; a new one begins with reset, or when a setting changes")
+        elif total and (left := self.meter.left(total)) is not None:
+            said.append(f"about {duration(left)} to its end on this machine" if not self.playing
+                        else f"about {duration(left)} left")
+        self._told.value = f'<span style="opacity:.8">{" · ".join(filter(None, said))}</span>'
 
     def reset(self) -> None:
         """Forget this run; the next step begins a fresh one for the controls' values."""
@@ -77,62 +124,130 @@ class Clock(Live):
         close = getattr(self._work, "close", None)
         if close:
             close()
-        self._work, self.history, self.finished = None, [], False
+        self._work, self.history, self.finished, self.meter = None, [], False, Meter()
 
     def pause(self) -> None:
         """Stop the clock from here; what has been learned stays."""
-        playing = "playing" if self._play.has_trait("playing") else "_playing"    # ipywidgets 8, and 7
-        if getattr(self._play, playing):
-            setattr(self._play, playing, False)
+        self._goal = None
+        self.meter.pause()
+        if "run" in self.controls:
+            self["run"].description = self._run_words
+        if self.playing:
+            setattr(self._play, _playing(self._play), False)
 
     def close(self) -> None:
         self.closed = True
+        self._cancelled.set()
         self.pause()
         super().close()
 
     def redraw(self):
         if not self.parts and not self.history:
+            self.meter.begin(0)
             self.advance(self._first)
+            drawn = super().redraw()                    # so that the time told beforehand holds drawing, too
+            self.meter.note(len(self.history))
+            self.meter.pause()
+            self._tell()
+            return drawn
         return super().redraw()
+
+    def _speak(self, words: str) -> None:
+        """A screen reader must be able to finish a sentence."""
+        now = time.monotonic()
+        if not self.playing or now - self._spoken > SPOKEN:
+            self._spoken = now
+            super()._speak(words)
 
     def _arguments(self) -> dict[str, Any]:
         return {"history": self.history, **self.values}
 
     def _changed(self, name: str = "") -> None:
         if name == "play":
-            if self._play.value == 0:                   # its own stop button: a pause
-                return
-            if not self._tick.acquire(blocking=False):  # the last slice is still at work: drop this tick
-                return
-            try:
-                self.advance(seconds=SLICE)
-                super()._changed()
-                if self.finished:
-                    self.pause()
-            finally:
-                self._tick.release()
+            self._ticked()
             return
-        with self._tick:
+        with self._alone():
             if name not in self._views_only:
                 self.reset()
             super()._changed()
+        if self._auto and name not in self._views_only:
+            self._touched = time.monotonic()
+            self._run_to(self._limit)
+
+    def _ticked(self) -> None:
+        if self._play.value == 0:                       # its own stop button: a pause
+            self.pause()
+            return
+        if time.monotonic() - self._touched < self._auto or not self._tick.acquire(blocking=False):
+            return                                      # still typing; or the last slice is at work: drop this tick
+        try:
+            self.meter.begin(len(self.history))
+            left = None if self._goal is None else self._goal - len(self.history)
+            self.advance(left, seconds=SLICE)
+            ended = self.finished or self._goal is not None and len(self.history) >= self._goal
+            if ended:
+                self.pause()
+            super()._changed()
+            self.meter.note(len(self.history))
+            self._tell()
+        finally:
+            self._tick.release()
 
     def _pressed(self, name: str) -> None:
-        with self._tick:
+        stops = name == "run" and self._goal is not None
+        with self._alone():
             if name == "reset":
                 self.reset()
             elif name == "step":
+                self.pause()
                 self.advance(1)
-            elif name == "run":
-                self._run_on(self._run)
-            super()._changed()
+            elif stops:
+                self.pause()
+            if name != "run" or stops:
+                super()._changed()
+        if name == "reset" and self._auto:
+            self._run_to(self._limit)
+        if name == "run" and not stops:
+            self._run_to(len(self.history) + self._run)
 
-    def _run_on(self, n: int) -> None:
-        """Make n steps, drawing after each slice."""
-        goal = len(self.history) + n
-        while len(self.history) < goal and not self.finished and not self.closed:
-            self.advance(min(25, goal - len(self.history)), seconds=SLICE)
+    def _run_to(self, goal: int) -> None:
+        """Let the page's clock work until so many steps are made; without a page, make them here."""
+        if not self._handles:
+            self.advance(goal - len(self.history))
             super()._changed()
+            return
+        self._goal = goal
+        if "run" in self.controls:
+            self["run"].description = "stop"
+        setattr(self._play, _playing(self._play), True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Cancel the slice that is at work, then have the run to oneself."""
+        self._cancelled.set()
+        with self._tick:
+            self._cancelled.clear()
+            yield
+
+
+def _playing(play: ipywidgets.Play) -> str:
+    return "playing" if play.has_trait("playing") else "_playing"    # ipywidgets 8, and 7
+
+
+@contextmanager
+def whole_steps() -> Iterator[None]:
+    """Let an interrupt wait until what is inside is done.  Python delivers it to the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        raise KeyboardInterrupt
 
 
 @contextmanager

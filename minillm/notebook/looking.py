@@ -4,7 +4,7 @@ Each asks `current()` for a `Run`, so that it always looks at the model of this 
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from minillm.inspection import capture
 from minillm.notebook import markup, plots
-from minillm.notebook.clock import one_thread
+from minillm.notebook.clock import Clock, one_thread
 from minillm.notebook.plots import COLOURS, EDGE, INK, MUTED, Picture
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, button, choice, slider, text
@@ -28,7 +28,7 @@ class Run(Protocol):
 
     def next_batch(self) -> tuple[Tensor, Tensor]: ...
     def after_one_step(self) -> nn.Module: ...
-    def write(self, prompt: str = "", **options: Any) -> str: ...
+    def writing(self, prompt: str = "", **options: Any) -> Iterator[str]: ...      # the text so far, token by token
 
 
 # -- one element of one batch ----------------------------------------------------------------------------------------
@@ -183,22 +183,21 @@ def _gaze_chip(piece: str, look: float, p: float, *, chosen: bool) -> str:
 
 # -- writing ---------------------------------------------------------------------------------------------------------
 
-def writer(current: Callable[[], Run]) -> Live:
-    """What the model in training goes on with after a prompt."""
-    def draw(prompt: str, temperature: float, top_k: int, n_tokens: int, seed: int) -> markup.Markup:
-        run = current()
-        with one_thread():
-            written = run.write(prompt, n_tokens=n_tokens, temperature=temperature, top_k=top_k or None,
-                                seed=seed)
-        side = "rtl" if run.material.corpus.right_to_left else "ltr"
-        style = "white-space:pre-wrap;overflow-wrap:anywhere"
+def writer(current: Callable[[], Run]) -> Clock:
+    """What the model in training goes on with after a prompt, as it writes; typing makes it begin again."""
+    def start(prompt: str, temperature: float, top_k: int, n_tokens: int, seed: int) -> Iterator[str]:
+        return current().writing(prompt, n_tokens=n_tokens, temperature=temperature, top_k=top_k or None, seed=seed)
+
+    def draw(history: list[str], prompt: str, **_: Any) -> markup.Markup:
+        written = history[-1] if history else ""
+        side = "rtl" if current().material.corpus.right_to_left else "ltr"
+        style = "white-space:pre-wrap;overflow-wrap:anywhere;min-height:6em"
         return markup.card(f'<div dir="{side}" style="{style}"><b>{escape(prompt)}</b>{escape(written)}</div>',
                            f"After {prompt!r} the model writes: {written}")
 
     controls = {"prompt": text("prompt", ""),
                 "temperature": slider("temperature", [0.0, 0.2, 0.5, 0.8, 1.0, 1.3, 2.0], 0.8),
                 "top_k": slider("top-k", [1, 2, 5, 10, 20, 0], 0, show=lambda k: str(k or "all")),
-                "n_tokens": slider("characters", [50, 100, 200, 400], 200), "seed": slider("seed", range(10)),
-                "refresh": button("write again", "take the model as it is now")}
-    return Live("writer", controls, draw, repeatable=False,
-                rows=[["prompt"], ["temperature", "top_k"], ["n_tokens", "seed", "refresh"]])
+                "n_tokens": slider("characters", [50, 100, 200, 400], 200), "seed": slider("seed", range(10))}
+    return Clock("writer", controls, start, draw, rows=[["prompt"], ["temperature", "top_k"], ["n_tokens", "seed"]],
+                 first=400, auto=0.4, buttons={"reset": "write again"})

@@ -34,6 +34,12 @@ def card(inside: str, alt: str, *, width: int | None = None, math: bool = False)
     return Markup(f'<div style="{_CARD}{size}">{inside}</div>', alt, math=math)
 
 
+def in_words(alt: str) -> Markup:
+    """One line below a picture that opens into what the picture shows."""
+    look = "font-size:13px;opacity:.8;margin:0 0 6px;max-width:720px"
+    return Markup(f'<details style="{look}"><summary>The picture in words</summary>{escape(alt)}</details>', "in words")
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence], *, caption: str = "") -> str:
     """Rows as an HTML table: numbers to the right, words to the left, each text in its own direction."""
     def cell(value, tag="td") -> str:

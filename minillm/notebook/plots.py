@@ -6,6 +6,7 @@ import threading
 import zlib
 from base64 import b64encode
 
+from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -35,8 +36,8 @@ _DPI, _SHARP = 96, 1.75         # a CSS pixel is 1/96 inch; drawn finer, so that
 class Picture(Figure):
     """A figure that a cell can end with: shown as a PNG, and as words where pictures are not read.
 
-    `describe` sets the words.  They are what a screen reader says, what the notebook stores beside the image and what
-    the test of stored outputs compares, so build them from the data, rounded far from a rounding edge.
+    `describe` sets the words.  They stand below the picture, folded into one line, for readers who cannot see it, and
+    the test of stored outputs compares them: build them from the data, rounded far from a rounding edge.
     """
 
     def describe(self, alt: str) -> Picture:
@@ -54,6 +55,16 @@ class Picture(Figure):
     def width(self) -> int:
         """Width on the page in CSS pixels."""
         return round(self.get_figwidth() * _DPI)
+
+    @property
+    def title(self) -> str:
+        """The question that it answers."""
+        return self._suptitle.get_text() if self._suptitle else ""
+
+    def _ipython_display_(self) -> None:
+        from minillm.notebook.markup import in_words
+        for data, metadata in (self._repr_mimebundle_(), in_words(self.alt)._repr_mimebundle_()):
+            display(data, raw=True, metadata=metadata)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {"image/png": b64encode(png(self)).decode(), "text/plain": f"[picture: {self.alt}]"}

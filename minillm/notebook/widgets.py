@@ -6,9 +6,12 @@ code works with ipywidgets 7.7.1 (Google Colab) and 8 (JupyterLab).
 from __future__ import annotations
 
 import gc
+import os
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from html import escape
 from typing import Any
@@ -17,55 +20,29 @@ import ipywidgets
 from IPython.display import DisplayHandle, display
 from traitlets import HasTraits
 
-from minillm.notebook.markup import Markup
+from minillm.notebook.controls import button, choice, row, slider, text, toggle
+from minillm.notebook.markup import Markup, in_words
 from minillm.notebook.plots import DRAWING, Picture, png
 
+__all__ = ["Live", "Parts", "button", "choice", "shown", "slider", "text", "toggle"]
+
 Parts = Picture | Markup | Sequence[Picture | Markup]
-_SHOWN: dict[str, Live] = {}     # name -> what is on the page now; showing the name again closes it
+_SHOWN: dict[str, Live] = {}     # name -> what is on the page now; the next of that name takes it over
 _VIEW = "application/vnd.jupyter.widget-view+json"
-_WIDE = dict(description_width="initial")
-_STYLE = ("<style>.minillm-any-script textarea, .minillm-any-script input "
-          "{unicode-bidi: plaintext; text-align: start; font-size: 15px; line-height: 1.6}</style>")
+_OUTPUT = (".jp-OutputArea-child", ".output_area")     # one output, in JupyterLab and in the classic notebook
+_STYLE = "<style>" + "".join([
+    ".minillm-any-script textarea, .minillm-any-script input {unicode-bidi: plaintext; text-align: start; "
+    "font-size: 15px; line-height: 1.6} ",
+    *(f"{one}:has(.minillm-hides-{n}) {f'+ {one} ' * after}{{display: none}} "
+      for one in _OUTPUT for n in range(1, 9) for after in range(1, n + 1)),
+    ".minillm-stale {opacity: .25} ",
+    "@media (max-width: 600px) {",           # a phone: the label above its slider, pictures that keep their letters
+    ".minillm-controls .widget-inline-hbox {flex-wrap: wrap; height: auto} ",
+    ".minillm-controls .widget-label {flex-basis: 100%; text-align: start} ",
+    ".minillm-controls .widget-hslider .slider-container {min-width: 120px; flex: 1 1 120px} ",
+    ".minillm-controls {overflow-x: auto} .minillm-controls img.minillm-part {max-width: none !important}",
+    "}</style>"])
 
-
-# -- controls: only what ipywidgets 7.7.1 and 8 share ----------------------------------------------------------------
-
-def slider(label: str, values: Sequence, value: Any = None, *, show: Callable[[Any], str] = str) -> ipywidgets.Widget:
-    """Choose one of `values`, in order: numbers, powers of two, None for "off"; `show` writes one for the reader."""
-    options = [(show(each), each) for each in values]
-    return ipywidgets.SelectionSlider(options=options, value=values[0] if value is None else value, description=label,
-                                      style=dict(_WIDE), layout=ipywidgets.Layout(width="440px", max_width="100%"))
-
-
-def choice(label: str, options: Sequence | Mapping[str, Any], value: Any = None) -> ipywidgets.Widget:
-    """Choose one from a short list; a mapping gives names to values."""
-    pairs = list(options.items()) if isinstance(options, Mapping) else [(str(each), each) for each in options]
-    return ipywidgets.Dropdown(options=pairs, value=pairs[0][1] if value is None else value, description=label,
-                               style=dict(_WIDE),
-                               layout=ipywidgets.Layout(width="auto", max_width="100%", align_self="flex-start"))
-
-
-def toggle(label: str, value: bool = False) -> ipywidgets.Widget:
-    """Switch something on or off."""
-    return ipywidgets.Checkbox(value=value, description=label, indent=False,
-                               layout=ipywidgets.Layout(width="auto", max_width="100%"))
-
-
-def text(label: str, value: str = "", *, rows: int = 1) -> ipywidgets.Widget:
-    """Type in any script; each text runs in its own direction, and each key stroke counts."""
-    kind, more = (ipywidgets.Text, {}) if rows == 1 else (ipywidgets.Textarea, {"rows": rows})
-    box = kind(value=value, description=label, continuous_update=True, style=dict(_WIDE),
-               layout=ipywidgets.Layout(width="700px", max_width="100%"), **more)
-    box.add_class("minillm-any-script")
-    return box
-
-
-def button(label: str, hint: str = "") -> ipywidgets.Button:
-    """Do something once.  Its press reaches `draw` through Live(..., on_press={name: function})."""
-    return ipywidgets.Button(description=label, tooltip=hint or label, layout=ipywidgets.Layout(width="auto"))
-
-
-# -- the pattern -----------------------------------------------------------------------------------------------------
 
 class Live:
     """Controls above a picture that answers them.
@@ -92,15 +69,19 @@ class Live:
         self._draw, self._rules, self._on_press = draw, rules, dict(on_press or {})
         self._note = ipywidgets.HTML(_STYLE)
         self._words = ipywidgets.HTML()                # what the picture shows, for a screen reader
-        rows = [[each] for each in self.controls] if rows is None else [list(row) for row in rows]
-        self._box = ipywidgets.VBox([_row([self.controls[each] for each in row]) for row in rows] + [self._note])
+        rows = [[each] for each in self.controls] if rows is None else [list(names) for names in rows]
+        self._box = ipywidgets.VBox([*(row([self.controls[each] for each in names]) for names in rows), self._note,
+                                     self._words])
+        self._box.add_class("minillm-controls")
+        self._origin = [(each, type(control).__name__, repr(getattr(control, "options", None)),
+                         repr(getattr(control, "value", None))) for each, control in self.controls.items()]
         self._handles: list[DisplayHandle] = []
         self._views: list[ipywidgets.Widget] = []      # live images and texts, one per part, from the first touch on
         self._hidden: list[ipywidgets.Widget] = []
         self._busy = threading.RLock()
         self.parts: list[Picture | Markup] = []
         self.error: Exception | None = None
-        self.closed = False
+        self.closed = self._deaf = False
         self._apply_rules()
         for each, control in self.controls.items():
             if isinstance(control, ipywidgets.Button):
@@ -124,7 +105,7 @@ class Live:
             self.parts = list(drawn) if isinstance(drawn, (list, tuple)) else [drawn]
             for view, part in zip(self._views, self.parts, strict=bool(self._views)):
                 _fill(view, part)
-            self._words.value = _spoken(" ".join(part.alt for part in self.parts))
+            self._speak(" ".join(part.alt for part in self.parts))
         return self.parts
 
     def close(self) -> None:
@@ -134,6 +115,32 @@ class Live:
             _close(widget)
 
     # what subclasses may extend
+
+    kept: tuple[str, ...] = ()        # attributes that go over to a widget that takes this one's place
+
+    def _speak(self, words: str) -> None:
+        self._words.value = _spoken(words)
+
+    def _take_over(self, before: Live) -> None:
+        """Go on where the widget of this name stood, so that a cell that is run again loses nothing."""
+        for name in self.kept:
+            setattr(self, name, getattr(before, name))
+        with self._silent():
+            for name, control in self.controls.items():
+                if isinstance(control, ipywidgets.ValueWidget) and name not in self.fleeting:
+                    control.value = before.controls[name].value
+        self._apply_rules()
+
+    fleeting: tuple[str, ...] = ()    # controls whose values mean nothing to the next widget
+
+    @contextmanager
+    def _silent(self) -> Iterator[None]:
+        """Set controls without an answer."""
+        self._deaf = True
+        try:
+            yield
+        finally:
+            self._deaf = False
 
     def _arguments(self) -> dict[str, Any]:
         return self.values
@@ -153,6 +160,8 @@ class Live:
     def _ipython_display_(self) -> None:
         before = _SHOWN.get(self.name)
         if before is not None and before is not self:
+            if not before.closed and not self.parts and before._origin == self._origin:
+                self._take_over(before)
             before.close()
         _SHOWN[self.name] = self
         if not self.parts:
@@ -166,6 +175,9 @@ class Live:
                 data, metadata = self._stored(part)
                 handle = display(data, raw=True, metadata=metadata, display_id=True)
                 self._handles += [handle] if handle else []          # none without a kernel
+            if any(isinstance(part, Picture) for part in self.parts):
+                data, metadata = in_words(self._stored_words())._repr_mimebundle_()
+                display(data, raw=True, metadata=metadata)
 
     def _stored(self, part: Picture | Markup) -> tuple[dict, dict]:
         data, metadata = part._repr_mimebundle_()
@@ -173,15 +185,29 @@ class Live:
             data["text/plain"] = f"[picture of “{self.name}”]"
         return data, metadata
 
+    def _stored_words(self) -> str:
+        if self.repeatable:
+            return " ".join(part.alt for part in self.parts if isinstance(part, Picture))
+        asked = " ".join(part.title for part in self.parts if isinstance(part, Picture))
+        return f"{asked} The numbers differ between machines; they are told when this cell has run here."
+
     def _go_live(self) -> None:
-        """On the first touch: a live view of each part joins the box, and the stored one steps aside."""
+        """On the first touch: a live view of each part joins the box, and the stored ones step aside.
+
+        In JupyterLab a style hides them for as long as the live ones are there, so also on a page that was loaded
+        again; elsewhere they are replaced by a hidden widget.
+        """
         if self._views or not self._handles:
             return
         with self._busy:
             self._views = [_fresh_view(part) for part in self.parts]
             for view in self._views:
                 view.add_class("minillm-part")         # the browser tests look for it
-            self._box.children = (*self._box.children, *self._views, self._words)
+            self._box.children = (*self._box.children, *self._views)
+            n_stored = len(self.parts) + any(isinstance(part, Picture) for part in self.parts)
+            self._box.add_class(f"minillm-hides-{n_stored}")
+            if not _replaces():
+                return
             for part, handle in zip(self.parts, self._handles, strict=True):
                 hidden = ipywidgets.HTML(layout=ipywidgets.Layout(display="none"))
                 self._hidden.append(hidden)
@@ -196,20 +222,25 @@ class Live:
                           for name, why in reasons.items()))
 
     def _say(self, html: str) -> None:
-        shown = f'<div style="opacity:.8;line-height:1.4">{html}</div>' if html else ""
+        look = "font-size:14px;line-height:1.5;border-left:3px solid #D55E00;padding:2px 10px;margin:4px 0"
+        shown = f'<div role="alert" style="{look}">{html}</div>' if html else ""
         if self._note.value != _STYLE + shown:
             self._note.value = _STYLE + shown
 
     def _safely(self, action: Callable, *arguments) -> None:
         """Run a callback: what goes wrong is told in the widget, since a page shows no error of a callback."""
-        if self.closed:
+        if self.closed or self._deaf:
             return
         try:
             action(*arguments)
             self.error = None
+            for view in self._views:
+                view.remove_class("minillm-stale")
         except Exception as error:                     # noqa: BLE001 - whatever it is, the reader must see it
             self.error = error
             trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            for view in self._views:
+                view.add_class("minillm-stale")        # it shows what was before
             self._say(f"<b>{escape(type(error).__name__)}</b>: {escape(str(error))}"
                       f"<details><summary>where</summary><pre>{escape(trace)}</pre></details>")
 
@@ -227,11 +258,9 @@ def _settle() -> None:
     gc.freeze()
 
 
-def _row(controls: list[ipywidgets.Widget]) -> ipywidgets.Widget:
-    if len(controls) == 1:
-        return controls[0]
-    layout = ipywidgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 20px")
-    return ipywidgets.HBox(controls, layout=layout)
+def _replaces() -> bool:
+    """Is this a page whose outputs stand in frames of their own, where no style reaches from one to the next?"""
+    return "google.colab" in sys.modules or "VSCODE_PID" in os.environ
 
 
 def _view(widget: ipywidgets.Widget) -> dict:

@@ -35,6 +35,7 @@ def faults(notebook: nbformat.NotebookNode, name: str) -> list[str]:
         for fault in (_markdown(cell) if cell.cell_type == "markdown" else [*_code(cell), *_outputs(cell)]):
             found.append(f"cell {index}: {fault}")
     found += _between(cells)
+    found += [f"cell {i}: a picture without its words below" for i, cell in code if _unsaid(cell)]
     found += [f"in ${each.strip()}$: {fault}" for each in equations_of(notebook) for fault in misused(each)]
     lines = [len(_lines(cell)) for _, cell in code[1:] if "solution" not in _tags(cell)]
     if lines and statistics.median(lines) > USUAL_LINES:
@@ -44,6 +45,13 @@ def faults(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     found += [f"two widgets are called {each!r}: the second closes the first"
               for each in sorted(set(names)) if names.count(each) > 1]
     return found
+
+
+def _unsaid(cell) -> bool:
+    """Does a cell show pictures, and no line after them that opens into words?"""
+    shown = [output.get("data", {}) for output in cell.outputs]
+    last = max((i for i, data in enumerate(shown) if "image/png" in data), default=None)
+    return last is not None and not any("<details" in data.get("text/html", "") for data in shown[last:])
 
 
 def _tags(cell) -> list[str]:

@@ -93,6 +93,7 @@ DEPARTURES = {
     "written to stderr": lambda book: book.cells[3].outputs.append(
         nbformat.v4.new_output("stream", name="stderr", text="warning")),
     "without words": output(3, **{"image/png": "AAAA", "text/plain": "x"}),
+    "without its words below": output(3, **{"image/png": "AAAA", "text/plain": "x"}),
     "differs between machines": output(3, **{"text/plain": "<object at 0x7f1e6da4f4c0>"}),
     "two widgets are called": lambda book: [output(cell, **{"text/plain": "[controls of “a”: b]"})(book)
                                             for cell in (3, 5)],

@@ -207,6 +207,7 @@ def test_the_writer_goes_on_from_a_prompt_and_repeats_itself_by_seed(lab):
     assert pen.redraw()[0].alt != first
     pen["temperature"].value = 0.0
     greedy = pen.redraw()[0].alt
+    assert lab.run.write("the ", n_tokens=20, temperature=0.0).strip() in greedy
     pen["seed"].value = 2
     assert pen.redraw()[0].alt == greedy
     pen["prompt"].value = "ß"

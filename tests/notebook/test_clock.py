@@ -1,10 +1,12 @@
 """Work in steps: start, pause, step, reset, and what a changed setting does."""
+import signal
+import threading
 import time
 
 import pytest
 import torch
 
-from minillm.notebook import markup
+from minillm.notebook import markup, widgets
 from minillm.notebook.clock import Clock, one_thread
 from minillm.notebook.widgets import slider
 
@@ -107,3 +109,122 @@ def test_work_runs_on_one_thread_and_gives_the_others_back():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def shown_clock(monkeypatch):
+    """A clock on a page whose Play ticks only when the test says so."""
+    class Page:
+        def display(self, data, *, raw, metadata=None, display_id=None):
+            return self if display_id else None
+    monkeypatch.setattr(widgets, "display", Page().display)
+
+    def slow(by):
+        for i in range(0, 10**6, by):
+            time.sleep(0.002)
+            yield i
+    made = counter(slow, first=2, run=100)
+    made._ipython_display_()
+    yield made
+    made.close()
+
+
+def tick(clock):
+    clock["play"].value += 1
+
+
+def test_on_a_page_run_sets_a_goal_that_the_clock_works_off(shown_clock):
+    began = time.perf_counter()
+    shown_clock["run"].click()
+    assert time.perf_counter() - began < 0.1 and len(shown_clock.history) == 2
+    assert shown_clock.playing and shown_clock["run"].description == "stop"
+    while shown_clock.playing:
+        began = time.perf_counter()
+        tick(shown_clock)
+        assert time.perf_counter() - began < 0.2, "no callback may hold the page"
+    assert len(shown_clock.history) == 102, "neither fewer nor more"
+    assert not shown_clock.playing and shown_clock["run"].description == "run 100 steps"
+
+
+def test_stop_ends_the_goal_where_it_is(shown_clock):
+    shown_clock["run"].click()
+    tick(shown_clock)
+    shown_clock["run"].click()
+    made = len(shown_clock.history)
+    assert 2 < made < 102 and not shown_clock.playing and shown_clock["run"].description == "run 100 steps"
+
+
+def test_a_press_cancels_what_runs_before_it_waits(shown_clock):
+    work = threading.Thread(target=shown_clock.advance, kwargs={"n": 5000})   # a slice that nothing else would end
+    with shown_clock._tick:
+        work.start()
+        time.sleep(0.05)
+        threading.Timer(0.01, shown_clock._cancelled.set).start()
+        work.join(1.0)
+    assert not work.is_alive()
+    shown_clock["reset"].click()
+    assert len(shown_clock.history) == 0
+
+
+def test_an_interrupt_waits_for_the_end_of_the_step():
+    ran = []
+
+    def pair(by):
+        for i in range(10):
+            ran.append(("one", i))
+            if i == 3:
+                signal.raise_signal(signal.SIGINT)
+            ran.append(("other", i))
+            yield i
+    clock = counter(pair, first=1)
+    with pytest.raises(KeyboardInterrupt):
+        clock.advance(10)
+    assert clock.history == [0, 1, 2, 3] and ran[-1] == ("other", 3)
+    assert clock.advance(1) == 1 and clock.history[-1] == 4, "and it goes on from there"
+    clock.close()
+
+
+def test_how_far_how_fast_and_how_long_stand_beside_the_buttons():
+    clock = counter(first=20, limit=400)
+    clock.redraw()
+    assert "step 20 of 400" in clock._told.value and "to its end on this machine" in clock._told.value
+    clock.advance()
+    assert "the run is over" in clock._told.value
+    clock.close()
+
+
+def test_a_screen_reader_hears_a_sentence_to_its_end(shown_clock):
+    shown_clock["run"].click()
+    tick(shown_clock)
+    said = shown_clock._words.value
+    tick(shown_clock)
+    assert shown_clock._words.value == said, "not one more within a few seconds"
+    shown_clock["run"].click()
+    assert shown_clock._words.value != said, "but where it stopped is told"
+
+
+def test_auto_starts_by_itself_after_a_pause(monkeypatch):
+    class Page:
+        def display(self, data, *, raw, metadata=None, display_id=None):
+            return self if display_id else None
+    monkeypatch.setattr(widgets, "display", Page().display)
+    clock = counter(first=1, limit=50, auto=0.2)
+    clock._ipython_display_()
+    clock["by"].value = 2
+    tick(clock)
+    assert clock.history == [] and clock.playing, "still typing"
+    time.sleep(0.25)
+    tick(clock)
+    assert len(clock.history) == 50 and clock.history[1] == 2 and not clock.playing
+    clock.close()
+
+
+def test_a_clock_that_is_shown_again_goes_on_where_it_was(shown_clock):
+    shown_clock.advance(5)
+    history = shown_clock.history
+    again = counter(shown_clock._start, first=2, run=100)
+    again._ipython_display_()
+    assert again.history is history and len(again.history) == 7 and shown_clock.closed
+    again.advance(1)
+    assert again.history[-1] == 7
+    again.close()

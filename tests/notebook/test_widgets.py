@@ -51,22 +51,42 @@ def test_a_moved_control_changes_the_picture_and_its_words():
 
 def test_the_stored_notebook_has_words_a_picture_and_no_page(page):
     dial()._ipython_display_()
-    (controls, _), (picture, metadata), (card, _) = page.outputs
+    (controls, _), (picture, metadata), (card, _), (words, _) = page.outputs
     assert controls["text/plain"] == "[controls of “dial”: height, words. Run this cell to use them.]"
     assert picture["text/plain"] == "[picture: One bar of height 1.]" and "image/png" in picture
     assert metadata["image/png"] == {"width": 400, "alt": "One bar of height 1."}
     assert "text/html" in card and card["text/plain"] == "[one]"
+    assert words["text/html"].endswith("<summary>The picture in words</summary>One bar of height 1.</details>")
 
 
 def test_numbers_that_differ_between_machines_stay_out_of_the_stored_words(page):
     dial(repeatable=False)._ipython_display_()
     assert page.outputs[1][0]["text/plain"] == "[picture of “dial”]"
+    assert "How high?" in page.outputs[3][0]["text/html"] and "height 1" not in page.outputs[3][0]["text/html"]
 
 
-def test_the_first_touch_replaces_the_stored_picture_by_a_live_one(page):
+def test_what_it_shows_is_told_to_a_screen_reader_before_the_first_touch_too(page):
     live = dial()
     live._ipython_display_()
-    assert len(live._box.children) == 3
+    assert live._words in live._box.children and ">One bar of height 1. one</div>" in live._words.value
+
+
+def test_from_the_first_touch_a_style_hides_the_stored_outputs(page):
+    """A style holds on a page that was loaded again, too, where nothing can be replaced any more."""
+    live = dial()
+    live._ipython_display_()
+    assert "minillm-hides-3" not in live._box._dom_classes and len(live._box.children) == 4
+    live["height"].value = 2
+    assert "minillm-hides-3" in live._box._dom_classes and not page.updates
+    for after in (1, 2, 3):
+        one = ".jp-OutputArea-child"
+        assert f"{one}:has(.minillm-hides-3) {f'+ {one} ' * after}{{display: none}}" in live._note.value
+
+
+def test_where_no_style_reaches_the_first_touch_replaces_the_stored_picture(page, monkeypatch):
+    monkeypatch.setenv("VSCODE_PID", "1")
+    live = dial()
+    live._ipython_display_()
     live["height"].value = 2
     image, html = live._views
     assert isinstance(image, ipywidgets.Image) and isinstance(html, ipywidgets.HTML)
@@ -83,14 +103,33 @@ def test_showing_a_name_again_closes_the_old_one_with_all_its_parts(page):
         registry = getattr(ipywidgets.widgets.widget, "_instances", None)
         return len(ipywidgets.Widget.widgets if registry is None else registry)
     before = open_widgets()
-    for _ in range(5):
+    for turn in range(5):
         live = dial()
         live._ipython_display_()
-        live["height"].value = 2
-        alone = alone if _ else open_widgets() - before
+        live["height"].value = 1 + (turn + 1) % 2
+        alone = alone if turn else open_widgets() - before
     assert open_widgets() - before == alone, "only the last one is left"
     live.close()
     assert open_widgets() == before
+
+
+def test_a_cell_that_is_run_again_takes_over_what_was_set(page):
+    first = dial()
+    first._ipython_display_()
+    first["height"].value, first["words"].value = 2, "mine"
+    again = dial()
+    again._ipython_display_()
+    assert first.closed and again.values == {"height": 2, "words": "mine"}
+    assert again.parts[0].alt == "One bar of height 2."
+
+
+def test_a_cell_that_was_changed_starts_anew(page):
+    first = dial()
+    first._ipython_display_()
+    first["height"].value = 2
+    other = Live("dial", {"height": slider("height", [1, 2, 3, 4], 1)}, lambda height: markup.card("", str(height)))
+    other._ipython_display_()
+    assert other.values == {"height": 1}
 
 
 def test_two_names_live_side_by_side(page):
@@ -105,9 +144,13 @@ def test_an_error_in_a_callback_is_told_in_the_widget_and_passes(page):
     live._ipython_display_()
     live["height"].value = 3
     assert isinstance(live.error, RuntimeError)
+    live["height"].value = 2
+    live["height"].value = 3
+    assert all("minillm-stale" in view._dom_classes for view in live._views), "what it shows is not new"
     assert "<b>RuntimeError</b>: three is &lt;too&gt; high" in live._note.value
     live["height"].value = 2
     assert live.error is None and "RuntimeError" not in live._note.value
+    assert not any("minillm-stale" in view._dom_classes for view in live._views)
 
 
 def test_an_error_at_first_stops_the_cell(page):

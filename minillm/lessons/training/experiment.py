@@ -1,6 +1,7 @@
 """Set up one small training run from what a reader chose: a text, an architecture, a learning rate."""
 from __future__ import annotations
 
+import collections
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -109,15 +110,24 @@ class Run:
     def write(self, prompt: str = "", *, n_tokens: int = SAMPLE, temperature: float = 0.8, top_k: int | None = None,
               seed: int = 0) -> str:
         """What the model goes on with after a prompt (an empty one: after a line break, if the text has any)."""
-        tokenizer = self.material.tokenizer
+        options = {"n_tokens": n_tokens, "temperature": temperature, "top_k": top_k, "seed": seed}
+        return collections.deque(self.writing(prompt, **options), maxlen=1).pop()
+
+    def writing(self, prompt: str = "", **options: Any) -> Iterator[str]:
+        """The same while it is being written: "" first, then the text so far after each token."""
+        tokenizer, written = self.material.tokenizer, []
         ids = tokenizer.encode(prompt or ("\n" if "\n" in tokenizer.characters else tokenizer.characters[0]))
+        yield ""
         was_training = self.model.training
+        tokens = generate(self.model.eval(), ids, stop=tokenizer.end_of_text, **options)
         try:
-            written = list(generate(self.model.eval(), ids, n_tokens=n_tokens, temperature=temperature, top_k=top_k,
-                                    seed=seed, stop=tokenizer.end_of_text))
+            for token in tokens:
+                written.append(token)
+                self.model.train(was_training)        # between two tokens the model may be trained on
+                yield tokenizer.decode(written)
+                self.model.eval()
         finally:
             self.model.train(was_training)
-        return tokenizer.decode(written)
 
     def next_batch(self) -> tuple[Tensor, Tensor]:
         """The batch that the next step will learn from."""

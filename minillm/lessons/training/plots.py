@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from minillm.notebook import plots
 from minillm.notebook.plots import COLOURS, EDGE, INK, MUTED, Picture
@@ -48,9 +48,10 @@ class Board:
         self.grad.set_yscale("log")
         self.grad.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
         self.grad.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        self.grad.yaxis.set_minor_formatter(NullFormatter())
+        self.grad.yaxis.set_minor_locator(NullLocator())
         for ax in (self.loss, self.grad, self.lr):
-            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            ax.xaxis.set_major_locator(MaxNLocator(6 if ax is self.loss else 3, integer=True))
+        self.lr.yaxis.set_major_locator(MaxNLocator(3))
         self.start = self.loss.axhline(0, color=COLOURS["floor"], linewidth=1, linestyle=":")
         self.word = self.loss.text(0.99, 0, "guessing: ln V ", color=MUTED, fontsize=9, ha="right", va="bottom",
                                    transform=self.loss.get_yaxis_transform())
@@ -78,6 +79,7 @@ class Board:
         guess = float(np.log(vocab_size))
         losses = [value for curve in curves for value in curve.loss]
         low, high = min([*losses, guess]), min(max([*losses, guess]), 2 * guess)
+        low = low if losses else 0.0
         for ax in (self.loss, self.grad, self.lr):
             ax.set_xlim(0, longest * 1.02)
         self.loss.set_ylim(max(0, low - 0.15 * (high - low)), high + 0.08 * (high - low))
@@ -90,7 +92,7 @@ class Board:
         self.loss.legend(handles, [curve.label for curve in curves], loc="lower left", fontsize=10, edgecolor="none",
                          facecolor=plots.CARD, framealpha=0.8,
                          title="line: batches; dot: held-out text", title_fontsize=9, alignment="left")
-        return self.figure.describe(" ".join(map(_in_words, curves)) or "No step has been made yet.")
+        return self.figure.describe(" ".join(filter(None, map(_in_words, curves))) or "No step has been made yet.")
 
 
 def _in_words(curve: Curve) -> str:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from minillm import corpora
+from minillm.config import ModelConfig
 from minillm.corpora import Corpus
+from minillm.costs import parameters
 from minillm.lessons.training import experiment
 from minillm.lessons.training.experiment import (
     CHANGES,
@@ -94,14 +96,36 @@ class TrainingLab(Clock):
 
     # the work of the clock
 
+    kept = (*Clock.kept, "material", "run", "rival")
+
+    def total(self) -> int:
+        return self["n_steps"].value
+
+    def speed(self) -> str:
+        if not self.meter.speed:
+            return ""
+        tokens = self.meter.speed * experiment.BATCH * experiment.CONTEXT
+        whole = "both models, looks at held-out text and drawing included" if self.rival else "drawing included"
+        return f"{float(f'{tokens:.2g}'):,.0f} tokens/s ({whole})"
+
     def _train(self, *, text: str, upload: Any, lr: float, n_steps: int, seed: int, against: str, preset: str,
                size: str, **fields: str) -> Iterator[tuple[Moment, ...]]:
+        (config, lr), *other = self._planned(text, upload, lr, against, preset, size, fields)
+        self.run = Run(self.material, config, lr=lr, n_steps=n_steps, seed=seed)
+        self.rival = Run(self.material, other[0][0], lr=other[0][1], n_steps=n_steps, seed=seed,
+                         writes=False) if other else None
+        return zip(*(run.steps() for run in (self.run, self.rival) if run), strict=True)
+
+    def _planned(self, text: str, upload: Any, lr: float, against: str, preset: str, size: str,
+                 fields: dict[str, str]) -> list[tuple[ModelConfig, float]]:
+        """Configuration and learning rate of the model, and of its rival, as the controls say; the text made ready."""
         self.material = self._prepare(text, upload)
         config = configure(preset, size, self.material.tokenizer.vocab_size, **fields)
-        other = None if against == NOBODY else rival_of(config, lr, against)
-        self.run = Run(self.material, config, lr=lr, n_steps=n_steps, seed=seed)
-        self.rival = other and Run(self.material, other[0], lr=other[1], n_steps=n_steps, seed=seed, writes=False)
-        return zip(*(run.steps() for run in (self.run, self.rival) if run), strict=True)
+        return [(config, lr)] + ([] if against == NOBODY else [rival_of(config, lr, against)])
+
+    def reset(self) -> None:
+        super().reset()
+        self.run = self.rival = None
 
     def _prepare(self, name: str, upload: Any) -> Material:
         if name == MINE:
@@ -117,27 +141,23 @@ class TrainingLab(Clock):
             return
         super()._changed(name)
 
-    def _show(self, history: list[tuple[Moment, ...]], *, against: str, **_: Any) -> list:
-        if not history:                    # after a reset, or a changed control: show the model before its first step
-            self.advance(1)
-        labels = ["this model", f"with {against}"]
-        runs = [run for run in (self.run, self.rival) if run]
-        curves = [_curve(label, [moments[i] for moments in self.history])
-                  for i, (label, _) in enumerate(zip(labels, runs, strict=False))]
+    def _show(self, history: list[tuple[Moment, ...]], *, text: str, upload: Any, lr: float, n_steps: int, seed: int,
+              against: str, preset: str, size: str, **fields: str) -> list:
+        plans = self._planned(text, upload, lr, against, preset, size, fields)
+        curves = [_curve(label, [moments[i] for moments in history])
+                  for i, (label, _) in enumerate(zip(["this model", f"with {against}"], plans, strict=False))]
         board = self._board.draw(curves, vocab_size=self.material.tokenizer.vocab_size)
-        return [board, self._numbers(curves, runs)]
+        sizes = [sum(parameters(config).values()) for config, _ in plans]
+        return [board, self._numbers(curves, sizes, n_steps)]
 
-    def _numbers(self, curves: list[Curve], runs: list[Run]) -> markup.Markup:
+    def _numbers(self, curves: list[Curve], sizes: list[int], n_steps: int) -> markup.Markup:
         rows = []
-        for i, (curve, run) in enumerate(zip(curves, runs, strict=True)):
-            steps = [moments[i].step for moments in self.history]
-            late = steps[self._first:][-20:]  # the first steps made the stored picture, and their speed is nobody's
-            speed = round(sum(s.tokens for s in late) / sum(s.seconds for s in late), -2) if late else None
-            rows.append([curve.label, run.n_parameters, f"{len(steps)} of {run.n_steps}", f"{curve.loss[-1]:.2f}",
-                         f"{curve.validation[-1][1]:.2f}" if curve.validation else "–", f"{steps[-1].grad_norm:.1f}",
-                         f"{speed:,.0f}" if speed else "–"])
-        table = markup.table(["", "parameters", "step", "loss of the last batch", "held-out loss", "gradient norm",
-                              "tokens/s"], rows)
+        for curve, n_parameters in zip(curves, sizes, strict=True):
+            last = [f"{values[-1]:.{digits}f}" if values else "–" for values, digits in (
+                (curve.loss, 2), ([loss for _, loss in curve.validation], 2), (curve.grad_norm, 1))]
+            rows.append([curve.label, n_parameters, f"{len(curve.loss)} of {n_steps}", *last])
+        head = ["", "parameters", "step", "loss of the last batch", "held-out loss", "gradient norm"]
+        table = markup.table(head, rows)
         corpus = self.material.corpus
         samples = [(moments[0].step.step + 1, moments[0].sample) for moments in self.history
                    if moments[0].sample is not None]

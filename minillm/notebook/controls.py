@@ -1,0 +1,52 @@
+"""Make the controls of a widget: only what ipywidgets 7.7.1 (Google Colab) and 8 (JupyterLab) share."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipywidgets
+
+_WIDE = dict(description_width="initial")
+
+
+def slider(label: str, values: Sequence, value: Any = None, *, show: Callable[[Any], str] = str) -> ipywidgets.Widget:
+    """Choose one of `values`, in order: numbers, powers of two, None for "off"; `show` writes one for the reader."""
+    options = [(show(each), each) for each in values]
+    return ipywidgets.SelectionSlider(options=options, value=values[0] if value is None else value, description=label,
+                                      style=dict(_WIDE), layout=ipywidgets.Layout(width="440px", max_width="100%"))
+
+
+def choice(label: str, options: Sequence | Mapping[str, Any], value: Any = None) -> ipywidgets.Widget:
+    """Choose one from a short list; a mapping gives names to values."""
+    pairs = list(options.items()) if isinstance(options, Mapping) else [(str(each), each) for each in options]
+    return ipywidgets.Dropdown(options=pairs, value=pairs[0][1] if value is None else value, description=label,
+                               style=dict(_WIDE),
+                               layout=ipywidgets.Layout(width="auto", max_width="100%", align_self="flex-start"))
+
+
+def toggle(label: str, value: bool = False) -> ipywidgets.Widget:
+    """Switch something on or off."""
+    return ipywidgets.Checkbox(value=value, description=label, indent=False,
+                               layout=ipywidgets.Layout(width="auto", max_width="100%"))
+
+
+def text(label: str, value: str = "", *, rows: int = 1) -> ipywidgets.Widget:
+    """Type in any script; each text runs in its own direction, and each key stroke counts."""
+    kind, more = (ipywidgets.Text, {}) if rows == 1 else (ipywidgets.Textarea, {"rows": rows})
+    box = kind(value=value, description=label, continuous_update=True, style=dict(_WIDE),
+               layout=ipywidgets.Layout(width="700px", max_width="100%"), **more)
+    box.add_class("minillm-any-script")
+    return box
+
+
+def button(label: str, hint: str = "") -> ipywidgets.Button:
+    """Do something once.  Its press reaches `draw` through Live(..., on_press={name: function})."""
+    return ipywidgets.Button(description=label, tooltip=hint or label, layout=ipywidgets.Layout(width="auto"))
+
+
+def row(controls: list[ipywidgets.Widget]) -> ipywidgets.Widget:
+    """Controls side by side, as far as the page is wide."""
+    if len(controls) == 1:
+        return controls[0]
+    layout = ipywidgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 20px")
+    return ipywidgets.HBox(controls, layout=layout)
