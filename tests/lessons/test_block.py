@@ -1,0 +1,282 @@
+"""Notebook 04 says what is so: its sizes, its races, who moves, who is favoured; and its checks know answers."""
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minillm.lessons.block import measures, plots, races, widgets
+from minillm.model import BLOCKS
+from minillm.notebook.checks import PASSED, WRONG, verdict
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_transformer_block.ipynb"
+
+
+def prose() -> str:
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+# -- norms -----------------------------------------------------------------------------------------------------------
+
+def test_the_row_by_hand():
+    x = torch.tensor(widgets.ROW)
+    assert x.mean() == 4 and x.var(unbiased=False) == 5 and x.square().mean() == 21
+    assert torch.std(x) / x.std(unbiased=False) == pytest.approx(1.155, abs=1e-3)      # "15 % off"
+
+
+@pytest.mark.parametrize("scale, shift, layer, size", [(10, 0, True, True), (1, 4, True, False), (1, 0, True, True)])
+def test_each_norm_forgets_what_the_notebook_says(scale, shift, layer, size):
+    live = widgets.norm_dials()
+    live["scale"].value, live["shift"].value = scale, shift
+    words = live.redraw()[0].alt
+    assert ("LayerNorm's output stands still" in words) == layer
+    assert ("RMSNorm's output stands still" in words) == size
+
+
+def test_epsilon_in_the_root_shrinks_a_small_row_by_a_fifth_and_behind_it_by_two_thousandths():
+    row, small = torch.tensor(widgets.ROW), torch.tensor(widgets.ROW) * 1e-3
+    full = widgets.rms_row(row, "none")
+    assert float((widgets.rms_row(small, "inside") / full).mean()) == pytest.approx(0.82, abs=0.01)
+    assert float((widgets.rms_row(small, "outside") / full).mean()) == pytest.approx(0.998, abs=5e-4)
+    live = widgets.norm_dials()
+    live["scale"].value, live["eps"].value = 0, "none"
+    assert "RMSNorm gives 0 / 0" in live.redraw()[0].alt
+
+
+# -- MLPs ------------------------------------------------------------------------------------------------------------
+
+def test_relu_and_its_square_are_flat_below_zero_and_the_others_are_not():
+    assert plots.activations().alt.startswith("Below zero ReLU and ReLU² are 0 and flat")
+
+
+def test_a_gate_costs_half_as_much_again_until_it_is_made_narrower():
+    live = widgets.fair_widths()
+    live["fair"].value = True
+    for d_model in (64, 768, 4096):
+        live["d_model"].value = d_model
+        assert abs(float(live.redraw()[0].alt.split(":")[1].strip(" .%"))) < 2
+        live["fair"].value = False
+        assert "+50.0%" in live.redraw()[0].alt
+        live["fair"].value = True
+
+
+# -- races -----------------------------------------------------------------------------------------------------------
+
+def ends(comparison: str) -> dict[str, tuple[float, float]]:
+    return {name: (losses[:, -1].min(), losses[:, -1].max())
+            for name, losses in races.shipped_curves()[comparison].items()}
+
+
+def overlap(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return a[0] <= b[1] and b[0] <= a[1]
+
+
+def test_the_shipped_curves_are_of_all_who_race():
+    for comparison, asked in races.COMPARISONS.items():
+        curves = races.shipped_curves()[comparison]
+        assert list(curves) == list(asked.runners)
+        assert all(losses.shape == (len(races.SEEDS), asked.n_steps // races.EVERY + 1) for losses in curves.values())
+
+
+@pytest.mark.parametrize("comparison, name", [("norm", "LayerNorm"), ("MLP, equal parameters", "SwiGLU"),
+                                              (races.BREAKS, "no residual")])
+def test_a_race_run_here_begins_as_the_shipped_one(comparison, name):
+    shipped = races.shipped_curves()[comparison][name][0]
+    run = races.race_of(comparison, name, 0)
+    found = [loss for _, loss in (next(run) for _ in range(races.EVERY + 1)) if not math.isnan(loss)]
+    assert found == pytest.approx(list(shipped[:2]), abs=5e-3)      # processors differ by less in 20 steps
+
+
+def test_what_the_notebook_says_of_the_winners():
+    fair, unfair, norm = ends("MLP, equal parameters"), ends("MLP, equal width (unfair)"), ends("norm")
+    assert all(fair["ReLU"][1] < other[0] for name, other in fair.items() if name != "ReLU")
+    assert overlap(fair["ReLU²"], fair["GELU"]) and max(fair, key=lambda name: fair[name][1]) == "SwiGLU"
+    assert overlap(*unfair.values()) and overlap(*norm.values())
+
+
+def test_what_breaks_learns_no_more_than_letter_frequencies():
+    end, floor = ends(races.BREAKS), races.letter_entropy()
+    for name in ("post-norm", "no residual"):
+        assert end[name] == pytest.approx((floor, floor), abs=0.02)
+    assert end["pre-norm"][1] < end["no norm"][0] and end["no norm"][1] < floor - 0.05
+    assert end["no small start"][1] < end["pre-norm"][0]
+
+
+def test_a_race_runs_live_beside_the_bands():
+    live = widgets.race()
+    live.advance(21)
+    assert "lowest and highest of 5 seeds" in live.redraw()[0].alt and len(live.history) == 21
+    live["runner"].value = (races.BREAKS, "no norm")
+    assert "no norm" in live.redraw()[0].alt
+    assert len(live.history) == 0 or live.history[0][0] == 0
+    live.close()
+
+
+# -- the stream ------------------------------------------------------------------------------------------------------
+
+def test_who_moves_through_which_part():
+    parts = measures.parts()
+    for name in ("the norm", "the MLP"):
+        assert [i for i, far in enumerate(measures.moved_by(parts[name], 5)) if far] == [5]
+    for name in ("attention", "a whole block"):
+        assert [i for i, far in enumerate(measures.moved_by(parts[name], 5)) if far] == list(range(5, 12))
+    assert all(measures.moved_by(parts["a norm along the wrong axis"], 5))
+    live = widgets.who_moves()
+    live["part"].value = "a norm along the wrong axis"
+    assert "the future reaches the past" in live.redraw()[0].alt
+
+
+@pytest.mark.parametrize("order", measures.ORDERS.values())
+def test_the_picture_has_the_norms_of_the_block(order):
+    words = plots.order_picture().alt
+    name = next(name for name, each in measures.ORDERS.items() if each == order)
+    told = words.split(f"{name}: ")[1].split(";")[0].split(".")[0]
+    assert told.count("before") + told.count("behind") == len(BLOCKS[order].norms)
+
+
+def growth(order: str, start: str) -> list[float]:
+    return [sizes.stream[-1] / sizes.stream[0] for sizes in measures.sizes_at_start(order, start)]
+
+
+def test_a_small_start_keeps_the_stream_in_hand_and_a_norm_behind_undoes_it():
+    assert min(growth("pre", "none")) > 3 and max(growth("pre", "scaled")) < 1.3
+    assert growth("output", "none") == pytest.approx(growth("output", "scaled"), rel=0.02)
+    assert max(growth("pre", "zero")) == pytest.approx(1) and max(growth("output", "zero")) == pytest.approx(1)
+    assert math.sqrt(25) == pytest.approx(np.mean(growth("output", "none")), rel=0.1)    # each writes size 1 there
+
+
+def test_output_order_is_the_steepest():
+    steep = {order: np.mean([s.gradient[0] / s.gradient[-1] for s in measures.sizes_at_start(order, "none")])
+             for order in ("pre", "post", "output", "sandwich")}
+    assert steep["output"] > 4 * max(value for order, value in steep.items() if order != "output")
+
+
+def test_the_depth_chart_trains_and_remembers_its_start():
+    live = widgets.size_by_depth()
+    live["depth"].value = 4
+    assert "4 layers, after 0 steps" in live.redraw()[0].alt
+    live.reset()
+    live.advance(3)
+    assert "4 layers, after 2 steps" in live.redraw()[0].alt
+    assert live.history[-1].loss < live.history[0].loss
+    live.close()
+
+
+# -- experts ---------------------------------------------------------------------------------------------------------
+
+def test_the_four_mistakes_differ_from_the_balance_loss_as_told():
+    even, uneven = (measures.balance_four_ways(measures.favourites(strength), 2) for strength in (0, 4))
+    assert even["right"] == pytest.approx(1, abs=0.02)
+    assert even["mean probability over the choosers"] > 2
+    assert even["shares that sum to k"] == pytest.approx(2 * even["right"])
+    assert uneven["softmax twice"] < 1.6 < 2.5 < uneven["right"]
+    apart = measures.balance_four_ways(measures.favourites(1.0), 2)
+    assert apart["all layers as one"] < 1.05 < 1.3 < apart["right"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_one_expert_takes_nearly_all_within_a_dozen_steps_or_two(seed):
+    run = measures.mixture("nothing", seed=seed)
+    busiest = [max(next(run).shares) for _ in range(40)]
+    assert busiest[0] < 0.5 and max(busiest) > 0.8
+
+
+def test_the_balance_loss_levels_the_bars():
+    def late(cure: str) -> float:
+        return float(np.mean([max(each.shares) for each in list(measures.mixture(cure, n_steps=100))[60:]]))
+    assert late("balance loss") < 0.75 * late("nothing")
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------
+
+def _two_step(x, attention, mlp, norm1, norm2):
+    y = norm1(x)
+    y = attention(y)
+    x = x.clone()
+    x += y
+    z = mlp(norm2(x))
+    return z + x
+
+
+def _one_row(row, eps):
+    mean = sum(row) / len(row)
+    return (row - mean) / (sum((value - mean) ** 2 for value in row) / len(row) + eps) ** 0.5
+
+
+RIGHT = {
+    "04.1": [lambda x, eps: (x - x.mean(2, True)) * ((x - x.mean(2, True)).pow(2).mean(2, True) + eps).rsqrt(),
+             lambda x, eps: (x - x.mean(-1)[..., None]) / (x.pow(2).mean(-1) - x.mean(-1) ** 2 + eps).sqrt()[..., None],
+             lambda x, eps: torch.stack([torch.stack([_one_row(row, eps) for row in text]) for text in x])],
+    "04.2": [lambda x, weight, eps: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight,
+             lambda x, weight, eps: torch.einsum("bsd,d->bsd", x / ((x * x).sum(-1, True) / x.shape[-1] + eps) ** 0.5,
+                                                 weight)],
+    "04.3": [lambda x, gate, up, down: torch.einsum("df,...f->...d", down,
+                                                    torch.einsum("fd,...d->...f", up, x) * (u := x @ gate.mT)
+                                                    / (1 + torch.exp(-u)))],
+    "04.4": [lambda d_ff: int(8 * round(d_ff / 12)), lambda d_ff: 8 * ((2 * d_ff + 12) // 24)],
+    "04.5": [_two_step, lambda x, a, m, n1, n2: (lambda h: h + m(n2(h)))(x + a(n1(x)))],
+    "04.6": [lambda n_layers, s: math.hypot(1, s * math.sqrt(2 * n_layers)),
+             lambda n_layers, s: math.sqrt(1 + sum(s * s for _ in range(2 * n_layers)))],
+    "04.7": [lambda scores, k: torch.where(scores >= scores.topk(k, -1).values[:, -1:], scores, -torch.inf).softmax(-1),
+             lambda scores, k: (m := torch.zeros_like(scores).scatter(-1, scores.topk(k).indices, 1) * scores.exp())
+             / m.sum(-1, keepdim=True)],
+    "04.8": [lambda scores, k: scores.shape[1] * sum(
+        (scores.topk(k).indices == i).float().sum() / (k * len(scores)) * scores.softmax(1)[:, i].mean()
+        for i in range(scores.shape[1])),
+             lambda scores, k: float(scores.shape[1] * torch.bincount(
+                 scores.topk(k).indices.flatten(), minlength=scores.shape[1]).div(k * len(scores))
+                 @ scores.softmax(-1).mean(0))],
+}
+MISTAKEN = {  # none of these stands in solutions.py
+    "04.1": [lambda x, eps: (x - x.mean()) / (x.std() + eps), lambda x, eps: x / x.norm(dim=-1, keepdim=True),
+             lambda x, eps: (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True) + eps),
+             lambda x, eps: (x - x.median(-1, keepdim=True).values) / (x.std(-1, keepdim=True, unbiased=False) + eps),
+             lambda x, eps: (x - x.mean(-1, keepdim=True)) / x.abs().mean(-1, keepdim=True),
+             lambda x, eps: x - x.mean(-1, keepdim=True) / torch.sqrt(x.var(-1, keepdim=True, unbiased=False) + eps)],
+    "04.2": [lambda x, weight, eps: weight * x / x.norm(dim=-1, keepdim=True),
+             lambda x, weight, eps: weight * x * torch.sqrt(x.square().mean(-1, keepdim=True) + eps),
+             lambda x, weight, eps: weight * x / torch.sqrt(x.square().mean() + eps),
+             lambda x, weight, eps: weight + x / torch.sqrt(x.square().mean(-1, keepdim=True) + eps),
+             lambda x, weight, eps: weight * x / (x.square().mean(-1, keepdim=True).sqrt() * eps)],
+    "04.3": [lambda x, gate, up, down: (torch.softmax(x @ gate.T, -1) * (x @ up.T)) @ down.T,
+             lambda x, gate, up, down: ((x @ gate.T) * torch.sigmoid(x @ up.T)) @ down.T,
+             lambda x, gate, up, down: torch.sigmoid((x @ gate.T) * (x @ up.T)) @ down.T,
+             lambda x, gate, up, down: (x @ up.T) @ down.T],
+    "04.4": [lambda d_ff: 2 * d_ff // 3, lambda d_ff: round(d_ff * 3 / 2), lambda d_ff: round(2 * d_ff / 3 / 8) * 8 + 8,
+             lambda d_ff: round(2 * d_ff / 3 / 4) * 4, lambda d_ff: d_ff],
+    "04.5": [lambda x, a, m, n1, n2: x + a(n1(x)) + m(n2(a(n1(x)))), lambda x, a, m, n1, n2: n2(x + m(n1(x + a(x)))),
+             lambda x, a, m, n1, n2: x + a(n1(x + m(n2(x)))), lambda x, a, m, n1, n2: x,
+             lambda x, a, m, n1, n2: 2 * x + a(n1(x)) + m(n2(x + a(n1(x))))],
+    "04.6": [lambda n_layers, s: math.sqrt(n_layers) * s + 1, lambda n_layers, s: (1 + s) ** n_layers,
+             lambda n_layers, s: 1 + 2 * n_layers * s * s / 2, lambda n_layers, s: math.sqrt(2 * n_layers) + s],
+    "04.7": [lambda scores, k: scores.topk(k).values, lambda scores, k: torch.sigmoid(scores),
+             lambda scores, k: scores.softmax(-1) * (scores > scores.mean(-1, keepdim=True)),
+             lambda scores, k: torch.zeros_like(scores).scatter(-1, scores.topk(k).indices, scores.softmax(-1)),
+             lambda scores, k: torch.zeros_like(scores).scatter(
+                 -1, scores.topk(k).indices, (scores.topk(k).values / scores.topk(k).values.sum(-1, keepdim=True)))],
+    "04.8": [lambda scores, k: scores.softmax(-1).mean(0).var(), lambda scores, k: torch.tensor(1.0),
+             lambda scores, k: scores.shape[1] * scores.softmax(-1).mean(0).max(),
+             lambda scores, k: -(scores.softmax(-1).mean(0) * scores.softmax(-1).mean(0).log()).sum(),
+             lambda scores, k: scores.shape[0] * (scores.softmax(-1).mean(0) ** 2).sum()],
+}
+
+
+@pytest.mark.parametrize("exercise, place", [(e, i) for e, answers in RIGHT.items() for i in range(len(answers))])
+def test_right_answers_in_other_styles_pass(exercise, place):
+    found = verdict(exercise, RIGHT[exercise][place])
+    assert found.status == PASSED, str(found)
+
+
+@pytest.mark.parametrize("exercise, place", [(e, i) for e, answers in MISTAKEN.items() for i in range(len(answers))])
+def test_unlisted_mistakes_are_refused(exercise, place):
+    assert verdict(exercise, MISTAKEN[exercise][place]).status != PASSED
+
+
+def test_every_listed_mistake_is_wrong():
+    from minillm.lessons.block.solutions import SOLUTIONS
+    for exercise, known in SOLUTIONS.items():
+        assert len(known.mistakes) >= 12
+        assert all(verdict(exercise, mistake).status == WRONG for mistake in known.mistakes.values())
