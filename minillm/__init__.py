@@ -14,7 +14,7 @@ _EXPORTS = {  # name -> module that defines it; nothing is imported until it is 
     "capture": "inspection", "intervene": "inspection", "logit_lens": "inspection", "token_losses": "inspection",
     "BPETokenizer": "tokenizers", "ByteTokenizer": "tokenizers", "CharTokenizer": "tokenizers",
     "GPT2Tokenizer": "tokenizers", "SentencePieceTokenizer": "tokenizers", "load_tokenizer": "tokenizers",
-    "batches": "data", "prompt_batches": "data", "TokenFile": "data", "Corpus": "corpora",
+    "batches": "data", "prompt_batches": "conversation", "TokenFile": "data", "Corpus": "corpora",
     "train": "training", "evaluate": "training", "Step": "training", "next_token_loss": "training",
     "adamw": "optim", "muon": "optim", "warmup_cosine": "optim",
     "generate": "sampling", "next_token_probabilities": "sampling",

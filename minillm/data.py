@@ -4,7 +4,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -58,26 +57,11 @@ class Batches(Endless):
         """The batch of any step, without disturbing the iteration."""
         starts = self.starts(step)
         windows = self.tokens[starts[:, None] + np.arange(self.context_length + 1)].astype(np.int64)
-        return _on(self.device, windows[:, :-1], windows[:, 1:])
+        return as_batch(self.device, windows[:, :-1], windows[:, 1:])
 
     def starts(self, step: int) -> np.ndarray:
         """Where in the row of ids the windows of a step begin."""
         return (draw(self.seed, step, self.batch_size) % (len(self.tokens) - self.context_length)).astype(np.int64)
-
-
-def windows(tokens: Tokens, *, context_length: int, batch_size: int = 16,
-            device: str | torch.device | None = None) -> Iterator[Batch]:
-    """Every id but the first as a target exactly once, in order; what is missing of the last window is -100."""
-    ids = compact(tokens)
-    if len(ids) < 2:
-        raise ValueError(f"tokens={len(ids)} leave nothing to predict; at least 2 are needed")
-    for start in range(0, len(ids) - 1, context_length * batch_size):
-        piece = ids[start:start + context_length * batch_size + 1].astype(np.int64)
-        rows = -(-(len(piece) - 1) // context_length)
-        inputs = np.zeros(rows * context_length, np.int64)
-        targets = np.full(rows * context_length, IGNORED, np.int64)
-        inputs[:len(piece) - 1], targets[:len(piece) - 1] = piece[:-1], piece[1:]
-        yield _on(device, inputs.reshape(rows, context_length), targets.reshape(rows, context_length))
 
 
 def draw(seed: int, step: int, count: int) -> np.ndarray:
@@ -150,93 +134,15 @@ class TokenFile(Sequence):
         return np.array(self.ids[place]) if isinstance(place, slice) else int(self.ids[place])
 
 
-@dataclass(frozen=True)
-class Template:
-    """How a conversation is written down, so that a model that continues text comes to answer.
-
-    The reply begins with its space: in running text a word and the space before it are often one token.
-    """
-    prompt: str = "Question: {}\nAnswer:"
-    reply: str = " {}"
-
-    def ask(self, prompt: str, tokenizer) -> list[int]:
-        """Ids up to where the answer begins; give these to `generate`."""
-        return tokenizer.encode(self.prompt.format(prompt))
-
-    def answer(self, reply: str, tokenizer) -> list[int]:
-        """Ids of the answer and of the end of text, from which the model learns to stop."""
-        if tokenizer.end_of_text is None:
-            raise ValueError("this tokenizer has no end-of-text token, so a model could never learn to stop; train "
-                             "one with special=(\"<|endoftext|>\",)")
-        return [*tokenizer.encode(self.reply.format(reply)), tokenizer.end_of_text]
-
-
-class PromptBatches(Endless):
-    """Conversations of like length side by side; only answers are learned, all other targets are -100.
-
-    Each epoch shows every pair, in an order that depends on seed and epoch alone (some twice where they do not
-    fill the last batch).  `signal` is the share of all positions, padding included, that are learned from.
-    Raises ValueError for a pair that does not fit into the context: cut, it would not teach to stop.
-    """
-
-    def __init__(self, pairs: Sequence[tuple[str, str]], tokenizer, *, batch_size: int, context_length: int,
-                 seed: int, template: Template | None = None, start: int = 0,
-                 device: str | torch.device | None = None):
-        if not pairs or batch_size < 1:
-            raise ValueError(f"pairs={len(pairs)} and batch_size={batch_size} must be at least 1")
-        template = template or Template()
-        asked = [template.ask(prompt, tokenizer) for prompt, _ in pairs]
-        self.ids = [ask + template.answer(reply, tokenizer)
-                    for ask, (_, reply) in zip(asked, pairs, strict=True)]
-        self.n_asked = [max(1, len(ask)) for ask in asked]  # of no question, the first id answers nothing
-        for pair, ids in zip(pairs, self.ids, strict=True):
-            if len(ids) - 1 > context_length:
-                raise ValueError(f"the pair {pair[0]!r} takes {len(ids) - 1} tokens, more than "
-                                 f"context_length={context_length}; shorten it or leave it out")
-        self.batch_size, self.seed, self.padding = batch_size, seed, tokenizer.end_of_text
-        self.n_batches = -(-len(pairs) // batch_size)  # of one epoch
-        self.step, self.device, self._ordered = start, device, (-1, np.zeros((0, 0), np.int64))
-
-    @property
-    def signal(self) -> float:
-        """Targets that are learned from / all positions, over the first epoch."""
-        targets = [self[step][1] for step in range(self.n_batches)]
-        return sum(int((y != IGNORED).sum()) for y in targets) / sum(y.numel() for y in targets)
-
-    def __getitem__(self, step: int) -> Batch:
-        """The batch of any step, without disturbing the iteration."""
-        epoch, place = divmod(step, self.n_batches)
-        if self._ordered[0] != epoch:
-            self._ordered = epoch, self._epoch(epoch)
-        chosen = self._ordered[1][place]
-        width = max(len(self.ids[i]) for i in chosen) - 1
-        inputs = np.full((len(chosen), width), self.padding, np.int64)
-        targets = np.full((len(chosen), width), IGNORED, np.int64)
-        for row, i in enumerate(chosen):
-            ids, asked = self.ids[i], self.n_asked[i]
-            inputs[row, :len(ids) - 1] = ids[:-1]
-            targets[row, asked - 1:len(ids) - 1] = ids[asked:]
-        return _on(self.device, inputs, targets)
-
-    def _epoch(self, epoch: int) -> np.ndarray:
-        """The pairs of each batch: like lengths together, equal ones and the batches themselves shuffled."""
-        n = len(self.ids)
-        noise = draw(self.seed, epoch, n + self.n_batches)
-        order = np.lexsort((noise[:n], [len(ids) for ids in self.ids]))
-        total = self.n_batches * self.batch_size
-        rows = order[np.arange(total) * n // total].reshape(self.n_batches, self.batch_size)
-        return rows[np.argsort(noise[n:])]
-
-
 Tokens = Sequence[int] | np.ndarray | Tensor | TokenFile
-batches, prompt_batches = Batches, PromptBatches  # in a loop they read as what they give
+batches = Batches  # in a loop it reads as what it gives
 
 
 def _width(vocab_size: int) -> np.dtype:
     return np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
 
 
-def _on(device: str | torch.device | None, inputs: np.ndarray, targets: np.ndarray) -> Batch:
+def as_batch(device: str | torch.device | None, inputs: np.ndarray, targets: np.ndarray) -> Batch:
     """As tensors; on a GPU, copied while it still computes the batch before."""
     pair = torch.from_numpy(np.ascontiguousarray(inputs)), torch.from_numpy(np.ascontiguousarray(targets))
     if device is None or torch.device(device).type != "cuda":

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from minillm import checkpoints, cli
+from minillm import checkpoints, cli, corpora, recipes
 from minillm.__main__ import main
 from minillm.environment import ROOT
+from minillm.model import Transformer
 
 TEXT = "".join(f"{a} and {b} went up the hill, said {c}.\n" for a in ("Ada", "Ben", "Cleo", "Dan")
                for b in ("Eve", "Fay", "Gus") for c in ("Hal", "Ida", "Jo", "Kim")) * 4
@@ -63,6 +64,19 @@ def test_every_command_explains_itself_with_examples(name, capsys):
     said = capsys.readouterr().out
     assert done.value.code == 0 and "examples:" in said and f"minillm {name}" in said
     assert max(map(len, said.splitlines())) <= 120
+
+
+def test_the_command_runs_the_recipe_that_the_benchmarks_measure(text):
+    """Seed, model, batches, rates: what `minillm train` makes is what `recipes.learn` makes, to the bit."""
+    assert call("train", text, "--context", "16", "--precision", "fp32", "--evaluations", "1", "--steps", "4") == 0
+    model, tokenizer = checkpoints.load("runs/rhyme")
+    assert model.config == recipes.small(tokenizer.vocab_size, context_length=16)
+    torch.manual_seed(0)
+    other = Transformer(model.config)
+    train_part, _ = corpora.read("rhyme.txt").hold_out()
+    assert [step.loss for step in recipes.learn(other, train_part.encode(tokenizer), n_steps=4, precision="fp32")] \
+        == losses("runs/rhyme")
+    assert all(torch.equal(model.state_dict()[name], weight) for name, weight in other.state_dict().items())
 
 
 def test_an_unknown_command_is_told_the_nearest(capsys):

@@ -8,17 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minillm.data import (
-    IGNORED,
-    PromptBatches,
-    Template,
-    TokenFile,
-    batches,
-    compact,
-    prompt_batches,
-    windows,
-)
-from minillm.tokenizers import END_OF_TEXT, ByteTokenizer, CharTokenizer
+from minillm.data import TokenFile, batches, compact
 
 
 def some_batches(tokens, n=5, **options):
@@ -106,16 +96,6 @@ def test_what_is_no_row_of_ids_is_refused(tokens):
         batches(tokens, batch_size=1, context_length=2, seed=0)
 
 
-@given(n=st.integers(2, 200), context=st.integers(1, 20), batch=st.integers(1, 5))
-def test_windows_show_every_target_once_and_in_order(n, context, batch):
-    seen_inputs, seen_targets = [], []
-    for inputs, targets in windows(range(n), context_length=context, batch_size=batch):
-        assert inputs.shape == targets.shape and inputs.shape[1] == context and len(inputs) <= batch
-        seen_inputs += inputs[targets != IGNORED].tolist()
-        seen_targets += targets[targets != IGNORED].tolist()
-    assert seen_inputs == list(range(n - 1)) and seen_targets == list(range(1, n))
-
-
 # --- files of tokens
 
 @given(ids=st.lists(st.integers(0, 299), max_size=50), vocab_size=st.sampled_from([300, 70_000]))
@@ -174,86 +154,3 @@ def test_a_damaged_token_file_is_refused(tmp_path):
         path.write_bytes(data)
         with pytest.raises(ValueError, match=why):
             TokenFile(path)
-
-
-# --- questions and answers
-
-PAIRS = [(f"What is {i}?", "n" * (1 + i % 7) + ".") for i in range(23)]
-
-
-def bytes_with_end() -> ByteTokenizer:
-    return ByteTokenizer(special=[END_OF_TEXT])
-
-
-def conversations(**options):
-    tokenizer = bytes_with_end()
-    options = {"batch_size": 4, "context_length": 64, "seed": 0} | options
-    return tokenizer, prompt_batches(PAIRS, tokenizer, **options)
-
-
-def test_only_answers_and_their_end_are_learned():
-    tokenizer, stream = conversations()
-    seen = []
-    for _ in range(stream.n_batches):
-        for row, learned in zip(*next(stream), strict=True):
-            where = (learned != IGNORED).nonzero().flatten()
-            read = tokenizer.decode(row[:where[0] + 1].tolist())
-            answer = learned[where].tolist()
-            assert where.diff().eq(1).all()
-            assert torch.equal(row[where[1:]], learned[where[:-1]])  # what is learned is what is read next
-            assert answer[-1] == tokenizer.end_of_text and (row[where[-1] + 1:] == tokenizer.end_of_text).all()
-            question = read.removeprefix("Question: ").removesuffix("\nAnswer:")
-            seen.append((question, tokenizer.decode(answer[:-1]).removeprefix(" ")))
-    assert set(seen) == set(PAIRS)
-    assert len(seen) == 24  # 23 pairs in batches of 4: one is shown twice
-
-
-def test_conversations_of_like_length_sit_together():
-    _, stream = conversations()
-    padding = [(x == stream.padding).float().mean() for x, _ in (stream[i] for i in range(stream.n_batches))]
-    assert sum(padding) / len(padding) < 0.02  # in the order of PAIRS it would be 0.06
-
-
-def test_signal_is_the_share_of_targets_that_are_learned():
-    _, stream = conversations()
-    shown = [stream[i][1] for i in range(stream.n_batches)]
-    assert stream.signal == sum((y >= 0).sum() for y in shown) / sum(y.numel() for y in shown)
-    assert 0.1 < stream.signal < 0.3
-
-
-def test_epochs_differ_but_resume_exactly():
-    _, stream = conversations()
-    whole = [next(stream) for _ in range(12)]
-    assert any(not torch.equal(whole[i][0], whole[i + 6][0]) for i in range(6)
-               if whole[i][0].shape == whole[i + 6][0].shape)
-    _, resumed = conversations(start=9)
-    assert torch.equal(next(resumed)[0], whole[9][0])
-
-
-def test_an_epoch_is_put_in_order_once(monkeypatch):
-    _, stream = conversations()
-    orders = []
-    monkeypatch.setattr(stream, "_epoch", lambda epoch: orders.append(epoch) or PromptBatches._epoch(stream, epoch))
-    for _ in range(2 * stream.n_batches):
-        next(stream)
-    assert orders == [0, 1]
-
-
-def test_where_nothing_is_asked_all_but_the_first_id_is_learned():
-    tokenizer, pairs = bytes_with_end(), [("", "yes"), ("", "no")]
-    inputs, targets = prompt_batches(pairs, tokenizer, batch_size=2, context_length=8, seed=0,
-                                     template=Template(prompt="{}", reply="{}"))[0]
-    for read, learned in zip(inputs.tolist(), targets.tolist(), strict=True):
-        ids = tokenizer.encode(dict(y="yes", n="no")[chr(read[0])]) + [tokenizer.end_of_text]
-        assert [t for t in learned if t != IGNORED] == ids[1:]
-
-
-def test_a_pair_that_does_not_fit_is_refused_and_named():
-    with pytest.raises(ValueError, match=r"'What is 0\?' takes \d+ tokens, more than context_length=16"):
-        conversations(context_length=16)
-
-
-def test_a_tokenizer_that_cannot_say_stop_is_refused():
-    with pytest.raises(ValueError, match="never learn to stop"):
-        prompt_batches(PAIRS, CharTokenizer.train("".join(map("".join, PAIRS)) + "QuestionAnswer:\n "),
-                       batch_size=1, context_length=64, seed=0)

@@ -11,6 +11,7 @@ from pathlib import Path
 from minillm import corpora, tokenizers
 from minillm.config import ModelConfig, RopeScaling
 from minillm.presets import PRESETS, scaled
+from minillm.recipes import OWN
 
 KINDS = {  # kind of a field -> what a person calls it, how it is read
     "int": ("a whole number", int),
@@ -19,7 +20,6 @@ KINDS = {  # kind of a field -> what a person calls it, how it is read
     "RopeScaling": ('of the form {"kind": "linear", "factor": 4.0}',
                     lambda text: vars(RopeScaling(**json.loads(text)))),
 }
-SETTINGS = dict(qk_norm="head", mlp="relu2")  # beside ModelConfig's own: what learned fastest on two cores
 
 
 def read_texts(names: list[str], max_bytes: int):
@@ -49,8 +49,7 @@ def make_config(options: argparse.Namespace, vocab_size: int):
             raise ValueError("--size full is a preset's published size; name one with --preset")
         config = replace(PRESETS[options.preset], vocab_size=vocab_size)
     else:
-        own = ModelConfig(**SETTINGS)
-        config = scaled(PRESETS[options.preset] if options.preset else own, options.size, vocab_size=vocab_size)
+        config = scaled(PRESETS[options.preset] if options.preset else OWN, options.size, vocab_size=vocab_size)
     types = {field.name: field.type for field in fields(ModelConfig)}
     values = dict([("context_length", options.context)] if options.context else [])
     for item in options.fields or ():

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import torch
 
-from minillm import optim
 from minillm.checkpoints import load, load_log, save
 from minillm.cli.choices import make_config, make_tokenizer, read_texts
 from minillm.cli.processes import Team
 from minillm.cli.progress import Progress
 from minillm.data import compact
 from minillm.model import Transformer
-from minillm.recipes import Growing
+from minillm.optim import adamw
+from minillm.recipes import Growing, Recipe
 from minillm.training import evaluate, measure_precision, snapshot, train
 
 
@@ -43,8 +43,10 @@ class Job:
         self.config = model.config
         self.n_parameters = sum(p.numel() for p in model.parameters())
         self.model = team.share(model.to(self.device), split=options.fsdp)
-        make = {"muon": optim.muon, "adamw": optim.adamw}[options.optimizer]
-        self.optimizer = make(self.model, **({"lr": options.lr} if options.lr else {}))
+        asked = {"batch_size": options.batch, "lr": options.lr}
+        self.recipe = Recipe(**{name: value for name, value in asked.items() if value})
+        make = {"muon": self.recipe.optimizer, "adamw": lambda model: adamw(model, lr=options.lr or 1e-3)}
+        self.optimizer = make[options.optimizer](self.model)
         self.start, self.saved = 0, saved
         if saved:
             self._check_same_text(saved)
@@ -76,9 +78,8 @@ class Job:
 
     def _work(self, told: list[int]) -> int:
         options, team = self.options, self.team
-        context, shape = self.config.context_length, optim.warmup_cosine(10_000, warmup=200)
-        stream = Growing(self.ids, batch_size=options.batch, context_length=context, seed=options.seed,
-                         start=self.start, progress=self.fraction)
+        stream = Growing(self.ids, batch_size=self.recipe.batch_size, context_length=self.config.context_length,
+                         seed=options.seed, start=self.start, progress=self.fraction)
         team.say(f"{self.n_parameters:,} parameters learn from {len(self.ids):,} tokens "
                  f"({self.config.vocab_size:,} kinds); {len(self.validation):,} are kept for validation")
         name = self.saved["precision"] if self.saved else options.precision
@@ -89,7 +90,7 @@ class Job:
         marks = [i / options.evaluations for i in range(1, options.evaluations)]
         marks = [mark for mark in marks if mark > self.fraction(self.start)]
         steps = train(self.model, stream, optimizer=self.optimizer, n_steps=options.steps, start=self.start,
-                      schedule=lambda step: shape(round(10_000 * self.fraction(step))), precision=self.precision,
+                      schedule=lambda step: self.recipe.factor(self.fraction(step)), precision=self.precision,
                       micro_batch=options.micro_batch, seed=options.seed, say=team.say)
         try:
             for step in steps:

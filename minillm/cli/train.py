@@ -40,7 +40,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--steps", type=COUNT, metavar="N", help="how many steps to make")
     length.add_argument("--minutes", type=number(float, above=0), metavar="M",
                         help="how long to train, evaluations aside (2, unless --steps is given)")
-    learning.add_argument("--batch", type=COUNT, default=16, metavar="N", help="sequences per step")
+    learning.add_argument("--batch", type=COUNT, metavar="N",
+                          help="sequences per step (8, unless said otherwise)")
     learning.add_argument("--micro-batch", type=COUNT, metavar="N", help="of them in memory at a time")
     learning.add_argument("--optimizer", choices=("muon", "adamw"), default="muon", help="by which rule")
     learning.add_argument("--lr", type=number(float, above=0), metavar="X",
