@@ -47,6 +47,11 @@ class LayerCache:
         seen = min(self.length, self.capacity)
         return self.keys[:, :, :seen], self.values[:, :, :seen], self.positions[:seen]
 
+    @property
+    def bytes(self) -> int:
+        """Memory taken, in bytes."""
+        return 0 if self.keys is None else self.keys.nbytes + self.values.nbytes
+
     def _write(self, k: Tensor, v: Tensor, new: Tensor) -> None:
         kept = new[-self.capacity:]
         slots = kept % self.capacity
@@ -54,6 +59,28 @@ class LayerCache:
         self.values[:, :, slots] = v[:, :, -len(kept):]
         self.positions[slots] = kept
         self.length += len(new)
+
+
+class StateCache(LayerCache):
+    """One linear layer's memory, of a size that no text changes: a matrix for each key head, and the last inputs."""
+
+    def __init__(self):
+        self.length, self.state, self.recent = 0, None, None
+
+    def before(self, x: Float[Tensor, "batch seq d_model"], width: int) -> Float[Tensor, "batch width d_model"]:
+        """The last `width` inputs before these (zeros where there were none), which are then remembered."""
+        before = x.new_zeros(len(x), width, x.shape[-1]) if self.recent is None else self.recent
+        self.recent = torch.cat([before, x.detach()], dim=1)[:, -width:]
+        return before
+
+    def keep(self, state: Float[Tensor, "batch kv_head d_head d_value"], seq: int) -> None:
+        """Remember the state after `seq` more positions."""
+        self.state, self.length = state.detach(), self.length + seq
+
+    @property
+    def bytes(self) -> int:
+        """Memory taken, in bytes."""
+        return sum(x.nbytes for x in (self.state, self.recent) if x is not None)
 
 
 class KVCache:
@@ -66,11 +93,12 @@ class KVCache:
 
     def __init__(self, config: ModelConfig):
         self.layers = [
-            LayerCache(min(config.window, config.context_length) if config.is_windowed(i) else config.context_length,
-                       ring=config.is_windowed(i))
+            StateCache() if config.is_linear(i) else LayerCache(
+                min(config.window, config.context_length) if config.is_windowed(i) else config.context_length,
+                ring=config.is_windowed(i))
             for i in range(config.n_layers)]
 
-    def __getitem__(self, layer: int) -> LayerCache:
+    def __getitem__(self, layer: int) -> LayerCache | StateCache:
         return self.layers[layer]
 
     @property
@@ -81,4 +109,4 @@ class KVCache:
     @property
     def bytes(self) -> int:
         """Memory taken, in bytes."""
-        return sum(x.keys.nbytes + x.values.nbytes for x in self.layers if x.keys is not None)
+        return sum(layer.bytes for layer in self.layers)

@@ -8,6 +8,7 @@ from typing import Any
 
 CHOICES = {
     "attention": ("heads", "latent"),
+    "linear_attention": (None, "sum", "delta"),
     "norm": ("rmsnorm", "layernorm"),
     "norm_order": ("pre", "post", "output", "sandwich", "parallel", "parallel-shared"),
     "position": ("rope", "learned", "sinusoidal", "alibi", "none"),
@@ -21,6 +22,7 @@ WINDOW = ("window", "global_every")
 MIXTURE = ("experts_per_token", "n_shared_experts", "d_expert", "n_dense_layers", "normalize_experts")
 TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs", "nope_every")
 LATENT = ("d_latent", "d_rotary")
+FULL = ("attention", "qk_norm", "attention_scale", "attention_softcap", "attention_sinks", *LATENT, *TURNED, *WINDOW)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class ModelConfig:
     attention: str = "heads"               # "latent": keys and values are read from a latent vector (MLA, DeepSeek-V2)
     d_latent: int | None = None            # width of what it keeps of a token; None: 4 d_head
     d_rotary: int | None = None            # and of the key that tells the position; None: d_head / 2
+
+    linear_attention: str | None = None    # "sum", "delta": layers that keep one matrix per head instead of keys
+    full_every: int | None = None          # of these, every n-th keeps keys and softmax (Qwen3-Next, Kimi Linear: 4)
+    full_first: bool = False               # … the first of each n instead of the last
+    conv_width: int | None = None          # of tokens that they mix before they read (4)
 
     norm: str = "rmsnorm"
     norm_order: str = "pre"                # pre | post (2017) | output (OLMo 2) | sandwich (Gemma 2) | parallel (NeoX)
@@ -130,6 +137,8 @@ class ModelConfig:
         _require(self.norm_eps > 0, f"norm_eps={self.norm_eps} must be positive")
         if self.attention == "latent":
             self._check_latent()
+        _require(self.linear_attention is None or self.full_every != 1,
+                 "full_every=1 leaves no layer to linear_attention; set that None, or full_every at least 2")
         self._check_positions()
         self._check_experts()
 
@@ -202,11 +211,22 @@ class ModelConfig:
 
     def is_windowed(self, layer: int) -> bool:
         """Does this layer see only its window?  Layers count from 0; of `global_every`, the last is global."""
-        return self.window is not None and not (self.global_every and (layer + 1) % self.global_every == 0)
+        return self.window is not None and not self.is_linear(layer) and not (
+            self.global_every and (layer + 1) % self.global_every == 0)
 
     def is_turned(self, layer: int) -> bool:
         """Does this layer turn its queries and keys?  Of every `nope_every` layers, the last does not."""
-        return self.position == "rope" and not (self.nope_every and (layer + 1) % self.nope_every == 0)
+        return self.position == "rope" and not self.is_linear(layer) and not (
+            self.nope_every and (layer + 1) % self.nope_every == 0)
+
+    def is_linear(self, layer: int) -> bool:
+        """Does this layer do without a softmax, and without keys to keep?"""
+        turn = layer if self.full_first else layer + 1
+        return self.linear_attention is not None and not (self.full_every and turn % self.full_every == 0)
+
+    def attention_of(self, layer: int) -> str:
+        """The kind of attention in this layer, a name in ATTENTIONS."""
+        return self.linear_attention if self.is_linear(layer) else self.attention
 
     def is_mixture(self, layer: int) -> bool:
         """Does this layer route its tokens to experts?"""
@@ -241,8 +261,9 @@ def canonical(config: ModelConfig) -> ModelConfig:
 
 def without_effect(config: ModelConfig) -> frozenset[str]:
     """The fields that make no difference to what this model computes, whatever they hold."""
-    windowed, turned = ([f(i) for i in range(config.n_layers)] for f in (config.is_windowed, config.is_turned))
-    idle = ["dropout", *set_aside(vars(config))]
+    full = [i for i in range(config.n_layers) if not config.is_linear(i)]
+    windowed, turned = ([f(i) for i in full] for f in (config.is_windowed, config.is_turned))
+    idle = ["dropout", *set_aside(vars(config)), *(() if full else FULL)]
     idle += ["nope_every"] if all(turned) else ()
     idle += () if any(windowed) else WINDOW
     idle += () if any(w and t for w, t in zip(windowed, turned, strict=True)) else ["rope_theta_local"]
@@ -284,6 +305,9 @@ IDLE = (  # these fields, because of this, where that holds
     (("global_every",), "without a window, every layer sees everything", lambda has: has["window"] is None),
     (("n_kv_heads",), "one latent serves all heads", lambda has: has["attention"] == "latent"),
     (("qk_norm",), "the latent is normed instead", lambda has: has["attention"] == "latent"),
+    (("full_every", "full_first", "conv_width"), "without linear attention, every layer keeps its keys",
+     lambda has: has["linear_attention"] is None),
+    (("full_first",), "none of the layers is full", lambda has: has.get("full_every", 0) is None),
     (LATENT, "only latent attention keeps a latent", lambda has: has["attention"] != "latent"),
     (MIXTURE, "without experts there is one MLP for all", lambda has: not has["n_experts"]),
 )

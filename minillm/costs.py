@@ -15,23 +15,23 @@ def parameters(config: ModelConfig, *, active: bool = False) -> Ledger:
     `active` counts, of the routed experts, only those that one token visits: what its forward pass reads.
     """
     c = config.resolve()
-    norm, a = _norm(c).learned, _attention(c)
-    attention = (c.d_model * (a.read + a.written + a.gates) + a.behind + a.sinks
-                 + a.read * (c.bias != "none") + c.d_model * (c.bias == "all"))
+    norm, kinds = _norm(c).learned, _attentions(c)
+    attention = sum(c.d_model * (a.read + a.written + a.gates) + a.behind + a.sinks + a.conv
+                    + a.read * (c.bias != "none") + c.d_model * (c.bias == "all") for a in kinds)
     n_dense = sum(not c.is_mixture(i) for i in range(c.n_layers))
     n_mixtures = c.n_layers - n_dense
     n_experts = c.experts_per_token if active else c.n_experts
     shared = _mlp(c, c.n_shared_experts * c.d_expert) if c.n_shared_experts else 0
-    norms = len(BLOCKS[c.norm_order].norms) * norm + a.norms
+    norms = c.n_layers * len(BLOCKS[c.norm_order].norms) * norm + sum(a.norms for a in kinds)
     ledger = {
         "embedding": c.vocab_size * c.d_model,
         "positions": _added(c),
-        "attention": c.n_layers * attention,
+        "attention": attention,
         "mlp": n_dense * _mlp(c, c.d_ff),
         "experts": n_mixtures * n_experts * _mlp(c, c.d_expert),
         "shared experts": n_mixtures * shared,
         "router": n_mixtures * c.d_model * c.n_experts,
-        "norms": c.n_layers * norms + norm * (c.embed_norm + (c.norm_order != "post")),
+        "norms": norms + norm * (c.embed_norm + (c.norm_order != "post")),
         "unembedding": c.vocab_size * (c.d_model * (not c.tie_embeddings) + c.unembed_bias),
     }
     return {part: count for part, count in ledger.items() if count}
@@ -47,14 +47,15 @@ def flops(config: ModelConfig, *, seq: int, cached: int = 0, causal: bool = Fals
     """
     c = config.resolve()
     n_mixtures = sum(c.is_mixture(i) for i in range(c.n_layers))
-    matrices, a = _hidden(c).learned, _attention(c, seq)
-    expanded = sum(1 if seq == 1 else keys(c, i, seq=seq, cached=cached) for i in range(c.n_layers))
-    scores = sum(pairs(c, layer, seq=seq, cached=cached, causal=causal) for layer in range(c.n_layers))
+    matrices, kinds = _hidden(c).learned, list(enumerate(_attentions(c, seq)))
+    met = [pairs(c, layer, seq=seq, cached=cached, causal=causal) for layer in range(c.n_layers)]
+    expanded = [1 if seq == 1 else keys(c, layer, seq=seq, cached=cached) for layer in range(c.n_layers)]
     ledger = {
-        "attention projections": 2 * (
-            c.n_layers * seq * c.d_model * (a.read + a.written + a.gates) + expanded * a.behind),
-        "attention scores": scores * 2 * c.n_heads * a.scored,
-        "attention mix": scores * 2 * c.n_heads * a.mixed,
+        "attention projections": sum(
+            2 * (seq * c.d_model * (a.read + a.written + a.gates) + expanded[i] * a.behind) for i, a in kinds),
+        "attention scores": sum(met[i] * 2 * (c.n_heads * a.scored + a.likened) for i, a in kinds),
+        "attention mix": sum(met[i] * 2 * c.n_heads * a.mixed for i, a in kinds),
+        "attention state": sum(2 * seq * a.carried for _, a in kinds) * (cached > 0),
         "mlp": (c.n_layers - n_mixtures) * seq * 2 * matrices * c.d_model * c.d_ff,
         "experts": n_mixtures * seq * 2 * matrices * c.d_model * c.d_expert * c.experts_per_token,
         "shared experts": n_mixtures * seq * 2 * matrices * c.d_model * c.d_expert * c.n_shared_experts,
@@ -67,6 +68,8 @@ def flops(config: ModelConfig, *, seq: int, cached: int = 0, causal: bool = Fals
 def pairs(config: ModelConfig, layer: int, *, seq: int, cached: int = 0, causal: bool = False) -> int:
     """(query, key) pairs that a layer scores in each head; with `causal`, only the visible ones."""
     window = config.window if config.is_windowed(layer) else None
+    if config.is_linear(layer):  # what came before is one state, and meets no query as a key
+        return _seen(seq, None) if causal else seq * seq
     if causal:
         return _seen(cached + seq, window) - _seen(cached, window)
     return seq * keys(config, layer, seq=seq, cached=cached)
@@ -81,8 +84,9 @@ def keys(config: ModelConfig, layer: int, *, seq: int, cached: int = 0) -> int:
 def cache_bytes(config: ModelConfig, *, seq: int, batch: int = 1, bytes_per_number: int = 2) -> int:
     """Keys and values (or latents) of `seq` positions in memory; a windowed layer keeps no more than its window."""
     c = config.resolve()
-    positions = sum(min(seq, c.window) if c.is_windowed(i) else seq for i in range(c.n_layers))
-    return batch * positions * _attention(c).cached * bytes_per_number
+    numbers = sum((min(seq, c.window) if c.is_windowed(i) else seq) * a.cached + a.state
+                  for i, a in enumerate(_attentions(c)))
+    return batch * numbers * bytes_per_number
 
 
 def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_number: int = 4) -> Ledger:
@@ -101,8 +105,8 @@ def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_num
     ledger = {
         "norms": (c.n_layers * (n_norms * norm - shared_input)
                   + norm * (c.embed_norm + (c.norm_order != "post"))),
-        "attention": c.n_layers * _attention(c, seq).kept,
-        "pattern": c.n_layers * c.n_heads * (seq * (1 + (c.attention_softcap is not None)) + c.attention_sinks),
+        "attention": sum(a.kept for a in _attentions(c, seq)),
+        "pattern": sum(seq * a.patterns + a.sinks for a in _attentions(c, seq)),
         "mlp": c.n_layers * c.d_model * (reads - 1) + (c.n_layers - n_mixtures) * kept * c.d_ff,
         "experts": n_mixtures * (chosen + c.n_experts + kept * c.n_shared_experts * c.d_expert),
         "unembedding": c.d_model,
@@ -123,8 +127,10 @@ def _seen(n: int, window: int | None) -> int:
     return reach * (reach + 1) // 2 + (n - reach) * reach
 
 
-def _attention(c: ModelConfig, seq: int = 2) -> Account:
-    return ACCOUNTS[c.attention](c, seq=seq)
+def _attentions(c: ModelConfig, seq: int = 2) -> list[Account]:
+    """One row for each layer."""
+    of = {kind: ACCOUNTS[kind](c, seq=seq) for kind in {c.attention_of(i) for i in range(c.n_layers)}}
+    return [of[c.attention_of(i)] for i in range(c.n_layers)]
 
 
 def _norm(c: ModelConfig) -> Tally:

@@ -14,7 +14,7 @@ from minillm.config import CHOICES, ModelConfig
 from minillm.layers import POSITIONS
 from minillm.layers.accounts import label
 from minillm.layers.attention import rope_of
-from minillm.layers.latent import ATTENTIONS
+from minillm.layers.linear import ATTENTIONS
 from minillm.layers.mlp import MLPS
 from minillm.layers.moe import Mixture
 from minillm.layers.norm import NORMS, Softcap
@@ -33,7 +33,7 @@ class PreBlock(nn.Module):
     def __init__(self, config: ModelConfig, layer: int = 0, *, rope: RoPE | None = None):
         super().__init__()
         c = config.resolve()
-        self.attention = ATTENTIONS[c.attention](c, layer, rope=rope)
+        self.attention = ATTENTIONS[c.attention_of(layer)](c, layer, rope=rope)
         self.mlp = Mixture(c) if c.is_mixture(layer) else MLPS[c.mlp](c.d_model, c.d_ff, bias=c.bias == "all")
         self.dropout = nn.Dropout(c.dropout)
         for name in self.norms:
@@ -205,8 +205,10 @@ def initialize(model: Transformer) -> None:
 
 BLOCKS = {"pre": PreBlock, "post": PostBlock, "output": OutputBlock, "sandwich": SandwichBlock,
           "parallel": ParallelBlock, "parallel-shared": SharedParallelBlock}
-TABLES = {"attention": ATTENTIONS, "norm": NORMS, "norm_order": BLOCKS, "position": POSITIONS, "mlp": MLPS}
-WORDS = {"position": {"none": "no positions"}, "qk_norm": {None: "none", "head": "per head", "full": "full width"}}
+TABLES = {"attention": ATTENTIONS, "linear_attention": ATTENTIONS, "norm": NORMS, "norm_order": BLOCKS,
+          "position": POSITIONS, "mlp": MLPS}
+WORDS = {"position": {"none": "no positions"}, "qk_norm": {None: "none", "head": "per head", "full": "full width"},
+         "linear_attention": {None: "no linear layers"}}
 
 
 def labels(choice: str) -> dict[str | None, str]:

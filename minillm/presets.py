@@ -137,6 +137,7 @@ def scaled(config: ModelConfig, size: str, *, vocab_size: int) -> ModelConfig:
         n_kv_heads=None if group == 1 else shape["n_heads"] // group,
         window=config.window and shape["context_length"] // 4,
         global_every=config.global_every and min(config.global_every, shape["n_layers"]),
+        full_every=config.full_every and min(config.full_every, shape["n_layers"]),
         nope_every=config.nope_every and min(config.nope_every, shape["n_layers"]),
         n_experts=min(config.n_experts, 8), experts_per_token=min(config.experts_per_token, 2),
         n_shared_experts=min(config.n_shared_experts, 1), n_dense_layers=min(config.n_dense_layers, 1),

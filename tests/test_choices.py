@@ -127,6 +127,9 @@ TOGGLES = {  # fields that are no words: what each is beside its default, and wh
     "nope_every": (2, "no positions in 1 of 2 layers"), "attention_gate": (True, "a gate on each output"),
     "attention_sinks": (True, "a score more"),
 }
+LINEAR = {"full_every": (2, "in 1 of 2 layers"), "full_first": (True, "the first of every 2"),
+          "conv_width": (4, "a convolution of 4"), "attention_gate": (True, "a gate on each output")
+}
 
 
 @pytest.mark.parametrize("attention", CHOICES["attention"])
@@ -141,6 +144,23 @@ def test_a_toggle_is_built_cached_counted_drawn_offered_and_ejected(field, atten
     explorer = Explorer("llama-7b")
     explorer[field].value = value
     assert getattr(explorer.config, field) == value
+
+
+@pytest.mark.parametrize("kind", ["sum", "delta"])
+@pytest.mark.parametrize("field", LINEAR)
+def test_a_toggle_of_linear_layers_is_built_cached_counted_drawn_offered_and_ejected(field, kind):
+    value, words = LINEAR[field]
+    beside = {"linear_attention": kind, "n_kv_heads": 2, **({"full_every": 2} if field == "full_first" else {})}
+    config = replace(SMALL, **beside, **{field: value})
+    is_built_and_cached(config)
+    is_counted(config)
+    assert words in words_drawn(config)[0] and words not in words_drawn(replace(SMALL, **beside))[0]
+    assert difference(config) < 2e-5
+    explorer = Explorer("llama-7b")
+    for name, chosen in {**beside, field: value}.items():
+        if name != "n_kv_heads":
+            explorer[name].value = chosen
+    assert getattr(explorer.config, field) == value and explorer.config.linear_attention == kind
 
 
 class ScaleNorm(nn.Module):

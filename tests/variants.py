@@ -13,7 +13,8 @@ OTHERS = {  # choices that are not words
     "logit_softcap": (None, 5.0), "n_experts": (0, 4), "n_shared_experts": (0, 2), "n_dense_layers": (0, 1),
     "normalize_experts": (True, False), "tie_embeddings": (True, False), "embed_scale": (False, True),
     "embed_norm": (False, True), "unembed_bias": (False, True), "norm_weight": (True, False),
-    "attention_gate": (False, True), "attention_sinks": (False, True),
+    "full_every": (None, 2), "full_first": (False, True), "conv_width": (None, 3), "attention_gate": (False, True),
+    "attention_sinks": (False, True),
     "rope_fraction": (1.0, 0.5), "nope_every": (None, 2), "rope_theta_local": (None, 500.0),
     "attention_scale": (None, 0.2), "d_head": (None, 12), "d_latent": (None, 20), "d_rotary": (None, 6),
     "rope_scaling": (None, RopeScaling("linear", 2.0), RopeScaling("llama3", 8.0, 1.0, 4.0, 12),
@@ -34,6 +35,8 @@ def variants(count: int, *, seed: int = 0) -> list[ModelConfig]:
             drawn |= LATENT if fits else {"attention": "heads"}
         if drawn["global_every"] and drawn["window"] is None:
             drawn["window"] = 5
+        if "linear_attention" not in forced and rng.random() < 0.7:  # more can be said of softmax
+            drawn["linear_attention"] = None
         if drawn["n_shared_experts"] and not drawn["n_experts"]:
             drawn["n_experts"] = 4
         found.append(replace(SMALL, **drawn))

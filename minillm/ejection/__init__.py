@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from minillm.config import ModelConfig
+from minillm.config import ModelConfig, canonical
 from minillm.costs import parameters
+from minillm.ejection.linear import linear
 from minillm.ejection.norms import norms
 from minillm.ejection.parts import attention, block, gating, mlps, transformer
 from minillm.ejection.positions import positions
@@ -26,8 +28,9 @@ def eject(config: ModelConfig) -> str:
     equal.  Blocks and MLPs are the library's own lines; the other parts have one template for each choice.
     There is no cache in it, and attention is written as its three lines.
     """
-    c = config.resolve()
-    body = "\n\n\n".join((*norms(c), *positions(c), *gating(c), attention(c), *mlps(c), block(c), transformer(c), MAIN))
+    c = replace(canonical(config), dropout=config.dropout)
+    body = "\n\n\n".join((*norms(c), *positions(c), *gating(c), *linear(c), *attention(c), *mlps(c), block(c),
+                            transformer(c), MAIN))
     body = re.sub(r"\n\n\n+(?= )", "\n\n", body)  # where a part has nothing to set up
     used = [(name, value, said) for name, value, said in constants(c) if re.search(rf"\b{name}\b", body)]
     lines = [f"{name} = {value}" + (f"  # {said}" if said else "") for name, value, said in used]
@@ -70,6 +73,7 @@ def constants(c: ModelConfig) -> list[tuple[str, object, str]]:
         ("D_FF", c.d_ff, ""), ("D_EXPERT", c.d_expert, "width of an expert"), ("N_EXPERTS", c.n_experts, ""),
         ("EXPERTS_PER_TOKEN", c.experts_per_token, ""),
         ("N_SHARED_EXPERTS", c.n_shared_experts, "visited by every token"),
+        ("CONV_WIDTH", c.conv_width, "tokens that a short convolution mixes"),
         ("WINDOW", c.window, "positions that a query sees, itself included"),
         ("THETA", c.rope_theta, "RoPE's longest wavelength is about 2π theta"),
         ("LOCAL_THETA", c.rope_theta_local, "the same in windowed layers"),

@@ -15,6 +15,8 @@ def norms(c: ModelConfig) -> Iterator[str]:
         yield norm(RMSNorm, described=HeadNorm, name="HeadNorm", width="D_HEAD")
     if c.qk_norm == "full" and not shared_norm(c):
         yield norm(RMSNorm, name="QueryKeyNorm", width="width")
+    if any(map(c.is_linear, range(c.n_layers))) and not shared_norm(c):
+        yield norm(RMSNorm, name="OutNorm", width="D_HEAD")
     if c.attention == "latent" and not shared_norm(c):
         yield norm(RMSNorm, name="LatentNorm", width="D_LATENT")
     if c.attention_softcap or c.logit_softcap:
@@ -32,7 +34,8 @@ def norm(cls: type, *, described: type | None = None, name: str = "", width: str
 
 def shared_norm(c: ModelConfig) -> bool:
     """Does one class normalise both the stream and something of another width: all queries at once, or a latent?"""
-    return (c.qk_norm == "full" or c.attention == "latent") and c.norm == "rmsnorm" and c.norm_weight
+    several = c.qk_norm == "full" or c.attention == "latent" or c.linear_attention
+    return bool(several) and c.norm == "rmsnorm" and c.norm_weight
 
 
 def norm_of(c: ModelConfig) -> str:

@@ -7,17 +7,19 @@ from minillm.config import ModelConfig
 from minillm.ejection.latent import latent_projections, latent_steps
 from minillm.ejection.norms import norm_of, shared_norm
 from minillm.ejection.positions import many_omegas, omega_of
-from minillm.ejection.source import initial, kinds, lifted, lines_of, said
+from minillm.ejection.source import full_layers, initial, kinds, lifted, lines_of, said
 from minillm.layers.gating import HeadGate, SinkSoftmax
-from minillm.layers.latent import ATTENTIONS
+from minillm.layers.linear import ATTENTIONS
 from minillm.layers.mlp import MLPS
 from minillm.layers.moe import Mixture
 from minillm.model import BLOCKS, Transformer
 
 
-def attention(c: ModelConfig) -> str:
+def attention(c: ModelConfig) -> Iterator[str]:
     """Attention with the heads, norms, positions and masks of this model."""
-    cls, windows = ATTENTIONS[c.attention], {c.is_windowed(i) for i in range(c.n_layers)}
+    cls, windows = ATTENTIONS[c.attention], {c.is_windowed(i) for i in full_layers(c)}
+    if not windows:
+        return
     given = ", window" * (len(windows) > 1) + ", omega" * many_omegas(c)
     window = "self.window" if len(windows) > 1 else "WINDOW" if windows == {True} else ""
     projections, reading = {"heads": (head_projections, head_steps), "latent": (latent_projections, latent_steps)
@@ -46,7 +48,7 @@ def attention(c: ModelConfig) -> str:
              }[c.attention] + "\nA query sees no key beyond its window." * bool(window)
     extra += "\nHere A is that of SinkSoftmax." * c.attention_sinks + "\nHeadGate multiplies z." * c.attention_gate
     body = "".join(f"        {step}\n" for step in steps).rstrip()
-    return f"""class {cls.__name__}(nn.Module):
+    yield f"""class {cls.__name__}(nn.Module):
     {said(cls, extra)}
 
 {initial(given, setup)}
@@ -58,7 +60,7 @@ def gating(c: ModelConfig) -> Iterator[str]:
     """The heads' gate, and the softmax with a sink."""
     if c.attention_gate:
         yield lifted(HeadGate, d_model="D_MODEL", n_heads="N_HEADS")
-    if c.attention_sinks:
+    if c.attention_sinks and full_layers(c):
         yield lifted(SinkSoftmax, n_heads="N_HEADS")
 
 
@@ -129,10 +131,10 @@ def mlps(c: ModelConfig) -> Iterator[str]:
 def block(c: ModelConfig) -> str:
     """One layer."""
     cls, given = BLOCKS[c.norm_order], [*kind_arguments(c)]
-    passed = ", ".join(name for name in given if name != "mlp")
+    passed = ", ".join(name for name in given if name not in ("mlp", "attention"))
     mixture = all(c.is_mixture(i) for i in range(c.n_layers))
     mlp = "mlp" if "mlp" in given else "Mixture" if mixture else MLPS[c.mlp].__name__
-    attend = ATTENTIONS[c.attention].__name__
+    attend = "attention" if "attention" in given else ATTENTIONS[c.attention_of(0)].__name__
     made = {"attention_norm": norm_of(c), "attention": f"{attend}({passed})", "attention_out_norm": norm_of(c),
             "mlp_norm": norm_of(c), "mlp": f"{mlp}()", "mlp_out_norm": norm_of(c)}  # in the order of use
     setup = [f"self.{name} = {how}" for name, how in made.items() if name in ("attention", "mlp", *cls.norms)]
@@ -148,11 +150,13 @@ def block(c: ModelConfig) -> str:
 def kind_arguments(c: ModelConfig) -> dict[str, list[str]]:
     """What a block is told about its kind: the argument's name -> its value for each kind."""
     layers = kinds(c).values()
-    rows = {"window": ["WINDOW" if c.is_windowed(i) else "CONTEXT_LENGTH" for i in layers],
-            "omega": [omega_of(c, i) for i in layers],
+    full = {"window": {i: "WINDOW" if c.is_windowed(i) else "CONTEXT_LENGTH" for i in layers if not c.is_linear(i)},
+            "omega": {i: omega_of(c, i) for i in layers if not c.is_linear(i)}}
+    rows = {"attention": [ATTENTIONS[c.attention_of(i)].__name__ for i in layers],
+            **{name: [values.get(i) for i in layers] for name, values in full.items() if len(set(values.values())) > 1},
             "mlp": ["Mixture" if c.is_mixture(i) else MLPS[c.mlp].__name__ for i in layers]}
     if c.position != "rope":
-        del rows["omega"]
+        rows.pop("omega", None)
     return {name: values for name, values in rows.items() if len(set(values)) > 1}
 
 

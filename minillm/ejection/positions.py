@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minillm.config import ModelConfig
-from minillm.ejection.source import initial, said
+from minillm.ejection.source import full_layers, initial, said
 from minillm.layers.position import ALiBi, Learned, RoPE, Sinusoidal
 
 
@@ -24,9 +24,9 @@ def positions(c: ModelConfig) -> Iterator[str]:
     omega = 10_000 ** -(torch.arange(0, D_MODEL, 2, device=x.device) / D_MODEL)
     angles = torch.outer(torch.arange(x.shape[1], device=x.device).float(), omega)
     return x + torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2).to(x.dtype)"""
-    if c.position == "rope":
+    if any(map(c.is_turned, range(c.n_layers))):
         yield from rope(c)
-    if c.position == "alibi":
+    if c.position == "alibi" and full_layers(c):
         yield f"""def alibi(distance):
     {said(ALiBi)}
 {slopes(c.n_heads)}
@@ -61,15 +61,15 @@ def omega_of(c: ModelConfig, layer: int, device: str = "") -> str:
 
 def many_omegas(c: ModelConfig) -> bool:
     """Do layers of this model turn at different speeds?"""
-    return c.position == "rope" and len({omega_of(c, i) for i in range(c.n_layers)}) > 1
+    return c.position == "rope" and len({omega_of(c, i) for i in full_layers(c)}) > 1
 
 
 def rope(c: ModelConfig) -> Iterator[str]:
     """The rotation of queries and keys, and the stretching of its wavelengths."""
-    if any("stretch" in omega_of(c, i) for i in range(c.n_layers)):
+    if any("stretch" in omega_of(c, i) for i in full_layers(c)):
         yield STRETCH[c.rope_scaling.kind]
     many, width = many_omegas(c), turned(c)
-    omega = "omega.to(x.device)" if many else omega_of(c, 0, ", device=x.device")
+    omega = "omega.to(x.device)" if many else omega_of(c, full_layers(c)[0], ", device=x.device")
     cut = "    x, still = x[..., :D_TURNED], x[..., D_TURNED:]\n" * (width == "D_TURNED")
     still = ", still" * (width == "D_TURNED")
     halves = c.rope_pairs == "halves"

@@ -11,9 +11,16 @@ from minillm.config import ModelConfig
 
 def kind_of(c: ModelConfig, layer: int) -> str:
     """What sets a layer apart from others of its model: "local", "dense", "global mixture", or nothing."""
-    traits = ((c.is_windowed, "local", "global"), (c.is_turned, "turned", "still"), (c.is_mixture, "mixture", "dense"))
-    return " ".join(word if holds(layer) else other for holds, word, other in traits
-                    if len({holds(i) for i in range(c.n_layers)}) > 1)
+    everywhere, full = range(c.n_layers), full_layers(c)
+    traits = ((c.is_linear, "linear", "full", everywhere), (c.is_windowed, "local", "global", full),
+              (c.is_turned, "turned", "still", full), (c.is_mixture, "mixture", "dense", everywhere))
+    return " ".join(word if holds(layer) else other for holds, word, other, among in traits
+                    if layer in among and len({holds(i) for i in among}) > 1)
+
+
+def full_layers(c: ModelConfig) -> list[int]:
+    """The layers that keep keys, and have a softmax."""
+    return [i for i in range(c.n_layers) if not c.is_linear(i)]
 
 
 def kinds(c: ModelConfig) -> dict[str, int]:
@@ -30,7 +37,7 @@ def pattern(c: ModelConfig) -> str:
 
 def repeated(names: list[str], c: ModelConfig) -> str:
     """The kinds in a row as lists added and multiplied."""
-    period = math.lcm(c.global_every or 1, c.nope_every or 1)
+    period = math.lcm(c.global_every or 1, c.nope_every or 1, c.full_every or 1)
     if len(names) > period > 1 and names == [names[i % period] for i in range(len(names))]:
         rest = f" + {runs(names[:len(names) % period])}" if len(names) % period else ""
         return f"({runs(names[:period])}) * {len(names) // period}{rest}"
@@ -61,14 +68,20 @@ def lifted(cls: type, *, described: type | None = None, name: str = "", extra: s
     """
     values = {key.replace("self_", "self."): ast.parse(value, mode="eval").body for key, value in known.items()}
     setup = [line for line in statements(cls.__init__, values) if line != "super().__init__()"]
-    body = textwrap.indent("\n".join(statements(cls.forward, values)), " " * 8)
-    names = ", ".join(each for each in inspect.signature(inspect.unwrap(cls.forward)).parameters if each != "cache")
     return f"""class {name or cls.__name__}(nn.Module):
     {said(described or cls, extra)}
 
 {initial(arguments, setup)}
-    def forward({names}):
-{body}"""
+{method(cls.forward, values)}"""
+
+
+def method(function, known: dict[str, ast.expr | str]) -> str:
+    """A method of the library where some names are known, without what only a cache needs."""
+    values = {"cache": ast.Constant(None), "state": ast.Constant(None), **known}
+    plain = inspect.unwrap(function)
+    names = ", ".join(each for each in inspect.signature(plain).parameters if each not in ("cache", "state"))
+    body = textwrap.indent("\n".join(statements(plain, values)), " " * 8)
+    return f"    def {plain.__name__}({names}):\n{body}"
 
 
 def lines_of(function, *, dropout: bool, indent: int = 8, **renamed: str) -> str:
@@ -77,41 +90,64 @@ def lines_of(function, *, dropout: bool, indent: int = 8, **renamed: str) -> str
     return textwrap.indent("\n".join(statements(function, known, dropout=dropout)), " " * indent).lstrip()
 
 
-def statements(function, known: dict[str, ast.expr], *, dropout: bool = True) -> list[str]:
-    """A function's statements where some names and attributes are known; what it sets to a constant becomes known."""
+def statements(function, known: dict[str, ast.expr | str], *, dropout: bool = True) -> list[str]:
+    """A function's statements where some names and attributes are known; what it sets to a constant becomes known.
+
+    What is known as "idle" gives back its first argument, and is left out.
+    """
     tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))).body[0]
 
     class Plain(ast.NodeTransformer):
         def visit_Call(self, node: ast.Call) -> ast.AST:
+            node.args = [a for a in node.args if ast.unparse(a) not in ("cache", "state")]
             self.generic_visit(node)
-            node.args = [a for a in node.args if ast.unparse(a) != "cache"]
-            return node.args[0] if ast.unparse(node.func) == "self.dropout" and not dropout else node
+            called = ast.unparse(node.func)
+            return node.args[0] if called == "self.dropout" and not dropout or known.get(called) == "idle" else node
 
         def visit_Name(self, node: ast.Name) -> ast.AST:
             return known.get(node.id, node)
 
         def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
             self.generic_visit(node)
-            return known.get(ast.unparse(node), node) if isinstance(node.ctx, ast.Load) else node
+            value = known.get(ast.unparse(node), node) if isinstance(node.ctx, ast.Load) else node
+            return node if value == "idle" else value
+
+        def visit_Compare(self, node: ast.Compare) -> ast.AST:
+            self.generic_visit(node)
+            both = node.left, node.comparators[0]
+            if not all(isinstance(each, ast.Constant) for each in both):
+                return node
+            equal = both[0].value == both[1].value
+            return ast.Constant(equal == isinstance(node.ops[0], (ast.Is, ast.Eq)))
+
+        def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
+            node.test = self.visit(node.test)
+            if not isinstance(node.test, ast.Constant):
+                return self.generic_visit(node)
+            return [self.visit(line) for line in (node.body if node.test.value else node.orelse)]
 
         def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
-            self.generic_visit(node)
-            return (node.body if node.test.value else node.orelse) if isinstance(node.test, ast.Constant) else node
+            node.test = self.visit(node.test)
+            if not isinstance(node.test, ast.Constant):
+                return self.generic_visit(node)
+            return self.visit(node.body if node.test.value else node.orelse)
 
         def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
             self.generic_visit(node)
             one = isinstance(node.op, ast.Mult) and isinstance(node.left, ast.Constant) and node.left.value == 1.0
-            return node.right if one else node
+            sums = isinstance(node.op, (ast.Add, ast.Sub)) and isinstance(node.right, ast.Constant)
+            return node.right if one else node.left if sums and node.right.value == 0.0 else node
 
         def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
             self.generic_visit(node)
             name = ast.unparse(node.targets[0])
-            if isinstance(node.value, ast.Constant):
+            if isinstance(node.value, ast.Constant) or isinstance(node.value, ast.Name) and name.isidentifier():
                 known.setdefault(name, node.value)
             return None if name in known else node
 
     lines = [Plain().visit(line) for line in tree.body if not isinstance(getattr(line, "value", None), ast.Constant)]
-    return [ast.unparse(line).replace("'", '"') for line in lines if line is not None]
+    flat = [each for line in lines for each in (line if isinstance(line, list) else [line])]
+    return [ast.unparse(line).replace("'", '"') for line in flat if line is not None]
 
 
 def initial(arguments: str, statements: list[str]) -> str:

@@ -1,7 +1,8 @@
 """The parts of a transformer, each once: its equation is its docstring, its code is the equation."""
 from minillm.layers.attention import Attention, visible
 from minillm.layers.gating import HeadGate, SinkSoftmax
-from minillm.layers.latent import ATTENTIONS, LatentAttention
+from minillm.layers.latent import LatentAttention
+from minillm.layers.linear import ATTENTIONS, DeltaAttention, LinearAttention, ShortConvolution
 from minillm.layers.mlp import GELU, MLPS, ExactGELU, GeGLU, ReLU, ReLU2, SwiGLU
 from minillm.layers.moe import Mixture, balance_loss
 from minillm.layers.norm import NORMS, HeadNorm, LayerNorm, RMSNorm, Softcap
@@ -9,6 +10,7 @@ from minillm.layers.position import ADDED, BIASED, ROTATED, ALiBi, Learned, RoPE
 
 POSITIONS = ADDED | ROTATED | BIASED
 
-__all__ = ["Attention", "LatentAttention", "HeadGate", "SinkSoftmax", "Softcap", "visible", "Mixture", "balance_loss",
+__all__ = ["Attention", "LatentAttention", "LinearAttention", "DeltaAttention", "ShortConvolution", "HeadGate",
+           "SinkSoftmax", "Softcap", "visible", "Mixture", "balance_loss",
            "LayerNorm", "RMSNorm", "HeadNorm", "Learned", "Sinusoidal", "RoPE", "ALiBi", "ReLU", "ReLU2", "GELU",
            "ExactGELU", "SwiGLU", "GeGLU", "ATTENTIONS", "NORMS", "POSITIONS", "MLPS"]

@@ -57,6 +57,11 @@ class Account:
     norms: int = 0          # gains
     gates: int = 0          # columns of the matrix that reads the heads' gates from x
     sinks: int = 0          # scores of their own
+    conv: int = 0           # weights of a short convolution
+    state: int = 0          # cached whatever the length
+    carried: int = 0        # multiplications with the state for each new position
+    likened: int = 0        # multiplications that compare a key with another
+    patterns: int = 0       # kept of each (query, key) pair
 
 
 def heads(c: ModelConfig, *, seq: int) -> Account:
@@ -65,6 +70,7 @@ def heads(c: ModelConfig, *, seq: int) -> Account:
     quotients = {None: 0, "head": c.n_heads + c.n_kv_heads, "full": 2}[c.qk_norm]
     return Account(
         read=n_q + 2 * n_kv, written=n_q, scored=c.d_head, mixed=c.d_head, cached=2 * n_kv,
+        patterns=c.n_heads * (1 + (c.attention_softcap is not None)),
         norms={None: 0, "head": 2 * c.d_head, "full": n_q + n_kv}[c.qk_norm],
         kept=c.d_model + 4 * n_q + quotients + (n_q + n_kv) * (c.qk_norm is not None) + gated(c), **extras(c))
 
@@ -76,8 +82,28 @@ def latent(c: ModelConfig, *, seq: int) -> Account:
         read=n_q + c.n_heads * c.d_rotary + c.d_latent + c.d_rotary, written=n_q,
         scored=(c.d_latent if one else c.d_head) + c.d_rotary, mixed=c.d_latent if one else c.d_head,
         cached=c.d_latent + c.d_rotary, norms=c.d_latent, behind=2 * c.d_latent * n_q,
+        patterns=c.n_heads * (1 + (c.attention_softcap is not None)),
         kept=c.d_model + 4 * n_q + 2 * c.n_heads * c.d_rotary + 2 * c.d_latent + 1 + gated(c),
         **extras(c))
+
+
+def linear(c: ModelConfig, *, seq: int, delta: bool = False) -> Account:
+    """A state for each key head; the delta rule compares keys with keys, and brings back what a key had written."""
+    n_q, n_kv, shares = c.n_heads * c.d_head, c.n_kv_heads * c.d_head, c.n_kv_heads < c.n_heads
+    width, square = c.conv_width or 1, n_kv * c.d_head
+    mixed = (1 + (delta or c.attention_gate)) * (c.conv_width is not None)  # rate and gate read x as it was
+    kept = c.d_model * (1 + mixed) + 6 * n_q + n_kv + 3 * c.n_heads + 2 * c.n_kv_heads
+    return Account(
+        read=n_q + 2 * n_kv, written=n_q, scored=c.d_head, mixed=c.d_head, cached=0, norms=c.d_head,
+        gates=c.n_heads * c.attention_gate + c.n_kv_heads * delta, conv=c.d_model * c.conv_width if c.conv_width else 0,
+        state=square + (width - 1) * c.d_model, carried=n_q * c.d_head + square * (1 + delta), likened=n_kv * delta,
+        kept=kept + delta * (n_kv * (3 + shares) + c.n_kv_heads) + gated(c),
+        patterns=c.n_heads + 2 * c.n_kv_heads * delta)
+
+
+def delta(c: ModelConfig, *, seq: int) -> Account:
+    """The same with a rate for each key head."""
+    return linear(c, seq=seq, delta=True)
 
 
 def extras(c: ModelConfig) -> dict[str, int]:
@@ -90,4 +116,4 @@ def gated(c: ModelConfig) -> int:
     return c.attention_gate * c.n_heads * (c.d_head + 1)
 
 
-ACCOUNTS = {"heads": heads, "latent": latent}
+ACCOUNTS = {"heads": heads, "latent": latent, "sum": linear, "delta": delta}

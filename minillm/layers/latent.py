@@ -75,6 +75,3 @@ class LatentAttention(Attention):
     def share(self, x: Float[Tensor, "batch 1 key width"]) -> Float[Tensor, "batch head key width"]:
         """Hand to every head what there is only one of."""
         return x.expand(-1, self.n_heads, -1, -1)
-
-
-ATTENTIONS = {"heads": Attention, "latent": LatentAttention}

@@ -119,6 +119,34 @@ def attend_latent(module):
     return evaluate
 
 
+def linear(module, *, delta):
+    """The recurrent form, one token after the other."""
+    def evaluate(x):
+        width, group = module.d_head, module.group
+        q, k, v = (x[0] @ matrix(m).T for m in (module.q_proj, module.k_proj, module.v_proj))
+        rate = 1 / (1 + np.exp(-x[0] @ matrix(module.rate_proj).T)) if delta else np.ones((6, q.shape[1]))
+        z = np.zeros_like(q)
+        for h in range(q.shape[1] // width):
+            mine, shared = slice(h * width, (h + 1) * width), slice(h // group * width, (h // group + 1) * width)
+            state = np.zeros((width, width))
+            for t in range(6):
+                key = k[t, shared] / np.linalg.norm(k[t, shared])
+                new = v[t, shared] - key @ state * delta
+                state = state + np.outer(key, rate[t, h // group] * new)
+                z[t, mine] = rms(q[t, mine] / np.linalg.norm(q[t, mine]) @ state, array(module.out_norm.weight))
+        return z[None] @ matrix(module.o_proj).T
+    return evaluate
+
+
+def convolved(module):
+    def evaluate(x):
+        y, width = np.zeros_like(x), module.width
+        for t, i in np.ndindex(x.shape[1], width):
+            y[0, t] += array(module.weight)[:, i] * (x[0, t - width + 1 + i] if t - width + 1 + i >= 0 else 0)
+        return y
+    return evaluate
+
+
 def mixture(module):
     def evaluate(x):
         y = np.zeros_like(x)
@@ -196,6 +224,11 @@ MODULES = {
     "GeGLU": lambda: (m := shaken(layers.GeGLU(8, 12)), gated(m, gelu)),
     "Softcap": lambda: (layers.Softcap(0.8), lambda x: 0.8 * np.tanh(x / 0.8)),
     "Mixture": lambda: (m := shaken(layers.Mixture(CONFIG)), mixture(m)),
+    "LinearAttention": lambda: (m := shaken(layers.LinearAttention(ModelConfig(
+        d_model=8, n_heads=4, n_kv_heads=2, linear_attention="sum"))), linear(m, delta=False)),
+    "DeltaAttention": lambda: (m := shaken(layers.DeltaAttention(ModelConfig(
+        d_model=8, n_heads=4, n_kv_heads=2, linear_attention="delta"))), linear(m, delta=True)),
+    "ShortConvolution": lambda: (m := shaken(layers.ShortConvolution(8, 3)), convolved(m)),
     "HeadGate": lambda: (m := shaken(layers.HeadGate(8, 4)), gate(m), torch.from_numpy(X)),
     "SinkSoftmax": lambda: (m := shaken(layers.SinkSoftmax(4)), sink(m)),
     "Attention": lambda: (m := shaken(layers.Attention(ModelConfig(
@@ -232,6 +265,14 @@ TEXTS = {  # what is evaluated above, with blanks left out
     "Attention": r"S_{hqk}=\frac{1}{\sqrt{E}}\sum_{e=1}^{E}\mathbf{q}_{hqe}\,\mathbf{k}_{h'ke},\qquadA_{hqk}=\frac{\exp"
                  r"S_{hqk}}{\sum_{k'\leq}\expS_{hqk'}},\qquadz_{hqe}=\sum_{k\leq}A_{hqk}\,\mathbf{v}_{h'ke},\qquadh'="
                  r"\lfloorh\,H_{kv}/H\rfloor",
+    "LinearAttention": r"S_{hqk}=\sum_{e=1}^{E}\mathbf{q}_{hqe}\,\mathbf{k}_{h'ke},\qquadz_{hqe}=\sum_{k\leq}S_{hqk}\,"
+                       r"\mathbf{v}_{h'ke}=\sum_{i=1}^{E}\mathbf{q}_{hqi}\,\mathrm{state}_{h'qie},\qquad\mathrm{state}"
+                       r"_{h'kie}=\mathrm{state}_{h',k-1,ie}+\mathbf{k}_{h'ki}\,\mathbf{v}_{h'ke}",
+    "DeltaAttention": r"\mathrm{new}_{h'ke}=\mathrm{rate}_{h'k}\left(\mathbf{v}_{h'ke}-\sum_{i=1}^{E}\mathbf{k}_{h'ki}"
+                      r"\,\mathrm{state}_{h',k-1,ie}\right),\qquad\mathrm{state}_{h'kie}=\mathrm{state}_{h',k-1,ie}+"
+                      r"\mathbf{k}_{h'ki}\,\mathrm{new}_{h'ke},\qquadz_{hqe}=\sum_{i=1}^{E}\mathbf{q}_{hqi}\,"
+                      r"\mathrm{state}_{h'qie}",
+    "ShortConvolution": r"y_{td}=\sum_{i=1}^{N_{width}}W_{di}\,x_{t-N_{width}+i,\,d}",
     "HeadGate": r"y_{hqe}=\mathrm{sigmoid}\left(\sum_{d=1}^{D}W^{gate}_{hd}\,x_{qd}\right)z_{hqe}",
     "SinkSoftmax": r"A_{hqk}=\frac{\expS_{hqk}}{\exp\mathrm{sink}_h+\sum_{k'\leq}\expS_{hqk'}}",
     "LatentAttention": r"\mathrm{latent}_k=\mathrm{norm}(W_{latent}\,x_k),\qquad\mathrm{turned}_k="

@@ -32,6 +32,13 @@ def block_diagram(config: ModelConfig, title: str) -> Picture:
 def attention_facts(config: ModelConfig) -> list[str]:
     """What there is to say of the attention, in short lines."""
     c = config.resolve()
+    linear = [i for i in range(c.n_layers) if c.is_linear(i)]
+    states = [f"{labels('linear_attention')[c.linear_attention]} in {len(linear)} of {c.n_layers} layers: a state of "
+              f"{c.d_head} × {c.d_head} a key head"] if linear else []
+    states += [f"a convolution of {c.conv_width} before it"] * bool(linear and c.conv_width)
+    states += [f"the first of every {c.full_every} keeps its keys"] * bool(linear and c.full_every and c.full_first)
+    if len(linear) == c.n_layers:
+        return [f"{c.n_heads} query heads of width {c.d_head}", *states, *_beside_heads(c)]
     group = c.n_heads // c.n_kv_heads
     sharing = {1: "one key head per query head (MHA)", c.n_heads: "one key head for all (MQA)"}
     facts = {"heads": [f"{c.n_heads} query heads of width {c.d_head}",
@@ -50,7 +57,6 @@ def attention_facts(config: ModelConfig) -> list[str]:
         facts += ["neighbours turn together"] * (c.rope_pairs == "neighbours")
     elif c.position in BIASED:
         facts.append(f"{label(BIASED[c.position])}: distance lowers the score")
-    facts += {"all": ["biases everywhere"], "qkv": ["biases on queries, keys, values"], "none": []}[c.bias]
     if c.qk_norm:
         facts.append({"head": "queries, keys normed per head", "full": "queries, keys normed at full width"}[c.qk_norm])
     windowed = sum(c.is_windowed(i) for i in range(c.n_layers))
@@ -58,8 +64,13 @@ def attention_facts(config: ModelConfig) -> list[str]:
         facts.append(f"window {c.window:,} in {windowed} of {c.n_layers} layers")
     if c.attention_softcap:
         facts.append(f"scores capped at {c.attention_softcap:g}")
-    facts += ["a score more, for nothing (sinks)"] * c.attention_sinks + ["a gate on each output"] * c.attention_gate
-    return facts
+    facts += ["a score more, for nothing (sinks)"] * c.attention_sinks
+    return [*facts, *states, *_beside_heads(c)]
+
+
+def _beside_heads(c: ModelConfig) -> list[str]:
+    biases = {"all": ["biases everywhere"], "qkv": ["biases on queries, keys, values"], "none": []}[c.bias]
+    return biases + ["a gate on each output"] * c.attention_gate
 
 
 def mlp_facts(config: ModelConfig) -> list[str]:

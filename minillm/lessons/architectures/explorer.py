@@ -82,6 +82,11 @@ class Explorer(Live):
             "rope_pairs": choice("pairs that turn", _values("rope_pairs"), base.rope_pairs),
             "attention": choice("attention", _values("attention"), base.attention),
             "nope_every": choice("layers without (NoPE)", {"none": NONE, "every 2nd layer": 2, "every 4th layer": 4}),
+            "linear_attention": choice("linear layers", _values("linear_attention")),
+            "full_every": choice("full layers", _named({NONE: "none"} | {
+                n: f"every {n}{'nd' if n == 2 else 'th'} layer" for n in (2, 4)})),
+            "full_first": toggle("the first of them", base.full_first),
+            "conv_width": choice("short convolution", _named({NONE: "none", 4: "of 4 tokens"})),
             "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head"))),
             "qk_norm": choice("query, key norm", _values("qk_norm")),
             "attention_gate": toggle("output gate", base.attention_gate),
@@ -95,6 +100,7 @@ class Explorer(Live):
             "role": choice("show the code of", ROLES, "block"),
         }
         rows = [["preset", "size", "compare"], ["norm", "norm_order"], ["attention", "n_kv_heads", "qk_norm"],
+                ["linear_attention", "full_every", "full_first", "conv_width"],
                 ["position", "rope_pairs", "nope_every"], ["window", "global_every"],
                 ["attention_gate", "attention_sinks"], ["mlp", "mixture"], ["bias", "tie_embeddings"],
                 ["context", "role"]]
@@ -227,8 +233,9 @@ def _set_aside(chosen: dict[str, Any]) -> dict[str, str]:
 
 
 def _choices(base: ModelConfig) -> dict[str, Any]:
-    names = ("norm", "norm_order", "attention", "position", "rope_pairs", "nope_every", "n_kv_heads", "qk_norm",
-             "attention_gate", "attention_sinks", "window", "global_every", "mlp", "bias", "tie_embeddings")
+    names = ("norm", "norm_order", "attention", "linear_attention", "full_every", "full_first", "conv_width",
+             "position", "rope_pairs", "nope_every", "n_kv_heads", "qk_norm", "attention_gate",
+             "attention_sinks", "window", "global_every", "mlp", "bias", "tie_embeddings")
     return {name: getattr(base, name) for name in names} | {"mixture": _mixture(base)}
 
 
