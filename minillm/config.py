@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import Field, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
+
+from minillm.fields import check_type, made, require
 
 CHOICES = {
     "attention": ("heads", "latent"),
@@ -47,7 +49,7 @@ class RopeScaling:
         if self.kind not in ("linear", "llama3", "yarn"):
             raise ValueError(f"RopeScaling kind={self.kind!r} is not one of: linear, llama3, yarn")
         for field in fields(self):
-            _check_type(field, getattr(self, field.name))
+            check_type(field, getattr(self, field.name))
         if self.sharpen and self.kind != "yarn":
             raise ValueError(f"RopeScaling sharpen={self.sharpen} belongs to yarn, not to {self.kind}; leave it 0")
 
@@ -122,72 +124,72 @@ class ModelConfig:
                 raise ValueError(f"{name}={getattr(self, name)!r} is not one of: {', '.join(map(str, choices))}")
         for field in fields(self):
             value = getattr(self, field.name)
-            _check_type(field, value)
+            check_type(field, value)
             if field.name in ("n_dense_layers", "n_experts", "n_shared_experts"):
-                _require(value >= 0, f"{field.name}={value} is negative; use 0 for none")
+                require(value >= 0, f"{field.name}={value} is negative; use 0 for none")
             elif field.type in ("int", "int | None") and value is not None:
-                _require(value >= 1, f"{field.name}={value} must be at least 1")
-        _require(self.d_head is not None or self.d_model % self.n_heads == 0,
-                 f"d_model={self.d_model} does not split into n_heads={self.n_heads} equal heads; "
-                 f"choose a multiple of {self.n_heads}, or set d_head")
+                require(value >= 1, f"{field.name}={value} must be at least 1")
+        require(self.d_head is not None or self.d_model % self.n_heads == 0,
+                f"d_model={self.d_model} does not split into n_heads={self.n_heads} equal heads; "
+                f"choose a multiple of {self.n_heads}, or set d_head")
         kv = self.n_kv_heads or self.n_heads
-        _require(self.n_heads % kv == 0,
-                 f"n_heads={self.n_heads} cannot share n_kv_heads={kv} evenly; choose a divisor of {self.n_heads}")
-        _require(0.0 <= self.dropout < 1.0, f"dropout={self.dropout} must be at least 0 and below 1")
-        _require(self.norm_eps > 0, f"norm_eps={self.norm_eps} must be positive")
+        require(self.n_heads % kv == 0,
+                f"n_heads={self.n_heads} cannot share n_kv_heads={kv} evenly; choose a divisor of {self.n_heads}")
+        require(0.0 <= self.dropout < 1.0, f"dropout={self.dropout} must be at least 0 and below 1")
+        require(self.norm_eps > 0, f"norm_eps={self.norm_eps} must be positive")
         if self.attention == "latent":
             self._check_latent()
-        _require(self.linear_attention is None or self.full_every != 1,
-                 "full_every=1 leaves no layer to linear_attention; set that None, or full_every at least 2")
+        require(self.linear_attention is None or self.full_every != 1,
+                "full_every=1 leaves no layer to linear_attention; set that None, or full_every at least 2")
         self._check_positions()
         self._check_experts()
 
     def _check_latent(self) -> None:
-        _require(self.position == "rope",
-                 f"attention='latent' tells positions by a rotary key, which position={self.position!r} has not; "
-                 f"choose position='rope'")
-        _require(self.rope_fraction == 1.0,
-                 f"attention='latent' turns d_rotary components, not rope_fraction={self.rope_fraction} of a head; "
-                 f"leave rope_fraction 1 and set d_rotary")
-        _require(self.n_kv_heads in (None, self.n_heads),
-                 f"attention='latent' keeps one latent for all n_heads={self.n_heads}, so n_kv_heads={self.n_kv_heads} "
-                 f"has no heads to share; leave n_kv_heads None")
-        _require(self.qk_norm is None,
-                 f"attention='latent' norms its latent, and no keys by qk_norm={self.qk_norm!r}; leave qk_norm None")
+        require(self.position == "rope",
+                f"attention='latent' tells positions by a rotary key, which position={self.position!r} has not; "
+                f"choose position='rope'")
+        require(self.rope_fraction == 1.0,
+                f"attention='latent' turns d_rotary components, not rope_fraction={self.rope_fraction} of a head; "
+                f"leave rope_fraction 1 and set d_rotary")
+        require(self.n_kv_heads in (None, self.n_heads),
+                f"attention='latent' keeps one latent for all n_heads={self.n_heads}, so n_kv_heads={self.n_kv_heads} "
+                f"has no heads to share; leave n_kv_heads None")
+        require(self.qk_norm is None,
+                f"attention='latent' norms its latent, and no keys by qk_norm={self.qk_norm!r}; leave qk_norm None")
 
     def _check_positions(self) -> None:
-        _require(0.0 < self.rope_fraction <= 1.0, f"rope_fraction={self.rope_fraction} must be in (0, 1]")
+        require(0.0 < self.rope_fraction <= 1.0, f"rope_fraction={self.rope_fraction} must be in (0, 1]")
         if self.position == "rope":
             for name in ("rope_theta", "rope_theta_local"):
                 theta = getattr(self, name)
-                _require(theta is None or theta > 0, f"{name}={theta} must be positive; 10000 is usual")
+                require(theta is None or theta > 0, f"{name}={theta} must be positive; 10000 is usual")
             name, width = ("d_rotary" if self.attention == "latent" else "d_head"), self._rotary()
             turned = int(width * self.rope_fraction)
-            _require(turned >= 2 and turned % 2 == 0,
-                     f"RoPE turns pairs, but rope_fraction={self.rope_fraction} of {name}={width} is {turned} "
-                     f"components; make that an even number of at least 2, or choose another position")
-            _require(turned >= 4 or not self.rope_scaling or self.rope_scaling.kind != "yarn",
-                     f"yarn blends from pair to pair, but {turned} components are one pair; widen {name}={width}")
-            _require(self.nope_every != 1,
-                     "nope_every=1 leaves no layer that tells positions; choose position='none', or at least 2")
+            require(turned >= 2 and turned % 2 == 0,
+                    f"RoPE turns pairs, but rope_fraction={self.rope_fraction} of {name}={width} is {turned} "
+                    f"components; make that an even number of at least 2, or choose another position")
+            require(turned >= 4 or not self.rope_scaling or self.rope_scaling.kind != "yarn",
+                    f"yarn blends from pair to pair, but {turned} components are one pair; widen {name}={width}")
+            require(self.nope_every != 1,
+                    "nope_every=1 leaves no layer that tells positions; choose position='none', or at least 2")
         if self.position == "sinusoidal":
-            _require(self.d_model % 2 == 0,
-                     f"sinusoidal positions come in pairs, but d_model={self.d_model} is odd; make it even")
-        _require(self.global_every is None or self.window is not None,
-                 f"global_every={self.global_every} needs a window; set window, or leave global_every None")
+            require(self.d_model % 2 == 0,
+                    f"sinusoidal positions come in pairs, but d_model={self.d_model} is odd; make it even")
+        require(self.global_every is None or self.window is not None,
+                f"global_every={self.global_every} needs a window; set window, or leave global_every None")
 
     def _check_experts(self) -> None:
         if self.n_experts:
-            _require(1 <= self.experts_per_token <= self.n_experts,
-                     f"experts_per_token={self.experts_per_token} must lie between 1 and n_experts={self.n_experts}")
-            _require(self.experts_per_token > 1 or self.n_experts == 1 or not self.normalize_experts,
-                     "experts_per_token=1 with normalize_experts=True makes the one weight 1, whatever the router "
-                     "says, so it never learns; choose normalize_experts=False, or 2 experts per token")
-            _require(self.n_dense_layers <= self.n_layers,
-                     f"n_dense_layers={self.n_dense_layers} exceeds n_layers={self.n_layers}; lower it")
+            require(1 <= self.experts_per_token <= self.n_experts,
+                    f"experts_per_token={self.experts_per_token} must lie between 1 and n_experts={self.n_experts}")
+            require(self.experts_per_token > 1 or self.n_experts == 1 or not self.normalize_experts,
+                    "experts_per_token=1 with normalize_experts=True makes the one weight 1, whatever the router "
+                    "says, so it never learns; choose normalize_experts=False, or 2 experts per token")
+            require(self.n_dense_layers <= self.n_layers,
+                    f"n_dense_layers={self.n_dense_layers} exceeds n_layers={self.n_layers}; lower it")
         else:
-            _require(self.n_shared_experts == 0,
-                     f"n_shared_experts={self.n_shared_experts} needs a mixture; set n_experts too")
+            require(self.n_shared_experts == 0,
+                    f"n_shared_experts={self.n_shared_experts} needs a mixture; set n_experts too")
 
     def resolve(self) -> ModelConfig:
         """The same model with every None replaced by its usual value; idempotent.
@@ -243,8 +245,8 @@ class ModelConfig:
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """The inverse of `to_dict`.  Refuses names it does not know, with the nearest one that it does."""
         if isinstance(values.get("rope_scaling"), dict):
-            values = {**values, "rope_scaling": _made(RopeScaling, values["rope_scaling"])}
-        return _made(cls, values)
+            values = {**values, "rope_scaling": made(RopeScaling, values["rope_scaling"])}
+        return made(cls, values)
 
 
 def canonical(config: ModelConfig) -> ModelConfig:
@@ -276,30 +278,6 @@ def set_aside(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: why for names, why, idle in IDLE if idle(values) for name in names}
 
 
-def _made(kind: type, values: dict[str, Any]) -> Any:
-    known = {f.name for f in fields(kind)}
-    for name in values:
-        if name not in known:
-            from difflib import get_close_matches
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else "; was it written by a newer minillm?"
-            raise ValueError(f"{kind.__name__} has no field {name!r}{hint}")
-    return kind(**values)
-
-
-def _check_type(field: Field, value: Any) -> None:
-    kind, _, optional = field.type.partition(" | ")
-    types, words = TAKES[kind]
-    fits = isinstance(value, types) and (kind == "bool" or not isinstance(value, bool))  # True is an int to Python
-    if not (fits or optional and value is None):
-        raise ValueError(f"{field.name}={value!r} must be {words}{' or None' if optional else ''}")
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise ValueError(message)
-
-
 IDLE = (  # these fields, because of this, where that holds
     (TURNED, "only RoPE turns queries and keys", lambda has: has["position"] != "rope"),
     (("global_every",), "without a window, every layer sees everything", lambda has: has["window"] is None),
@@ -311,10 +289,3 @@ IDLE = (  # these fields, because of this, where that holds
     (LATENT, "only latent attention keeps a latent", lambda has: has["attention"] != "latent"),
     (MIXTURE, "without experts there is one MLP for all", lambda has: not has["n_experts"]),
 )
-TAKES = {  # annotation -> the types that are taken, in a person's words
-    "int": (int, "a whole number (int)"),
-    "float": ((int, float), "a number (float)"),
-    "bool": (bool, "True or False"),
-    "str": (str, "a word (str)"),
-    "RopeScaling": (RopeScaling, "a RopeScaling"),
-}

@@ -19,10 +19,11 @@ def latent_projections(c: ModelConfig) -> list[str]:
 
 def latent_steps(c: ModelConfig) -> list[str]:
     """Queries, keys and values, as statements."""
-    omega = ", self.omega" * many_omegas(c)
+    turned = any(map(c.is_turned, range(c.n_layers)))
+    turn = f"rope({{}}{', self.omega' * many_omegas(c)})" if turned else "{}"
     return ["q = self.q_proj(x).unflatten(-1, (N_HEADS, -1)).transpose(1, 2)  # batch head seq d_head",
             "q, p = q.split((D_HEAD, D_ROTARY), dim=-1)",
             "latent = self.latent_norm(self.latent_proj(x))",
             "k, v = (read(latent).unflatten(-1, (N_HEADS, -1)).transpose(1, 2) for read in (self.k_proj, self.v_proj))",
-            f"r = rope(self.rotary_proj(x)[:, None]{omega}).expand(*k.shape[:3], -1)  # one key for all heads",
-            f"q, k = torch.cat([q, rope(p{omega})], dim=-1), torch.cat([k, r], dim=-1)"]
+            f"r = {turn.format('self.rotary_proj(x)[:, None]')}.expand(*k.shape[:3], -1)  # one key for all heads",
+            f"q, k = torch.cat([q, {turn.format('p')}], dim=-1), torch.cat([k, r], dim=-1)"]

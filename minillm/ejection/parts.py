@@ -81,7 +81,7 @@ def head_steps(c: ModelConfig) -> list[str]:
     shared, omega = c.n_kv_heads < c.n_heads, ", self.omega" * many_omegas(c)
     kv = "N_KV_HEADS" if shared else "N_HEADS"
     full, head = ["self.{0}_norm({1})" if c.qk_norm == kind else "{1}" for kind in ("full", "head")]
-    turn = f"rope({{}}{omega})" if c.position == "rope" else "{}"
+    turn = f"rope({{}}{omega})" if any(map(c.is_turned, range(c.n_layers))) else "{}"
     read = "{}.unflatten(-1, ({}, D_HEAD)).transpose(1, 2)".format
     steps = [f"q = {read(full.format('q', 'self.q_proj(x)'), 'N_HEADS')}  # batch head seq d_head",
              f"k = {read(full.format('k', 'self.k_proj(x)'), kv)}",
