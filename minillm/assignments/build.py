@@ -1,5 +1,4 @@
 """Make the student, solution and grading notebooks from one master."""
-
 from __future__ import annotations
 
 import copy
@@ -20,15 +19,9 @@ from minillm.assignments.sandbox import Limits
 from minillm.assignments.variants import choices_of, filled, key_of, variant_of
 
 
-def build(
-    master: str | Path,
-    out: str | Path,
-    *,
-    hints: bool = True,
-    students: Iterable[str] = (),
-    seed: int = 0,
-    limits: Limits = Limits(wall_seconds=900.0, cpu_seconds=900, cell_seconds=300.0),
-) -> list[Path]:
+def build(master: str | Path, out: str | Path, *, hints: bool = True,
+          students: Iterable[str] = (), seed: int = 0,
+          limits: Limits = Limits(wall_seconds=900.0, cpu_seconds=900, cell_seconds=300.0)) -> list[Path]:
     """Write ``out/student``, ``out/solution`` and ``out/grading``; returns the files.
 
     `seed` decides the hidden inputs and the variants: keep it to yourself, and use the same one to build again.
@@ -50,8 +43,7 @@ def build(
             made[key] = grading_notebook(one, mark={**mark, "seed": seed, "variants": choices}, limits=limits)
             suffix = f".{key}" if key else ""
             written.append(
-                write(solution_notebook(one, mark=mark), out / "solution" / f"{name}{suffix}.ipynb")
-            )
+                write(solution_notebook(one, mark=mark), out / "solution" / f"{name}{suffix}.ipynb"))
             written.append(write(made[key], out / "grading" / f"{name}{suffix}.ipynb"))
     return written
 
@@ -90,10 +82,8 @@ def solution_notebook(master: Master, *, mark: dict) -> nbformat.NotebookNode:
             continue
         new, exercise = _bare(old), owner(master, i)
         if role == "answer":
-            new.source, new.metadata = (
-                f"# exercise: {exercise.id}\n{exercise.solution}",
-                _metadata(exercise, "answer"),
-            )
+            new.source, new.metadata = (f"# exercise: {exercise.id}\n{exercise.solution}",
+                                        _metadata(exercise, "answer"))
         cells.append(new)
     return _notebook(master, cells, mark)
 
@@ -113,10 +103,8 @@ def grading_notebook(master: Master, *, mark: dict, limits: Limits) -> nbformat.
     facts = {
         e.id: {
             **{k: v for k, v in asdict(e).items() if k not in ("checks", "mistakes", "solution", "answer")},
-            "mistakes": mistakes.get(e.id, {}),
-        }
-        for e in master.exercises.values()
-    }
+            "mistakes": mistakes.get(e.id, {})}
+        for e in master.exercises.values()}
     return _notebook(master, cells, {**mark, "exercises": facts, "order": list(facts)})
 
 
@@ -133,41 +121,30 @@ def _marked(exercise: Exercise) -> str:
 
 
 def _metadata(
-    exercise: Exercise, role: str, *, points: float = 0.0, locked: bool = True
-) -> nbformat.NotebookNode:
+    exercise: Exercise, role: str, *, points: float = 0.0, locked: bool = True) -> nbformat.NotebookNode:
     """Ours, a readable tag, and nbgrader's, so that a course which uses nbgrader can take the notebook as it is."""
     grade = role == "check" or exercise.manual
-    nbgrader = {
-        "schema_version": 3,
-        "grade": grade,
-        "solution": role == "answer",
-        "locked": locked,
-        "task": False,
-        "grade_id": exercise.id if role == "answer" else f"check-{exercise.id}-{points:g}",
-    }
+    nbgrader = {"schema_version": 3,
+                "grade": grade,
+                "solution": role == "answer",
+                "locked": locked,
+                "task": False,
+                "grade_id": exercise.id if role == "answer" else f"check-{exercise.id}-{points:g}"}
     if grade:
         nbgrader["points"] = exercise.points if exercise.manual else points
-    return v4.new_code_cell(
-        metadata={
-            "minillm": {
-                "exercise": exercise.id,
-                "role": role,
-                "points": exercise.points if role == "answer" else points,
-                "minutes": exercise.minutes,
-                "difficulty": exercise.difficulty,
-            },
-            "tags": [role, f"exercise:{exercise.id}"],
-            "nbgrader": nbgrader,
-        }
-    ).metadata
+    return v4.new_code_cell(metadata={"minillm": {"exercise": exercise.id,
+                                                  "role": role,
+                                                  "points": exercise.points if role == "answer" else points,
+                                                  "minutes": exercise.minutes,
+                                                  "difficulty": exercise.difficulty},
+                                      "tags": [role, f"exercise:{exercise.id}"],
+                                      "nbgrader": nbgrader}).metadata
 
 
 def _notebook(master: Master, cells: list[nbformat.NotebookNode], mark: dict) -> nbformat.NotebookNode:
-    kept = {
-        k: master.notebook.metadata[k]
-        for k in ("kernelspec", "language_info")
-        if k in master.notebook.metadata
-    }
+    kept = {k: master.notebook.metadata[k]
+            for k in ("kernelspec", "language_info")
+            if k in master.notebook.metadata}
     notebook = v4.new_notebook(cells=cells, metadata={**kept, "minillm": json.loads(json.dumps(mark))})
     for number, each in enumerate(notebook.cells):
         each["id"] = f"cell-{number}"

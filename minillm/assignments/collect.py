@@ -1,5 +1,4 @@
 """Find what was handed in: which file is whose, and which cell answers which exercise."""
-
 from __future__ import annotations
 
 import csv
@@ -40,13 +39,8 @@ class Answers:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def submissions(
-    folder: str | Path,
-    *,
-    roster: dict[str, str] | None = None,
-    deadline: datetime | None = None,
-    keep: str = "last",
-) -> list[Submission]:
+def submissions(folder: str | Path, *, roster: dict[str, str] | None = None,
+                deadline: datetime | None = None, keep: str = "last") -> list[Submission]:
     """The notebooks below a folder (or one file), one per student: the `keep` ("last" or "first") of several.
 
     The student is the folder's name where every student has one (of folders in folders, those of the level with the
@@ -55,18 +49,16 @@ def submissions(
     """
     folder = Path(folder)
     if not folder.exists():
-        raise FileNotFoundError(f"{folder} does not exist; name the folder with what was handed in, or one notebook")
-    files = (
-        [folder]
-        if folder.is_file()
-        else sorted(
-            p
-            for p in folder.rglob("*")
-            if p.is_file() and p.suffix == ".ipynb" and ".ipynb_checkpoints" not in p.parts
-        )
-    )
+        raise FileNotFoundError(
+            f"{folder} does not exist; name the folder with what was handed in, or one notebook")
+    files = ([folder]
+             if folder.is_file()
+             else sorted(p
+                         for p in folder.rglob("*")
+                         if p.is_file() and p.suffix == ".ipynb" and ".ipynb_checkpoints" not in p.parts))
     if not files:
-        raise MasterError(f"{folder} holds no notebook (.ipynb); unpack what was handed in, or name its folder")
+        raise MasterError(
+            f"{folder} holds no notebook (.ipynb); unpack what was handed in, or name its folder")
     owners = _owners(folder, files)
     found: dict[str, list[Submission]] = {}
     for path in files:
@@ -85,15 +77,15 @@ def submissions(
         one = several[0] if keep == "first" else several[-1]
         if len(several) > 1:
             one.note = "; ".join(
-                filter(None, [one.note, f"{len(several)} files, graded the {keep}: {one.path.name}"])
-            )
+                filter(None, [one.note, f"{len(several)} files, graded the {keep}: {one.path.name}"]))
         chosen.append(one)
     return chosen
 
 
 def _owners(folder: Path, files: list[Path]) -> dict[Path, str]:
     """The student's name for each folder below `folder` that holds files."""
-    inner = {path.parent.relative_to(folder).parts for path in files if path.parent != folder and folder.is_dir()}
+    inner = {
+        path.parent.relative_to(folder).parts for path in files if path.parent != folder and folder.is_dir()}
     if not inner or len(inner) == 1 and len(files) > 1:  # all in one folder: the files bear the names
         return {}
 
@@ -122,12 +114,10 @@ def read_roster(path: str | Path) -> dict[str, str]:
     for line, row in enumerate(rows, 2):
         if {"/", "\\", "\0"} & set(row["student"]) or row["student"] in (".", ".."):
             raise MasterError(f"{Path(path).name}, line {line}: {row['student']!r} cannot be a folder's name")
-    return {
-        name: row["student"]
-        for row in rows
-        for name in (row.get("file") or row["student"], row["student"])
-        if name
-    }
+    return {name: row["student"]
+            for row in rows
+            for name in (row.get("file") or row["student"], row["student"])
+            if name}
 
 
 def read_table(path: str | Path, columns: tuple[str, ...], *, example: str) -> list[dict[str, str]]:
@@ -181,6 +171,4 @@ def read_submission(path: Path, wanted: list[str]) -> Answers:
     except Exception as error:  # noqa: BLE001 - a strange file must never stop the batch
         return Answers(
             problems={
-                id: f"{path.name} cannot be read as a notebook ({type(error).__name__})" for id in wanted
-            }
-        )
+                id: f"{path.name} cannot be read as a notebook ({type(error).__name__})" for id in wanted})

@@ -1,5 +1,4 @@
 """Grade submissions, several at once, each exercise by itself, so that the score can be trusted and repeated."""
-
 from __future__ import annotations
 
 import hashlib
@@ -69,8 +68,7 @@ class Grader:
         own = first.metadata.get("minillm") or {}
         if "exercises" not in own:
             raise MasterError(
-                f"{books[0].name} is not a grading notebook; make one with minillm assign build"
-            )
+                f"{books[0].name} is not a grading notebook; make one with minillm assign build")
         self.limits, self.folder, self.name = limits, books[0].parent, own["assignment"]
         self.choices, self.seed = own.get("variants") or {}, own.get("seed", 0)
         self.exercises = {id: own["exercises"][id] for id in own["order"]}
@@ -105,15 +103,13 @@ class Grader:
             else:
                 marks.append(Mark(id, MISSING, 0.0, self.exercises[id]["points"], answers.problems[id]))
         return Result(
-            submission.student, self.name, submission.path.name, marks, submission.late, submission.note
-        )
+            submission.student, self.name, submission.path.name, marks, submission.late, submission.note)
 
     def judge(self, book: nbformat.NotebookNode, id: str, answer: str) -> Mark:
         """The mark of one answer, from memory where the same was judged before."""
         facts = book.metadata.minillm.exercises[id]
         key = hashlib.sha256(
-            json.dumps([id, answer, dict(book.metadata.minillm.get("variant") or {})]).encode()
-        ).hexdigest()
+            json.dumps([id, answer, dict(book.metadata.minillm.get("variant") or {})]).encode()).hexdigest()
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
@@ -130,24 +126,15 @@ class Grader:
             return Mark(id, MANUAL, 0.0, out_of, "points are given by hand")
         banned = guard.forbidden_names(answer, list(facts["forbid"]))
         if banned:
-            return Mark(
-                id,
-                FORBIDDEN,
-                0.0,
-                out_of,
-                f"uses {', '.join(banned)}, which the exercise asks to do without",
-                remarks,
-            )
+            return Mark(id, FORBIDDEN, 0.0, out_of,
+                        f"uses {', '.join(banned)}, which the exercise asks to do without", remarks)
         cells = for_exercise(book.cells, id, answer, list(facts["forbid"]))
         for _ in range(3):
-            run = execute(
-                cells, limits=self.limits, package=Path(self._package.name), stopping=self.stopping
-            )
+            run = execute(cells, limits=self.limits, package=Path(self._package.name), stopping=self.stopping)
             if not grader_failed(cells, run):
                 return mark_of(id, out_of, facts, cells, run, remarks)
         return Mark(
-            id, TROUBLE, 0.0, out_of, "a given cell failed three times; grade this one again", remarks
-        )
+            id, TROUBLE, 0.0, out_of, "a given cell failed three times; grade this one again", remarks)
 
 
 def grade(
@@ -162,9 +149,7 @@ def grade(
         for submission in submissions:
             known = (done or {}).get(submission.key)
             if known:  # when it came and whose it is may be seen otherwise by now
-                yield replace(
-                    known, file=submission.path.name, late=submission.late, note=submission.note
-                )
+                yield replace(known, file=submission.path.name, late=submission.late, note=submission.note)
             else:
                 waiting.append(pool.submit(_safely, grader, submission))
         for future in as_completed(waiting):
@@ -183,10 +168,7 @@ def _safely(grader: Grader, submission: Submission) -> Result:
     except Stopped:
         raise
     except Exception as error:  # noqa: BLE001 - one bad submission never stops the batch
-        marks = [
-            Mark(id, TROUBLE, 0.0, float(facts["points"]), f"{type(error).__name__}: {error}")
-            for id, facts in grader.exercises.items()
-        ]
+        marks = [Mark(id, TROUBLE, 0.0, float(facts["points"]), f"{type(error).__name__}: {error}")
+                 for id, facts in grader.exercises.items()]
         return Result(
-            submission.student, grader.name, submission.path.name, marks, submission.late, submission.note
-        )
+            submission.student, grader.name, submission.path.name, marks, submission.late, submission.note)

@@ -1,5 +1,4 @@
 """Keep an answer from using what it was asked to build."""
-
 from __future__ import annotations
 
 import ast
@@ -7,27 +6,9 @@ import json
 
 from minillm.assignments.syntax import tree_of
 
-NOTABLE = (
-    "os._exit",
-    "os.kill",
-    "os.fork",
-    "os.system",
-    "subprocess",
-    "socket",
-    "ctypes",
-    "gc.get_objects",
-    "inspect",
-    "sys.modules",
-    "multiprocessing",
-    "signal",
-    "shutil",
-    "requests",
-    "urllib",
-    "builtins",
-    "__subclasses__",
-    "get_ipython",
-    "importlib",
-)
+NOTABLE = ("os._exit", "os.kill", "os.fork", "os.system", "subprocess", "socket", "ctypes",
+           "gc.get_objects", "inspect", "sys.modules", "multiprocessing", "signal", "shutil", "requests",
+           "urllib", "builtins", "__subclasses__", "get_ipython", "importlib")
 
 
 def forbidden_names(source: str, forbid: list[str]) -> list[str]:
@@ -41,8 +22,7 @@ def forbidden_names(source: str, forbid: list[str]) -> list[str]:
         return []
     mentioned = _mentioned(tree)
     return [name for name in forbid if any(_covers(name, m) for m in mentioned)] + sorted(
-        {m for m in mentioned if m.startswith("_minillm")}
-    )
+        {m for m in mentioned if m.startswith("_minillm")})
 
 
 def notable_names(source: str) -> list[str]:
@@ -81,16 +61,12 @@ def _mentioned(tree: ast.AST) -> set[str]:
 
 def _covers(name: str, mentioned: str) -> bool:
     name = name.removeprefix("torch.") if name.startswith("torch.Tensor.") else name
-    return (
-        mentioned == name
-        or mentioned.startswith(name + ".")
-        or (
-            not name.startswith("Tensor.")
-            and "." not in name
-            and mentioned.split(".")[-1] == name
-            and name.startswith("__")
-        )
-    )
+    return (mentioned == name
+            or mentioned.startswith(name + ".")
+            or (not name.startswith("Tensor.")
+                and "." not in name
+                and mentioned.split(".")[-1] == name
+                and name.startswith("__")))
 
 
 GUARD = '''

@@ -12,12 +12,8 @@ def main(arguments: list) -> None:
         import resource
     except ImportError:  # Windows
         resource = None
-    for name, key in (
-        ("RLIMIT_CPU", "cpu_seconds"),
-        ("RLIMIT_DATA", "data_bytes"),
-        ("RLIMIT_FSIZE", "file_bytes"),
-        ("RLIMIT_CORE", "core_bytes"),
-    ):
+    for name, key in (("RLIMIT_CPU", "cpu_seconds"), ("RLIMIT_DATA", "data_bytes"),
+                      ("RLIMIT_FSIZE", "file_bytes"), ("RLIMIT_CORE", "core_bytes")):
         if resource and hasattr(resource, name) and limits.get(key) is not None:
             resource.setrlimit(getattr(resource, name), (limits[key], limits[key]))
     os.execvp(command[0], command)

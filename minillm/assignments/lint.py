@@ -1,5 +1,4 @@
 """Say what a master, or a submission, still lacks."""
-
 from __future__ import annotations
 
 import ast
@@ -20,18 +19,15 @@ def lint_master(path: str | Path) -> list[str]:
         master = complete(read_master(path), seed=0)
     except MasterError as error:
         return [str(error)]
-    found = (
-        []
-        if master.exercises
-        else [f"{Path(path).name} has no exercise; start an answer cell with '# exercise: ID'"]
-    )
+    found = ([]
+             if master.exercises
+             else [f"{Path(path).name} has no exercise; start an answer cell with '# exercise: ID'"])
     for e in master.exercises.values():
         if e.points <= 0:
             found.append(f"exercise {e.id} has no points; give its answer cell or its checks some")
         if same_code(e.solution, e.stub) and not e.manual:
             found.append(
-                f"exercise {e.id} has no solution; add a solution cell or ### BEGIN SOLUTION markers"
-            )
+                f"exercise {e.id} has no solution; add a solution cell or ### BEGIN SOLUTION markers")
         if not e.manual and not any(c.hidden for c in e.checks):
             found.append(
                 f"exercise {e.id} has no hidden check; an answer that replays the public check's output would pass"
@@ -55,15 +51,12 @@ def lint_submission(path: str | Path, master: str | Path | None = None) -> list[
     """
     notebook = read_notebook(path)
     handed_out = read_notebook(master) if master else notebook
-    wanted = {
-        (c.metadata.get("minillm") or {}).get("exercise"): c.source
-        for c in handed_out.cells
-        if (c.metadata.get("minillm") or {}).get("role") == "answer"
-    }
+    wanted = {(c.metadata.get("minillm") or {}).get("exercise"): c.source
+              for c in handed_out.cells
+              if (c.metadata.get("minillm") or {}).get("role") == "answer"}
     if not wanted:
         wanted = dict.fromkeys(
-            filter(None, ((c.metadata.get("minillm") or {}).get("exercise") for c in notebook.cells))
-        )
+            filter(None, ((c.metadata.get("minillm") or {}).get("exercise") for c in notebook.cells)))
     if not wanted:
         return [
             f"{Path(path).name} names no exercises; compare it with the notebook as handed out: --with STUDENT.ipynb"
@@ -71,12 +64,9 @@ def lint_submission(path: str | Path, master: str | Path | None = None) -> list[
     answers = answers_in(notebook, list(wanted))
     found = list(answers.problems.values())
     given = _names_of(
-        [
-            c.source
-            for c in handed_out.cells
-            if c.cell_type == "code" and (c.metadata.get("minillm") or {}).get("role") != "answer"
-        ]
-    )
+        [c.source
+         for c in handed_out.cells
+         if c.cell_type == "code" and (c.metadata.get("minillm") or {}).get("role") != "answer"])
     others = _names_of(list(answers.sources.values()))
     for id, source in answers.sources.items():
         if master and wanted[id] and same_code(source, wanted[id]) or "raise NotImplementedError" in source:
@@ -114,8 +104,7 @@ def _names_of(sources: list[str]) -> set[str]:
     for source in sources:
         try:
             tree = tree_of(
-                "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
-            )
+                "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))))
         except SyntaxError:
             continue
         for node in ast.walk(tree):
@@ -125,8 +114,7 @@ def _names_of(sources: list[str]) -> set[str]:
                 a = node.args
                 found |= {
                     x.arg
-                    for x in [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, [a.vararg, a.kwarg])]
-                }
+                    for x in [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, [a.vararg, a.kwarg])]}
             elif isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
                 found.add(node.id)
             elif isinstance(node, (ast.Import, ast.ImportFrom)):

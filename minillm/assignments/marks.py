@@ -6,18 +6,15 @@ from dataclasses import dataclass, field
 from minillm.assignments.run import Run
 from minillm.assignments.values import agree
 
-PASSED, PARTLY, WRONG, BLANK, MISSING, CRASHED, TIMED_OUT, FORBIDDEN, MANUAL, TROUBLE = (
-    "passed",
-    "partly",
-    "wrong",
-    "not attempted",
-    "not found",
-    "crashed",
-    "timed out",
-    "forbidden",
-    "manual",
-    "grader's trouble",
-)
+PASSED, PARTLY, WRONG, BLANK, MISSING, CRASHED, TIMED_OUT, FORBIDDEN, MANUAL, TROUBLE = ("passed",
+                                                                                         "partly", "wrong",
+                                                                                         "not attempted",
+                                                                                         "not found",
+                                                                                         "crashed",
+                                                                                         "timed out",
+                                                                                         "forbidden",
+                                                                                         "manual",
+                                                                                         "grader's trouble")
 
 
 ENDLESS = "an endless loop? It was stopped when its time was over"
@@ -58,24 +55,18 @@ def grader_failed(cells: list, run: Run) -> bool:
 
 def _answer_index(cells: list) -> int:
     last = cells[-1].metadata.minillm.exercise
-    return next(
-        i
-        for i, c in enumerate(cells)
-        if c.metadata.minillm.get("exercise") == last and c.metadata.minillm.role == "answer"
-    )
+    return next(i
+                for i, c in enumerate(cells)
+                if c.metadata.minillm.get("exercise") == last and c.metadata.minillm.role == "answer")
 
 
 def mark_of(id: str, out_of: float, facts: dict, cells: list, run: Run, remarks: list[str]) -> Mark:
     at = _answer_index(cells)
     checks = [i for i, c in enumerate(cells) if c.metadata.minillm.role == "check"]
-    points = sum(
-        [
-            float(cells[i].metadata.minillm.points)
-            for i in checks
-            if i in run.cells and run.cells[i].outcome == "passed"
-        ],
-        0.0,
-    )
+    points = sum([float(cells[i].metadata.minillm.points)
+                  for i in checks
+                  if i in run.cells and run.cells[i].outcome == "passed"],
+                 0.0)
     if run.ended and points < out_of:
         if "timed out" in run.ended:  # by the cell's clock or by the run's: to the student it is the same
             return Mark(id, TIMED_OUT, round(points, 6), out_of, ENDLESS, remarks)
@@ -84,19 +75,11 @@ def mark_of(id: str, out_of: float, facts: dict, cells: list, run: Run, remarks:
         return Mark(id, PASSED, out_of, out_of, "", remarks)
     reports = [run.cells.get(i) for i in [at, *checks]]
     if any(r and r.timed_out for r in reports):
-        return Mark(
-            id,
-            TIMED_OUT,
-            round(points, 6),
-            out_of,
-            ENDLESS,
-            remarks,
-        )
+        return Mark(id, TIMED_OUT, round(points, 6), out_of, ENDLESS, remarks)
     errors = [r.error for r in reports if r and r.error]
     if errors and errors[0][0] == "NotImplementedError":
         return Mark(
-            id, BLANK, round(points, 6), out_of, "the answer still raises NotImplementedError", remarks
-        )
+            id, BLANK, round(points, 6), out_of, "the answer still raises NotImplementedError", remarks)
     if errors and errors[0][0] == "PermissionError" and "this exercise asks you" in errors[0][1]:
         return Mark(id, FORBIDDEN, round(points, 6), out_of, errors[0][1], remarks)
     mine = [run.cells[i].values if i in run.cells else [] for i in checks]
@@ -104,18 +87,11 @@ def mark_of(id: str, out_of: float, facts: dict, cells: list, run: Run, remarks:
     for name, known in facts["mistakes"].items():
         same = all(agree(a, list(b), 1e-4) for a, b in zip(mine, known["values"], strict=True))
         if same and (
-            list(errors[0]) == list(known["error"] or []) if errors else any(mine) and not known["error"]
-        ):
+            list(errors[0]) == list(known["error"] or []) if errors else any(mine) and not known["error"]):
             return Mark(id, status, round(points, 6), out_of, name, remarks)
     if errors:
-        return Mark(
-            id,
-            CRASHED if not points else PARTLY,
-            round(points, 6),
-            out_of,
-            f"{errors[0][0]}: {errors[0][1]}"[:300],
-            remarks,
-        )
+        return Mark(id, CRASHED if not points else PARTLY, round(points, 6), out_of,
+                    f"{errors[0][0]}: {errors[0][1]}"[:300], remarks)
     died = [r.trouble for r in reports if r and r.trouble and "kernel" in r.trouble.lower()]
     if died or any(r is None for r in reports):
         return Mark(id, CRASHED, round(points, 6), out_of, "the program ended before it was checked", remarks)

@@ -1,5 +1,4 @@
 """Read a master notebook: which cells are given, which are answers, which check them."""
-
 from __future__ import annotations
 
 import ast
@@ -14,11 +13,9 @@ from minillm.notebook.explain import answer
 
 MARKER = re.compile(r"^\s*#\s*exercise:\s*(\S+)\s*$", re.MULTILINE | re.IGNORECASE)
 SOLUTION = re.compile(
-    r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[^\n]*\n?", re.MULTILINE | re.DOTALL
-)
+    r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[^\n]*\n?", re.MULTILINE | re.DOTALL)
 HIDDEN = re.compile(
-    r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS[^\n]*\n?", re.MULTILINE | re.DOTALL
-)
+    r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS[^\n]*\n?", re.MULTILINE | re.DOTALL)
 ROLES = ("given", "answer", "solution", "check", "hint", "mistake")
 
 
@@ -52,8 +49,7 @@ class Exercise:
     forbid: list[str] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     mistakes: dict[str, tuple[str, float]] = field(
-        default_factory=dict
-    )  # what it is -> (source, points it should get)
+        default_factory=dict)  # what it is -> (source, points it should get)
 
 
 @dataclass
@@ -81,15 +77,16 @@ def read_notebook(path: str | Path, *, max_bytes: int = 50_000_000) -> nbformat.
         if size > max_bytes:
             raise MasterError(
                 f"{path.name} is {size / 1e6:.0f} MB, more than {max_bytes / 1e6:.0f}; clear its "
-                f"outputs and hand it in again"
-            )
+                f"outputs and hand it in again")
         if size == 0:
             raise MasterError(f"{path.name} is empty; save the notebook and hand it in again")
-        notebook = nbformat.from_dict(nbformat.read(str(path), as_version=4))  # format 3 has nodes of its own kind
+        notebook = nbformat.from_dict(
+            nbformat.read(str(path), as_version=4))  # format 3 has nodes of its own kind
     except MasterError:
         raise
     except OSError as error:
-        raise MasterError(f"{path} cannot be read ({error.strerror}); have its permissions changed") from error
+        raise MasterError(
+            f"{path} cannot be read ({error.strerror}); have its permissions changed") from error
     except Exception as error:
         raise MasterError(
             f"{path.name} is not a Jupyter notebook ({type(error).__name__}); hand in the .ipynb file itself"
@@ -128,14 +125,8 @@ def role_of(cell: nbformat.NotebookNode) -> str:
     if role in ROLES:
         return role
     tags = set(meta.get("tags") or [])
-    for tag, role in (
-        ("exercise", "answer"),
-        ("answer", "answer"),
-        ("solution", "solution"),
-        ("hint", "hint"),
-        ("mistake", "mistake"),
-        ("check", "check"),
-    ):
+    for tag, role in (("exercise", "answer"), ("answer", "answer"), ("solution", "solution"),
+                      ("hint", "hint"), ("mistake", "mistake"), ("check", "check")):
         if tag in tags:
             return role
     nbgrader = meta.get("nbgrader") or {}
@@ -163,43 +154,32 @@ def find_exercises(notebook: nbformat.NotebookNode, name: str) -> Master:
         id = exercise_of(cell) or (None if role == "answer" else last)
         if id is None:
             raise MasterError(
-                f"cell {index} is an {role} without an exercise id; start it with '# exercise: ID'"
-            )
+                f"cell {index} is an {role} without an exercise id; start it with '# exercise: ID'")
         if role == "answer":
             if id in exercises:
                 raise MasterError(
                     f"exercise {id} has two answer cells, {exercises[id].answer} and {index}; give each "
-                    f"an id of its own"
-                )
+                    f"an id of its own")
             exercises[id] = Exercise(
-                id,
-                index,
-                stub=without_solution(cell.source),
-                solution=with_solution(cell.source),
-                minutes=own.get("minutes"),
-                difficulty=own.get("difficulty"),
+                id, index, stub=without_solution(cell.source), solution=with_solution(cell.source),
+                minutes=own.get("minutes"), difficulty=own.get("difficulty"),
                 forbid=list(own.get("forbid") or []),
                 manual=bool(own.get("manual") or (nbgrader.get("solution") and nbgrader.get("grade"))),
-                points=float(own.get("points") or nbgrader.get("points") or 0.0),
-            )
+                points=float(own.get("points") or nbgrader.get("points") or 0.0))
             last = id
         elif id not in exercises:
             raise MasterError(
-                f"cell {index} is a {role} of exercise {id}, which has no answer cell before it"
-            )
+                f"cell {index} is a {role} of exercise {id}, which has no answer cell before it")
         elif role == "solution":
             exercises[id].solution = renamed(answered(cell.source), exercises[id].stub)
         elif role == "mistake":
             exercises[id].mistakes[own.get("name") or f"mistake in cell {index}"] = (
-                renamed(cell.source, exercises[id].stub),
-                float(own.get("score") or 0.0),
-            )
+                renamed(cell.source, exercises[id].stub), float(own.get("score") or 0.0))
         elif role == "check":
             hidden = own.get("visibility") == "hidden" or bool(HIDDEN.search(cell.source))
             points = own.get("points", nbgrader.get("points"))
             exercises[id].checks.append(
-                Check(index, cell.source, float(points or 0.0), hidden, float(own.get("tolerance") or 1e-4))
-            )
+                Check(index, cell.source, float(points or 0.0), hidden, float(own.get("tolerance") or 1e-4)))
     for exercise in exercises.values():
         share_points(exercise)
     return Master(name, notebook, roles, exercises)

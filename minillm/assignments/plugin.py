@@ -2,7 +2,6 @@
 
 Loaded by `run.py` with ``-p minillm.assignments.plugin`` in a process that executes one exercise of one submission.
 """
-
 from __future__ import annotations
 
 import json
@@ -26,11 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Reporter(fd), "minillm-reporter")
     if os.name == "posix":
         sockets = os.path.join(
-            os.environ["JUPYTER_RUNTIME_DIR"], "kernel.json"
-        )  # a folder that the kernel sees, too
+            os.environ["JUPYTER_RUNTIME_DIR"], "kernel.json")  # a folder that the kernel sees, too
         nbval.kernel.KernelManager = lambda **options: KernelManager(
-            transport="ipc", connection_file=sockets, **options
-        )
+            transport="ipc", connection_file=sockets, **options)
     nbval.kernel.RunningKernel.await_reply = await_reply
 
 
@@ -57,11 +54,8 @@ class Reporter:
         for item in items:
             own = item.cell.metadata.get("minillm", {})
             # an answer's comments and tags must not decide how it is compared
-            item.options.update(
-                skip=False,
-                check=own.get("role") == "check" and own.get("compare", True),
-                check_exception=False,
-            )
+            item.options.update(skip=False, check=own.get("role") == "check" and own.get("compare", True),
+                                check_exception=False)
             item.compare_outputs = Comparison(item, item.compare_outputs, float(own.get("tolerance", 1e-4)))
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -74,14 +68,12 @@ class Reporter:
         if report.when == "call" or report.failed:
             outputs = item.test_outputs or []
             errors = [o for o in outputs if o.get("output_type") == "error"]
-            line = {
-                "cell": item.cell_num,
-                "outcome": report.outcome,
-                "values": values_of(outputs),
-                "error": [errors[-1]["ename"], errors[-1]["evalue"][:2000]] if errors else None,
-                "timed_out": bool(item.parent.timed_out),
-                "trouble": None if errors else str(call.excinfo.value)[:500] if call.excinfo else None,
-            }
+            line = {"cell": item.cell_num,
+                    "outcome": report.outcome,
+                    "values": values_of(outputs),
+                    "error": [errors[-1]["ename"], errors[-1]["evalue"][:2000]] if errors else None,
+                    "timed_out": bool(item.parent.timed_out),
+                    "trouble": None if errors else str(call.excinfo.value)[:500] if call.excinfo else None}
             self.pipe.write(json.dumps(line) + "\n")
 
 
@@ -94,5 +86,4 @@ class Comparison:
     def __call__(self, test: list, ref: list, skip_compare=None) -> bool:
         test, ref = ([o for o in outputs if values_of([o])] for outputs in (test, ref))
         return self.strictly(test, ref, skip_compare) or agree(
-            values_of(test), values_of(ref), self.tolerance
-        )
+            values_of(test), values_of(ref), self.tolerance)

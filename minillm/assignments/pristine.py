@@ -32,12 +32,10 @@ def graded_cells(master: Master) -> list[nbformat.NotebookNode]:
                 except SyntaxError as error:
                     raise MasterError(
                         f"the check in cell {i} is not plain Python (line {error.lineno}); write it "
-                        f"without magics"
-                    ) from error
+                        f"without magics") from error
                 asker = next(e for e in master.exercises.values() if check in e.checks)
                 cells.append(
-                    cell(source, "check", exercise=asker.id, points=check.points, tolerance=check.tolerance)
-                )
+                    cell(source, "check", exercise=asker.id, points=check.points, tolerance=check.tolerance))
     return cells
 
 
@@ -99,9 +97,11 @@ def names_in(source: str) -> tuple[set[str], set[str], set[str]]:
             defines |= {(a.asname or a.name).partition(".")[0] for a in node.names}
     for node in tree.body:
         stored = [t for t in getattr(node, "targets", []) if not isinstance(t, ast.Name)]  # x[0] = …, x.y = …
-        if isinstance(node, (ast.Expr, ast.For, ast.While, ast.With, ast.If, ast.AugAssign, ast.Try)) or stored:
+        if (isinstance(node, (ast.Expr, ast.For, ast.While, ast.With, ast.If, ast.AugAssign, ast.Try))
+            or stored):
             shown = isinstance(node, ast.Expr) and not isinstance(node.value, (ast.Call, ast.Await))
-            called = node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None
+            called = (
+                node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None)
             if shown or isinstance(called, ast.Name):  # print(x) and Widget(x) show; x.append(1) does
                 continue
             touches |= {n.id for n in ast.walk(called or node) if isinstance(n, ast.Name)}
@@ -114,25 +114,18 @@ def recorded(cells: list[nbformat.NotebookNode], limits: Limits, what: str) -> d
     What runs here is the teacher's: it sees the whole package.
     """
     with tempfile.TemporaryDirectory(prefix="mgp-") as folder:
-        run = execute(
-            [copy.deepcopy(c) for c in cells],
-            limits=limits,
-            record=True,
-            package=student_package(Path(folder), whole=True),
-        )
+        run = execute([copy.deepcopy(c) for c in cells], limits=limits, record=True,
+                      package=student_package(Path(folder), whole=True))
     for i, made in enumerate(cells):
         report = run.cells.get(i)
         if report is None or report.outcome != "passed":
-            why = run.ended or (
-                ": ".join(report.error)
-                if report and report.error
-                else report.trouble
-                if report
-                else "no report"
-            )
+            why = run.ended or (": ".join(report.error)
+                                if report and report.error
+                                else report.trouble
+                                if report
+                                else "no report")
             raise MasterError(
-                f"{what}: the cell starting {made.source.strip().splitlines()[0][:60]!r} fails ({why})"
-            )
+                f"{what}: the cell starting {made.source.strip().splitlines()[0][:60]!r} fails ({why})")
     return {i: run.cells[i].values for i in range(len(cells))}
 
 
@@ -144,7 +137,9 @@ def mistaken_values(master: Master, limits: Limits) -> dict[str, dict[str, dict]
     cells = graded_cells(master)
     tried: list[tuple[str, str, float, str, range]] = []
     for e in master.exercises.values():
-        checks = [c for c in cells if c.metadata.minillm.get("exercise") == e.id and c.metadata.minillm.role == "check"]
+        checks = [c
+                  for c in cells
+                  if c.metadata.minillm.get("exercise") == e.id and c.metadata.minillm.role == "check"]
         for name, (source, score) in {} if e.manual else e.mistakes.items():
             cells = [*cells, cell(source, "answer", exercise=e.id), *copy.deepcopy(checks)]
             tried.append((e.id, name, score, source, range(len(cells) - len(checks) - 1, len(cells))))
@@ -159,14 +154,14 @@ def mistaken_values(master: Master, limits: Limits) -> dict[str, dict[str, dict]
         if len(reports) < len(places):
             why = run.ended or "the kernel died"
             raise MasterError(f"the mistake {name!r} of exercise {id} could not be run ({why})")
-        found.setdefault(id, {})[name] = {
-            "score": score, "source": source, "values": [r.values for r in reports[1:]],
-            "error": next((r.error for r in reports if r.error), None)}
+        found.setdefault(id, {})[name] = {"score": score,
+                                          "source": source,
+                                          "values": [r.values for r in reports[1:]],
+                                          "error": next((r.error for r in reports if r.error), None)}
     return found
 
 
 def owner(master: Master, index: int) -> Exercise | None:
     return next(
         (e for e in master.exercises.values() if e.answer == index or any(c.cell == index for c in e.checks)),
-        None,
-    )
+        None)

@@ -1,5 +1,4 @@
 """Complete a master's exercises with what minillm's own registry knows of them: points, hidden cases, mistakes."""
-
 from __future__ import annotations
 
 import ast
@@ -43,9 +42,9 @@ def complete(master: Master, *, seed: int) -> Master:
         exercise.checks.append(Check(at, source, exercise.points, hidden=True, tolerance=known.tolerance))
         for hint in checks._solution(exercise.id).mistakes:
             exercise.mistakes[hint] = (
-                MISTAKE.format(room=checks.ROOMS[exercise.id.partition(".")[0]], name=name, id=exercise.id, hint=hint),
-                0.0,
-            )
+                MISTAKE.format(
+                    room=checks.ROOMS[exercise.id.partition(".")[0]], name=name, id=exercise.id, hint=hint),
+                0.0)
     return master
 
 
@@ -63,11 +62,9 @@ def _registered(id: str) -> checks.Exercise | None:
 
 def _answer_name(exercise: Exercise) -> str:
     for node in ast.walk(tree_of(exercise.stub)):  # check("01.2", name) says which name is looked at
-        if (
-            isinstance(node, ast.Call)
+        if (isinstance(node, ast.Call)
             and getattr(node.func, "id", "") == "check"
             and len(node.args) == 2
-            and isinstance(node.args[1], ast.Name)
-        ):
+            and isinstance(node.args[1], ast.Name)):
             return node.args[1].id
     return defined(exercise.stub)[-1]

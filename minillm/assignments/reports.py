@@ -1,5 +1,4 @@
 """Write grades in the forms that courses use: CSV, JSON, Gradescope, Moodle, Canvas, a page per student, statistics."""
-
 from __future__ import annotations
 
 import csv
@@ -41,37 +40,21 @@ def write_all(results: list[Result], out: str | Path, *, late_share: float = 1.0
     out, results = Path(out), sorted(results, key=lambda r: (r.student, r.assignment))
     out.mkdir(parents=True, exist_ok=True)
     names = file_names({r.student for r in results})
-    files = [
-        _text(
-            out / "grades.json",
-            json.dumps([as_dict(r, late_share) for r in results], indent=1, ensure_ascii=False),
-        ),
-        _table(out / "grades.csv", grades(results, late_share, names)),
-        _table(out / "statistics.csv", statistics_rows(results)),
-        _table(
-            out / "moodle.csv",
-            [
-                ["username", "grade", "feedback"],
-                *([r.student, _points(total(r, late_share)), summary(r)] for r in results),
-            ],
-        ),
-        _table(
-            out / "canvas.csv",
-            [
-                ["Student", "ID", "SIS Login ID", "Section", *{r.assignment: 0 for r in results}],
-                *([r.student, "", r.student, "", _points(total(r, late_share))] for r in results),
-            ],
-        ),
-    ]
+    files = [_text(out / "grades.json",
+                   json.dumps([as_dict(r, late_share) for r in results], indent=1, ensure_ascii=False)),
+             _table(out / "grades.csv", grades(results, late_share, names)),
+             _table(out / "statistics.csv", statistics_rows(results)),
+             _table(out / "moodle.csv",
+                    [["username", "grade", "feedback"],
+                     *([r.student, _points(total(r, late_share)), summary(r)] for r in results)]),
+             _table(out / "canvas.csv",
+                    [["Student", "ID", "SIS Login ID", "Section", *{r.assignment: 0 for r in results}],
+                     *([r.student, "", r.student, "", _points(total(r, late_share))] for r in results)])]
     for result in results:
         name = names[result.student]
         files.append(_text(out / "feedback" / f"{name}.html", feedback(result, late_share)))
-        files.append(
-            _text(
-                out / "gradescope" / name / "results.json",
-                json.dumps(gradescope(result, late_share), indent=1),
-            )
-        )
+        files.append(_text(out / "gradescope" / name / "results.json",
+                           json.dumps(gradescope(result, late_share), indent=1)))
     return files
 
 
@@ -82,12 +65,10 @@ def file_names(students: Iterable[str]) -> dict[str, str]:
     """
     plain = {student: re.sub(r"^\.|[^\w.-]", "_", student) for student in students}
     used = Counter(_case_folded(name) for name in plain.values())
-    return {
-        student: name
-        if used[_case_folded(name)] == 1
-        else f"{name}~{hashlib.sha256(student.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
-        for student, name in plain.items()
-    }
+    return {student: name
+            if used[_case_folded(name)] == 1
+            else f"{name}~{hashlib.sha256(student.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+            for student, name in plain.items()}
 
 
 def _case_folded(name: str) -> str:
@@ -104,14 +85,8 @@ def as_dict(result: Result, late_share: float = 1.0) -> dict:
 
 def from_dict(row: dict) -> Result:
     """The inverse of `as_dict` (late work as it was graded, before its share)."""
-    return Result(
-        row["student"],
-        row["assignment"],
-        row["file"],
-        [Mark(**m) for m in row["marks"]],
-        row["late"],
-        row["note"],
-    )
+    return Result(row["student"], row["assignment"], row["file"], [Mark(**m) for m in row["marks"]],
+                  row["late"], row["note"])
 
 
 class Log:
@@ -145,23 +120,12 @@ def grades(results: list[Result], late_share: float, names: dict[str, str]) -> l
     rows = [["student", "assignment", *ids, "total", "out_of", "late", "note", "feedback"]]
     for r in results:
         by = {m.exercise: m for m in r.marks}
-        look = [
-            f"{m.exercise}: {m.status}"
-            for m in r.marks
-            if m.status in ("forbidden", MANUAL, "grader's trouble")
-        ]
-        rows.append(
-            [
-                r.student,
-                r.assignment,
-                *(_points(by[i].points) if i in by else "" for i in ids),
-                _points(total(r, late_share)),
-                _points(r.out_of),
-                "late" if r.late else "",
-                "; ".join([*filter(None, [r.note]), *look]),
-                f"feedback/{names[r.student]}.html",
-            ]
-        )
+        look = [f"{m.exercise}: {m.status}"
+                for m in r.marks
+                if m.status in ("forbidden", MANUAL, "grader's trouble")]
+        rows.append([r.student, r.assignment, *(_points(by[i].points) if i in by else "" for i in ids),
+                     _points(total(r, late_share)), _points(r.out_of), "late" if r.late else "",
+                     "; ".join([*filter(None, [r.note]), *look]), f"feedback/{names[r.student]}.html"])
     return rows
 
 
@@ -171,58 +135,41 @@ def statistics_rows(results: list[Result]) -> list[list]:
     for id in dict.fromkeys(m.exercise for r in results for m in r.marks):
         marks = [m for r in results for m in r.marks if m.exercise == id]
         troubles = Counter(m.reason or m.status for m in marks if m.status != "passed").most_common(3)
-        rows.append(
-            [
-                id,
-                len(marks),
-                sum(m.status == "passed" for m in marks),
-                f"{statistics.mean(m.points / m.out_of if m.out_of else 1.0 for m in marks):.3f}",
-                _points(statistics.median(m.points for m in marks)),
-                "; ".join(f"{n} x {t}" for t, n in troubles),
-            ]
-        )
+        rows.append([id, len(marks), sum(m.status == "passed" for m in marks),
+                     f"{statistics.mean(m.points / m.out_of if m.out_of else 1.0 for m in marks):.3f}",
+                     _points(statistics.median(m.points for m in marks)),
+                     "; ".join(f"{n} x {t}" for t, n in troubles)])
     return rows
 
 
 def summary(result: Result) -> str:
     return "; ".join(
-        f"{m.exercise}: {_points(m.points)}/{_points(m.out_of)} {m.reason or m.status}" for m in result.marks
-    )
+        f"{m.exercise}: {_points(m.points)}/{_points(m.out_of)} {m.reason or m.status}" for m in result.marks)
 
 
 def feedback(result: Result, late_share: float) -> str:
     """A student's page.  Remarks stay with the teacher, and so does what the hidden checks expected."""
-    rows = "".join(
-        f"<tr><td>{html.escape(m.exercise)}<td>{html.escape(m.status)}<td>{html.escape(m.reason)}"
-        f"<td class=points>{_points(m.points)} of {_points(m.out_of)}"
-        for m in result.marks
-    )
+    rows = "".join(f"<tr><td>{html.escape(m.exercise)}<td>{html.escape(m.status)}<td>{html.escape(m.reason)}"
+                   f"<td class=points>{_points(m.points)} of {_points(m.out_of)}"
+                   for m in result.marks)
     late = f"<p>Handed in late: {late_share:.0%} of the points count." if result.late else ""
     note = f"<p>{html.escape(result.note)}" if result.note else ""
     got = _points(total(result, late_share))
-    body = (
-        f"<p>{html.escape(result.student)}: <b>{got} of {_points(result.out_of)} points</b>{late}{note}"
-        f"<table><tr><th>Exercise<th>Result<th>Why<th>Points{rows}</table>"
-    )
+    body = (f"<p>{html.escape(result.student)}: <b>{got} of {_points(result.out_of)} points</b>{late}{note}"
+            f"<table><tr><th>Exercise<th>Result<th>Why<th>Points{rows}</table>")
     return PAGE.format(title=html.escape(result.assignment), body=body)
 
 
 def gradescope(result: Result, late_share: float) -> dict:
     """Gradescope's results.json: one test an exercise."""
-    return {
-        "score": total(result, late_share),
-        "visibility": "visible",
-        "tests": [
-            {
-                "name": m.exercise,
-                "score": m.points,
-                "max_score": m.out_of,
-                "status": "passed" if m.status == "passed" else "failed",
-                "output": m.reason or m.status,
-            }
-            for m in result.marks
-        ],
-    }
+    return {"score": total(result, late_share),
+            "visibility": "visible",
+            "tests": [{"name": m.exercise,
+                       "score": m.points,
+                       "max_score": m.out_of,
+                       "status": "passed" if m.status == "passed" else "failed",
+                       "output": m.reason or m.status}
+                      for m in result.marks]}
 
 
 def add_manual(results: list[Result], path: str | Path) -> list[Result]:
@@ -239,17 +186,11 @@ def add_manual(results: list[Result], path: str | Path) -> list[Result]:
             points = float(row["points"].replace(",", "."))
         except ValueError:
             raise MasterError(
-                f"{Path(path).name}, line {line}: {row['points']!r} is no number of points"
-            ) from None
+                f"{Path(path).name}, line {line}: {row['points']!r} is no number of points") from None
         if not 0 <= points <= mark.out_of:
             raise MasterError(
-                f"{Path(path).name}, line {line}: {points:g} points of {mark.out_of:g} possible"
-            )
-        mark.points, mark.status, mark.reason = (
-            points,
-            MANUAL,
-            row.get("comment") or "graded by hand",
-        )
+                f"{Path(path).name}, line {line}: {points:g} points of {mark.out_of:g} possible")
+        mark.points, mark.status, mark.reason = (points, MANUAL, row.get("comment") or "graded by hand")
     return results
 
 

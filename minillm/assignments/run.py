@@ -1,5 +1,4 @@
 """Execute one grading notebook in a sandbox and hear, over a pipe, how each cell went."""
-
 from __future__ import annotations
 
 import json
@@ -55,14 +54,8 @@ def expecting(made: nbformat.NotebookNode, values: list[str]) -> nbformat.Notebo
     return made
 
 
-def execute(
-    cells: list[nbformat.NotebookNode],
-    *,
-    limits: Limits = Limits(),
-    package: Path,
-    record: bool = False,
-    stopping: threading.Event | None = None,
-) -> Run:
+def execute(cells: list[nbformat.NotebookNode], *, limits: Limits = Limits(), package: Path,
+            record: bool = False, stopping: threading.Event | None = None) -> Run:
     """Run the cells from top to bottom in a fresh kernel.  `record`: compare nothing, hear the values.
 
     Once another thread sets `stopping`, the run and all that it started are ended, and it raises Stopped.
@@ -75,43 +68,17 @@ def execute(
         path = run / "run.ipynb"
         nbformat.write(
             v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": KERNEL, "display_name": "graded"}}),
-            path,
-        )
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "nbval.plugin",
-            "-p",
-            "minillm.assignments.plugin",
-            "-c",
-            os.devnull,
-            "--rootdir",
-            str(run),
-            "--nbval",
-            "--nbval-kernel-name",
-            KERNEL,
-            f"--nbval-cell-timeout={limits.cell_seconds}",
-            "--color=no",
-            str(path),
-        ]
+            path)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "nbval.plugin",
+                   "-p", "minillm.assignments.plugin", "-c", os.devnull, "--rootdir", str(run), "--nbval",
+                   "--nbval-kernel-name", KERNEL, f"--nbval-cell-timeout={limits.cell_seconds}",
+                   "--color=no", str(path)]
         receive, send = os.pipe()
         lines: list[str] = []
         reader = threading.Thread(target=_read, args=(receive, lines), daemon=True)
-        process = subprocess.Popen(
-            command,
-            cwd=run,
-            env=_environment(run, send),
-            pass_fds=(send,),
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        process = subprocess.Popen(command, cwd=run, env=_environment(run, send), pass_fds=(send,),
+                                   start_new_session=True, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(send)
         reader.start()
         try:
@@ -134,22 +101,18 @@ def _read(fd: int, lines: list[str]) -> None:
 
 
 def _environment(run: Path, send: int) -> dict[str, str]:
-    kept = {
-        k: v
-        for k, v in os.environ.items()
-        if k in ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
-    }
+    kept = {k: v
+            for k, v in os.environ.items()
+            if k in ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH", "VIRTUAL_ENV")}
     own = str(Path(__file__).resolve().parents[2])
-    return {
-        **kept,
-        "HOME": str(run / "w"),
-        "PYTHONPATH": own,
-        "MINILLM_REPORT": str(send),
-        "LANG": "C.UTF-8",
-        "JUPYTER_PATH": str(run / "k"),
-        "JUPYTER_RUNTIME_DIR": str(run / "r"),
-        "JUPYTER_NO_CONFIG": "1",
-        "IPYTHONDIR": str(run / "w" / ".ipython"),
-        "OMP_NUM_THREADS": "1",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-    }
+    return {**kept,
+            "HOME": str(run / "w"),
+            "PYTHONPATH": own,
+            "MINILLM_REPORT": str(send),
+            "LANG": "C.UTF-8",
+            "JUPYTER_PATH": str(run / "k"),
+            "JUPYTER_RUNTIME_DIR": str(run / "r"),
+            "JUPYTER_NO_CONFIG": "1",
+            "IPYTHONDIR": str(run / "w" / ".ipython"),
+            "OMP_NUM_THREADS": "1",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

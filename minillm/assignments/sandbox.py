@@ -1,5 +1,4 @@
 """Give a submission a kernel of its own, with limits, no network and nothing to look at."""
-
 from __future__ import annotations
 
 import json
@@ -52,8 +51,7 @@ def isolation() -> str:
         return "isolated by bubblewrap: no network, no view of the file system, nothing left running"
     return (
         "NOT isolated: bubblewrap (bwrap) is missing or not allowed here, so a hostile submission could read "
-        "files, use the network or leave processes running; grade in the container of the teacher's guide"
-    )
+        "files, use the network or leave processes running; grade in the container of the teacher's guide")
 
 
 def student_package(folder: Path, *, whole: bool = False) -> Path:
@@ -65,8 +63,7 @@ def student_package(folder: Path, *, whole: bool = False) -> Path:
     source, target = Path(found.origin).parent, folder / "minillm"
     if not target.exists():
         shutil.copytree(
-            source, target, ignore=shutil.ignore_patterns("__pycache__", *(() if whole else LEFT_OUT))
-        )
+            source, target, ignore=shutil.ignore_patterns("__pycache__", *(() if whole else LEFT_OUT)))
     data = source.parent / "data"
     if not (source / "_data").exists() and data.is_dir() and not (target / "_data").exists():
         shutil.copytree(data, target / "_data", ignore=shutil.ignore_patterns("__pycache__", "making"))
@@ -75,56 +72,27 @@ def student_package(folder: Path, *, whole: bool = False) -> Path:
 
 def kernel_command(package: Path, run: Path, limits: Limits) -> list[str]:
     """The command line that starts the kernel: limits, then bubblewrap where there is one, then Python."""
-    python = [
-        sys.executable,
-        "-m",
-        "ipykernel_launcher",
-        "-f",
-        "{connection_file}",
-        "--HistoryManager.enabled=False",
-    ]
+    python = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
+              "--HistoryManager.enabled=False"]
     start = [sys.executable, str(Path(__file__).with_name("launch.py")), json.dumps(asdict(limits))]
     wrapper = bubblewrap()
     if wrapper is None:
         return start + python
-    shown = [
-        p
-        for p in (
-            "/usr",
-            "/lib",
-            "/lib64",
-            "/bin",
-            "/sbin",
-            "/etc/ld.so.cache",
-            "/etc/fonts",
-            "/etc/alternatives",
-            "/etc/localtime",
-        )
-        if Path(p).exists()
-    ]
+    shown = [p
+             for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/fonts",
+                       "/etc/alternatives", "/etc/localtime")
+             if Path(p).exists()]
     prefixes = sorted({sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])})
     command = [wrapper, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
     for path in [*shown, *prefixes]:
         command += (
-            ["--symlink", os.readlink(path), path] if Path(path).is_symlink() else ["--ro-bind", path, path]
-        )
+            ["--symlink", os.readlink(path), path] if Path(path).is_symlink() else ["--ro-bind", path, path])
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
     for site in {p for p in sys.path if p and any(p.startswith(x) for x in (*prefixes, "/usr"))}:
         if (Path(site) / "minillm").is_dir():
             command += ["--tmpfs", str(Path(site) / "minillm")]  # the installed one holds the answers
-    command += [
-        "--ro-bind",
-        str(package),
-        str(package),
-        "--bind",
-        str(run / "r"),
-        str(run / "r"),
-        "--bind",
-        str(run / "w"),
-        str(run / "w"),
-        "--chdir",
-        str(run / "w"),
-    ]
+    command += ["--ro-bind", str(package), str(package), "--bind", str(run / "r"), str(run / "r"),
+                "--bind", str(run / "w"), str(run / "w"), "--chdir", str(run / "w")]
     for name, value in kernel_environment(package, run).items():
         command += ["--setenv", name, value]
     return [*start, *command, *python]
@@ -132,19 +100,17 @@ def kernel_command(package: Path, run: Path, limits: Limits) -> list[str]:
 
 def kernel_environment(package: Path, run: Path) -> dict[str, str]:
     """What the kernel is told: where the package is, one thread, and no more."""
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(run / "w"),
-        "PYTHONPATH": str(package),
-        "MPLBACKEND": "agg",
-        "OMP_NUM_THREADS": "1",
-        "OMP_WAIT_POLICY": "passive",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "IPYTHONDIR": str(run / "w" / ".ipython"),
-        "JUPYTER_RUNTIME_DIR": str(run / "r"),
-    }
+    return {"PATH": "/usr/bin:/bin",
+            "HOME": str(run / "w"),
+            "PYTHONPATH": str(package),
+            "MPLBACKEND": "agg",
+            "OMP_NUM_THREADS": "1",
+            "OMP_WAIT_POLICY": "passive",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LANG": "C.UTF-8",
+            "PYTHONHASHSEED": "0",
+            "IPYTHONDIR": str(run / "w" / ".ipython"),
+            "JUPYTER_RUNTIME_DIR": str(run / "r")}
 
 
 def prepare(package: Path, limits: Limits) -> Path:
@@ -152,12 +118,10 @@ def prepare(package: Path, limits: Limits) -> Path:
     run = Path(tempfile.mkdtemp(prefix="mg-"))  # short: a socket's path has at most 107 characters
     for name in ("w", "r", "k/kernels/" + KERNEL):
         (run / name).mkdir(parents=True)
-    spec = {
-        "argv": kernel_command(package, run, limits),
-        "display_name": "graded",
-        "language": "python",
-        "interrupt_mode": "signal",
-    }
+    spec = {"argv": kernel_command(package, run, limits),
+            "display_name": "graded",
+            "language": "python",
+            "interrupt_mode": "signal"}
     (run / "k/kernels" / KERNEL / "kernel.json").write_text(json.dumps(spec))
     return run
 

@@ -1,5 +1,4 @@
 """Read a cell's code as Python does, from any thread and whatever was handed in."""
-
 from __future__ import annotations
 
 import ast

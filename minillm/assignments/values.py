@@ -1,5 +1,4 @@
 """Write values so that they can be compared outside the kernel, and compare them with a tolerance."""
-
 from __future__ import annotations
 
 import ast
@@ -10,8 +9,7 @@ from minillm.assignments.syntax import tree_of
 
 MARK = "minillm-value "
 NUMBER = re.compile(
-    r"(?<![\w.])[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\d+)(?![\w.])"
-)
+    r"(?<![\w.])[-+]?(?:\d+\.\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\d+)(?![\w.])")
 CAP = 200_000
 
 # Runs in the kernel, in front of every check cell.  Nothing here is trusted: whoever replaces it can only make it
@@ -51,17 +49,13 @@ def emitting(check: str) -> str:
     A bare last line counts as a print, as it would show in a notebook.
     """
     tree = tree_of(check)
-    if (
-        tree.body
+    if (tree.body
         and isinstance(tree.body[-1], ast.Expr)
-        and not isinstance(tree.body[-1].value, ast.Constant)
-    ):
+        and not isinstance(tree.body[-1].value, ast.Constant)):
         last = tree.body[-1]
-        if not (
-            isinstance(last.value, ast.Call)
-            and isinstance(last.value.func, ast.Name)
-            and last.value.func.id in ("print", "check")
-        ):
+        if not (isinstance(last.value, ast.Call)
+                and isinstance(last.value.func, ast.Name)
+                and last.value.func.id in ("print", "check")):
             call = ast.Call(ast.Name("_minillm_emit", ast.Load()), [last.value], [])
             tree.body[-1] = ast.copy_location(ast.Expr(call), last)
     return EMIT + ast.unparse(ast.fix_missing_locations(_Emitting().visit(tree)))
@@ -70,8 +64,7 @@ def emitting(check: str) -> str:
 def values_of(outputs: list[dict]) -> list[str]:
     """The values among a cell's outputs, in order."""
     texts = [
-        o.get("data", {}).get("text/plain", "") for o in outputs if o.get("output_type") == "display_data"
-    ]
+        o.get("data", {}).get("text/plain", "") for o in outputs if o.get("output_type") == "display_data"]
     return [t[len(MARK) :] for t in map(_joined, texts) if t.startswith(MARK)]
 
 
@@ -81,8 +74,7 @@ def agree(mine: list[str], expected: list[str], tolerance: float) -> bool:
     Whole numbers must be equal: a count is right or wrong.  A float may stand where a whole number was expected.
     """
     return len(mine) == len(expected) and all(
-        _agrees(a, b, tolerance) for a, b in zip(mine, expected, strict=True)
-    )
+        _agrees(a, b, tolerance) for a, b in zip(mine, expected, strict=True))
 
 
 def _agrees(mine: str, expected: str, tolerance: float) -> bool:

@@ -1,5 +1,4 @@
 """Give each student other numbers, the same ones every time."""
-
 from __future__ import annotations
 
 import copy
@@ -21,12 +20,9 @@ def choices_of(notebook: nbformat.NotebookNode) -> dict[str, list]:
 def variant_of(student: str, choices: dict[str, list], *, seed: int = 0) -> dict[str, Any]:
     """The values that a student gets: by a hash of seed, student and name, so nothing has to be remembered."""
     return {
-        name: values[
-            int.from_bytes(hashlib.sha256(f"{seed}/{student}/{name}".encode()).digest()[:8], "big")
-            % len(values)
-        ]
-        for name, values in sorted(choices.items())
-    }
+        name: values[int.from_bytes(hashlib.sha256(f"{seed}/{student}/{name}".encode()).digest()[:8], "big")
+                     % len(values)]
+        for name, values in sorted(choices.items())}
 
 
 def key_of(variant: dict[str, Any]) -> str:

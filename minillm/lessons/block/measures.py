@@ -154,8 +154,9 @@ def balance_four_ways(scores: Tensor, experts_per_token: int) -> dict[str, float
     """The balance loss, and what four known mistakes make of it."""
     n, p = scores.shape[-1], scores.softmax(-1)
     chosen = F.one_hot(p.topk(experts_per_token, -1).indices, n).float().sum(1)
-    share = chosen.sum(0) / chosen.sum()
-    over_chosen = (p * chosen).sum(0) / chosen.sum(0).clamp(min=1)
+    asked = chosen.sum(0)
+    share = asked / asked.sum()
+    over_chosen = (p * chosen).sum(0) / asked.clamp(min=1)
     return {"right": float(balance_loss(scores, experts_per_token)),
             "mean probability over the choosers": float(n * (share * over_chosen).sum()),
             "shares that sum to k": float(n * (chosen.mean(0) * p.mean(0)).sum()),
