@@ -111,3 +111,24 @@ def test_targets_are_a_name_or_several_but_never_none():
     assert [n for n, _ in one.named_parameters()] == [n for n, _ in same.named_parameters()]
     with pytest.raises(ValueError, match="targets is empty"):
         add_lora(made(), targets=())
+
+
+def test_a_layer_is_pefts_with_the_same_matrices():
+    """One layer of PEFT around an equal matrix, A and B copied into it: outputs and gradients are ours."""
+    from peft import LoraConfig
+    from peft.tuners.lora import Linear
+
+    base = torch.nn.Linear(12, 7)
+    ours = LoRALinear(base, rank=3, alpha=5.0)
+    theirs = Linear(torch.nn.Linear(12, 7), "default", config=LoraConfig(r=3, lora_alpha=5), r=3, lora_alpha=5)
+    with torch.no_grad():
+        ours.lora_B.weight.normal_(generator=torch.Generator().manual_seed(1))
+        theirs.base_layer.load_state_dict(base.state_dict())
+        for half in ("lora_A", "lora_B"):
+            getattr(theirs, half)["default"].weight.copy_(getattr(ours, half).weight)
+    x = torch.randn(4, 12, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(ours(x), theirs(x))
+    ours(x).square().sum().backward()
+    theirs(x).square().sum().backward()
+    torch.testing.assert_close(ours.lora_A.weight.grad, theirs.lora_A["default"].weight.grad)
+    torch.testing.assert_close(ours.lora_B.weight.grad, theirs.lora_B["default"].weight.grad)

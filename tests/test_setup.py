@@ -1,6 +1,7 @@
 """Hold the set-up together: one source of versions, one command, one sentence for what is missing."""
 from __future__ import annotations
 
+import ast
 import datetime
 import importlib.metadata
 import os
@@ -25,7 +26,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 COLAB = """numpy==2.1.3 matplotlib==3.10.0 seaborn==0.13.2 ipywidgets==7.7.1 torch==2.11.0 einops==0.8.2
-regex==2025.11.3
+regex==2025.11.3 pillow==11.3.0 ipython==7.34.0 traitlets==5.7.1 nbformat==5.11.1 nbclient==0.10.4
 safetensors==0.8.0 sentencepiece==0.2.2 tiktoken==0.14.0 tqdm==4.67.3 huggingface_hub==1.27.0 tokenizers==0.22.2
 transformers==5.15.0 peft==0.20.0 pytest==8.4.2"""  # googlecolab/backend-info, 19 August 2026, Python 3.13
 
@@ -371,3 +372,34 @@ def test_the_wheel_would_carry_the_data():
     built = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
     assert built["targets"]["wheel"]["sources"] == {"data": "minillm/_data"}
     assert set(built["targets"]["wheel"]["only-include"]) == {"minillm", "data"} and Path(ROOT / "data").is_dir()
+
+
+MODULES = {"pillow": "PIL", "ipython": "IPython", "pyyaml": "yaml", "pytest-xdist": "xdist"}    # where names differ
+TOOLS = {"jupyterlab", "ruff", "pytest-xdist"}            # run as programs, imported nowhere
+
+
+def imports_below(*folders: str) -> set[str]:
+    """The packages that the Python files below these folders import, our own and Python's left out."""
+    found = set()
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py") if "_data" not in path.parts):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.partition(".")[0])
+    ours = {"minillm", "tests", "data", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    return found - set(sys.stdlib_module_names) - ours - {"tiktoken_ext"}     # comes with tiktoken
+
+
+def modules(lines: list[str]) -> set[str]:
+    names = [canonicalize_name(Requirement(line).name) for line in lines]
+    return {MODULES.get(name, name.replace("-", "_")) for name in names if name not in TOOLS}
+
+
+def test_every_declared_package_is_imported_and_every_import_declared():
+    library = imports_below("minillm", "data")
+    everything = library | imports_below("tests")
+    declared = modules([*PROJECT["dependencies"], *sum(EXTRAS.values(), [])])
+    assert not everything - declared, "say in pyproject.toml what is imported"
+    assert not modules(PROJECT["dependencies"]) - library, "leave out of pyproject.toml what nothing imports"
+    assert not declared - everything

@@ -6,5 +6,4 @@ __getattr__, __dir__ = lazily(
     explorer="Explorer",
     comparison="ledger differences",
     fetching="hub",
-    diagrams="block_diagram",
-    drawings="stream kept fused_rows")
+    diagrams="block_diagram")
