@@ -13,15 +13,18 @@ CHOICES = {
     "linear_attention": (None, "sum", "delta"),
     "norm": ("rmsnorm", "layernorm"),
     "norm_order": ("pre", "post", "output", "sandwich", "parallel", "parallel-shared"),
+    "residual": ("plain", "x0"),
     "position": ("rope", "learned", "sinusoidal", "alibi", "none"),
     "rope_pairs": ("halves", "neighbours"),
     "qk_norm": (None, "head", "full"),
     "mlp": ("swiglu", "geglu", "gelu", "gelu-exact", "relu2", "relu"),
+    "router": ("softmax", "sigmoid"),
     "bias": ("none", "qkv", "all"),
 }
 GATED = ("swiglu", "geglu")
 WINDOW = ("window", "global_every")
-MIXTURE = ("experts_per_token", "n_shared_experts", "d_expert", "n_dense_layers", "normalize_experts")
+MIXTURE = ("router", "balance_bias", "experts_per_token", "n_shared_experts", "d_expert", "n_dense_layers",
+           "normalize_experts")
 TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs", "nope_every")
 LATENT = ("d_latent", "d_rotary")
 FULL = ("attention", "qk_norm", "attention_scale", "attention_softcap", "attention_sinks", *LATENT, *TURNED, *WINDOW)
@@ -85,6 +88,7 @@ class ModelConfig:
     norm_order: str = "pre"                # pre | post (2017) | output (OLMo 2) | sandwich (Gemma 2) | parallel (NeoX)
     norm_eps: float = 1e-5
     norm_weight: bool = True               # False: no learned gain (OLMo 1)
+    residual: str = "plain"                # "x0": the first stream is added again before each block (nanochat)
 
     position: str = "rope"
     rope_theta: float = 10_000.0
@@ -110,6 +114,8 @@ class ModelConfig:
     d_expert: int | None = None            # None: d_ff
     n_dense_layers: int = 0                # the first layers of a mixture that stay dense (DeepSeek-MoE: 1)
     normalize_experts: bool = True         # the chosen experts' weights sum to one (Mixtral)
+    router: str = "softmax"                # "sigmoid": each expert is judged by itself (DeepSeek-V3)
+    balance_bias: bool = False             # a bias, nudged and not learned, lets the idle be chosen (DeepSeek-V3)
 
     bias: str = "none"
     unembed_bias: bool = False

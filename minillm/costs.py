@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from minillm.config import ModelConfig
-from minillm.layers import ADDED, MLPS, NORMS
+from minillm.layers import ADDED, MLPS, NORMS, RESIDUALS
 from minillm.layers.accounts import ACCOUNTS, Account, Tally, tally
 from minillm.model import BLOCKS
 
@@ -32,6 +32,7 @@ def parameters(config: ModelConfig, *, active: bool = False) -> Ledger:
         "shared experts": n_mixtures * shared,
         "router": n_mixtures * c.d_model * c.n_experts,
         "norms": norms + norm * (c.embed_norm + (c.norm_order != "post")),
+        "residual": c.n_layers * _again(c),
         "unembedding": c.vocab_size * (c.d_model * (not c.tie_embeddings) + c.unembed_bias),
     }
     return {part: count for part, count in ledger.items() if count}
@@ -109,6 +110,7 @@ def activation_bytes(config: ModelConfig, *, batch: int, seq: int, bytes_per_num
         "pattern": sum(seq * a.patterns + a.sinks for a in _attentions(c, seq)),
         "mlp": c.n_layers * c.d_model * (reads - 1) + (c.n_layers - n_mixtures) * kept * c.d_ff,
         "experts": n_mixtures * (chosen + c.n_experts + kept * c.n_shared_experts * c.d_expert),
+        "residual": c.n_layers * c.d_model * (_again(c) > 0),
         "unembedding": c.d_model,
         "loss": c.vocab_size * (1 + (c.logit_softcap is not None)),
     }
@@ -131,6 +133,11 @@ def _attentions(c: ModelConfig, seq: int = 2) -> list[Account]:
     """One row for each layer."""
     of = {kind: ACCOUNTS[kind](c, seq=seq) for kind in {c.attention_of(i) for i in range(c.n_layers)}}
     return [of[c.attention_of(i)] for i in range(c.n_layers)]
+
+
+def _again(c: ModelConfig) -> int:
+    """What a layer learns of how much of the stream, and of the first one, it starts from."""
+    return sum(x.numel() for x in RESIDUALS[c.residual]().parameters())
 
 
 def _norm(c: ModelConfig) -> Tally:

@@ -19,6 +19,7 @@ from minillm.layers.mlp import MLPS
 from minillm.layers.moe import Mixture
 from minillm.layers.norm import NORMS, Softcap
 from minillm.layers.position import ADDED, RoPE
+from minillm.layers.residual import RESIDUALS
 
 
 class PreBlock(nn.Module):
@@ -136,6 +137,7 @@ class Transformer(nn.Module):
         ropes = {windowed: rope_of(config, i) for windowed, i in kinds.items()}  # one table for all of a kind
         self.blocks = nn.ModuleList(
             BLOCKS[c.norm_order](config, i, rope=ropes.get(c.is_windowed(i))) for i in range(c.n_layers))
+        self.residuals = nn.ModuleList(RESIDUALS[c.residual]() for _ in range(c.n_layers))
         self.norm = nn.Identity() if c.norm_order == "post" else NORMS[c.norm](c.d_model, **norm)
         self.unembed = nn.Linear(c.d_model, c.vocab_size, bias=c.unembed_bias)
         self.softcap = Softcap(c.logit_softcap) if c.logit_softcap else nn.Identity()
@@ -153,9 +155,9 @@ class Transformer(nn.Module):
                              f"crop the tokens, or raise context_length")
         positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         x = self.embed_norm(self.position(self.embed(tokens) * self.embed_factor, positions))
-        x = self.dropout(x)
-        for i, block in enumerate(self.blocks):
-            x = block(x, None if cache is None else cache[i])
+        x = first = self.dropout(x)
+        for i, (residual, block) in enumerate(zip(self.residuals, self.blocks, strict=True)):
+            x = block(residual(x, first), None if cache is None else cache[i])
         return self.softcap(self.unembed(self.norm(x)))
 
     def fuse(self, fused: bool = True) -> Transformer:
@@ -206,7 +208,7 @@ def initialize(model: Transformer) -> None:
 BLOCKS = {"pre": PreBlock, "post": PostBlock, "output": OutputBlock, "sandwich": SandwichBlock,
           "parallel": ParallelBlock, "parallel-shared": SharedParallelBlock}
 TABLES = {"attention": ATTENTIONS, "linear_attention": ATTENTIONS, "norm": NORMS, "norm_order": BLOCKS,
-          "position": POSITIONS, "mlp": MLPS}
+          "residual": RESIDUALS, "position": POSITIONS, "mlp": MLPS}
 WORDS = {"position": {"none": "no positions"}, "qk_norm": {None: "none", "head": "per head", "full": "full width"},
          "linear_attention": {None: "no linear layers"}}
 

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from minillm import costs
 from minillm.cache import KVCache
 from minillm.config import CHOICES, ModelConfig, canonical
+from minillm.ejection import eject
 from minillm.layers import NORMS
 from minillm.lessons.architectures.comparison import differences
 from minillm.lessons.architectures.diagrams import block_diagram
@@ -22,7 +23,7 @@ from minillm.lessons.training import experiment
 from minillm.lessons.training.experiment import configure
 from minillm.model import Transformer, labels
 from tests.test_costs import of_size, step_bytes
-from tests.test_eject import difference, disturbed
+from tests.test_eject import difference, disturbed, opened
 from tests.variants import LATENT, SMALL
 
 CASES = [(choice, value) for choice, values in CHOICES.items() for value in values]
@@ -32,7 +33,8 @@ LABORATORY = ("norm", "position", "mlp", "attention")  # what it has a list for
 
 def having(choice: str, value: str | None) -> ModelConfig:
     """A small model in which this value has something to do."""
-    return replace(SMALL, **(LATENT if value == "latent" else {}), **{choice: value})
+    beside = LATENT if value == "latent" else {"n_experts": 4} if choice == "router" else {}
+    return replace(SMALL, **beside, **{choice: value})
 
 
 def is_built_and_cached(config: ModelConfig) -> None:
@@ -73,6 +75,7 @@ def is_offered(choice: str, value: str | None, laboratory: dict[str, list]) -> N
     explorer = Explorer("llama-7b")
     offered = {given: said for said, given in explorer[choice].options}
     wanted = "nothing chosen" if value is None else value
+    explorer["mixture"].value = (8, 2, 0) if choice == "router" else (0, 0, 0)
     assert offered[wanted] == labels(choice)[value]
     explorer[choice].value = wanted
     assert explorer.error is None and not explorer.parts or "Impossible" not in explorer.parts[0].alt
@@ -144,6 +147,24 @@ def test_a_toggle_is_built_cached_counted_drawn_offered_and_ejected(field, atten
     explorer = Explorer("llama-7b")
     explorer[field].value = value
     assert getattr(explorer.config, field) == value
+
+
+@pytest.mark.parametrize("router", CHOICES["router"])
+def test_the_nudged_bias_is_built_cached_counted_drawn_offered_and_ejected(router):
+    config = replace(SMALL, n_experts=4, router=router, balance_bias=True)
+    is_built_and_cached(config)
+    is_counted(config)
+    assert "a bias that is nudged" in words_drawn(config)[0]
+    model = disturbed(config)
+    for block in model.blocks:
+        block.mlp.balance += torch.tensor([3.0, 0.0, 0.0, -3.0])  # it is no parameter, and travels all the same
+    copy = opened(eject(config))["Transformer"]().eval()
+    copy.load_state_dict(model.state_dict())
+    tokens = torch.randint(config.vocab_size, (2, 20))
+    torch.testing.assert_close(copy(tokens), model(tokens), atol=1e-4, rtol=1e-4)
+    explorer = Explorer("mixtral-8x7b")
+    explorer["balance_bias"].value = True
+    assert explorer.config.balance_bias
 
 
 @pytest.mark.parametrize("kind", ["sum", "delta"])

@@ -13,6 +13,7 @@ OTHERS = {  # choices that are not words
     "logit_softcap": (None, 5.0), "n_experts": (0, 4), "n_shared_experts": (0, 2), "n_dense_layers": (0, 1),
     "normalize_experts": (True, False), "tie_embeddings": (True, False), "embed_scale": (False, True),
     "embed_norm": (False, True), "unembed_bias": (False, True), "norm_weight": (True, False),
+    "balance_bias": (False, True),
     "full_every": (None, 2), "full_first": (False, True), "conv_width": (None, 3), "attention_gate": (False, True),
     "attention_sinks": (False, True),
     "rope_fraction": (1.0, 0.5), "nope_every": (None, 2), "rope_theta_local": (None, 500.0),

@@ -12,6 +12,7 @@ from minillm.layers.gating import HeadGate, SinkSoftmax
 from minillm.layers.linear import ATTENTIONS
 from minillm.layers.mlp import MLPS
 from minillm.layers.moe import Mixture
+from minillm.layers.residual import FirstAgain
 from minillm.model import BLOCKS, Transformer
 
 
@@ -57,7 +58,9 @@ def attention(c: ModelConfig) -> Iterator[str]:
 
 
 def gating(c: ModelConfig) -> Iterator[str]:
-    """The heads' gate, and the softmax with a sink."""
+    """The heads' gate, the softmax with a sink, and what adds the first stream again."""
+    if c.residual == "x0":
+        yield lifted(FirstAgain)
     if c.attention_gate:
         yield lifted(HeadGate, d_model="D_MODEL", n_heads="N_HEADS")
     if c.attention_sinks and full_layers(c):
@@ -108,18 +111,24 @@ def mlps(c: ModelConfig) -> Iterator[str]:
         weights = "weights / weights.sum(-1, keepdim=True)" if c.normalize_experts else "weights"
         setup = ["self.router = nn.Linear(D_MODEL, N_EXPERTS, bias=False)",
                  f"self.experts = nn.ModuleList({cls.__name__}(D_EXPERT) for _ in range(N_EXPERTS))"]
+        setup += ['self.register_buffer("balance", torch.zeros(N_EXPERTS))'] * c.balance_bias
         setup += [f"self.shared = {cls.__name__}(N_SHARED_EXPERTS * D_EXPERT)"] * bool(c.n_shared_experts)
         divide = f"        weights = {weights}\n" if c.normalize_experts else ""
         shared = "self.shared(x) + " if c.n_shared_experts else ""
-        extra = "" if c.normalize_experts else "Here g_e = p_e."
+        extra = "" if c.normalize_experts else "Here ρ_i = p_i."
+        extra += " Here p is a sigmoid." * (c.router == "sigmoid")
+        judge = {"softmax": "softmax(dim=-1)", "sigmoid": "sigmoid()"}[c.router]
+        choose = """        chosen = (p + self.balance).topk(EXPERTS_PER_TOKEN, dim=-1).indices
+        weights = p.gather(-1, chosen)""" if c.balance_bias else (
+            "        weights, chosen = p.topk(EXPERTS_PER_TOKEN, dim=-1)")
         yield f"""class Mixture(nn.Module):
     {said(Mixture, (extra + " There are no shared experts: S = 0." * (not c.n_shared_experts)).strip())}
 
 {initial("", setup)}
     def forward(self, x):
         tokens = x.flatten(0, -2)
-        p = self.router(tokens).float().softmax(dim=-1)
-        weights, chosen = p.topk(EXPERTS_PER_TOKEN, dim=-1)
+        p = self.router(tokens).float().{judge}
+{choose}
 {divide}        routed = torch.zeros_like(tokens)
         for e, expert in enumerate(self.experts):
             token, place = torch.where(chosen == e)
@@ -176,6 +185,8 @@ def transformer(c: ModelConfig) -> str:
         setup += ["}", "self.blocks = nn.ModuleList(Block(**kinds[kind]) for kind in LAYERS)"]
     else:
         setup += ["self.blocks = nn.ModuleList(Block() for _ in range(N_LAYERS))"]
+    again = c.residual == "x0"
+    setup += ["self.residuals = nn.ModuleList(FirstAgain() for _ in range(N_LAYERS))"] * again
     setup += [f"self.norm = {norm_of(c)}"] * (c.norm_order != "post")
     setup += [f"self.unembed = nn.Linear(D_MODEL, VOCAB_SIZE, bias={c.unembed_bias})"]
     setup += ["self.unembed.weight = self.embed.weight  # tied"] * c.tie_embeddings
@@ -193,9 +204,9 @@ def transformer(c: ModelConfig) -> str:
 
 {initial("", setup)}
     def forward(self, tokens):
-        x = {f"self.dropout({x})" if c.dropout else x}
-        for block in self.blocks:
-            x = block(x)
+        x = {"first = " * again}{f"self.dropout({x})" if c.dropout else x}
+        for {"residual, block in zip(self.residuals, self.blocks)" if again else "block in self.blocks"}:
+            x = block({"residual(x, first)" if again else "x"})
         return {f"softcap({logits}, LOGIT_CAP)" if c.logit_softcap else logits}
 
 {initialize(c)}"""

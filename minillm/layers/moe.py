@@ -19,9 +19,10 @@ class Mixture(nn.Module):
        p = \mathrm{softmax}(W_{router} \, x), \qquad
        \rho_i = \frac{p_i}{\sum_{j \in \mathrm{chosen}} p_j} $$
 
-    Chosen are the k with the largest p, and only these run.  With `normalize_experts=False`, ρ_i = p_i.  The
-    output of `router` (the scores before the softmax) is what `balance_loss` needs; capture it, the forward pass
-    returns y alone.
+    Chosen are the k with the largest p, and only these run.  With `normalize_experts=False`, ρ_i = p_i; with
+    `router="sigmoid"`, p is each score's own sigmoid; with `balance_bias`, the k with the largest p + bias are chosen,
+    and `nudge` moves the bias.  The output of `router` (the scores before the softmax) is what `balance_loss` and
+    `nudge` need; capture it, the forward pass returns y alone.
     """
 
     def __init__(self, config: ModelConfig):
@@ -29,7 +30,11 @@ class Mixture(nn.Module):
         c = config.resolve()
         mlp, bias = MLPS[c.mlp], c.bias == "all"
         self.experts_per_token, self.normalize = c.experts_per_token, c.normalize_experts
-        self.router = nn.Linear(c.d_model, c.n_experts, bias=False)
+        self.router, self.judge = nn.Linear(c.d_model, c.n_experts, bias=False), JUDGES[c.router]()
+        if c.balance_bias:
+            self.register_buffer("balance", torch.zeros(c.n_experts))
+        else:
+            self.balance = 0.0
         self.experts = nn.ModuleList(mlp(c.d_model, c.d_expert, bias=bias) for _ in range(c.n_experts))
         self.shared = mlp(c.d_model, c.n_shared_experts * c.d_expert, bias=bias) if c.n_shared_experts else Zero()
 
@@ -46,7 +51,9 @@ class Mixture(nn.Module):
     def route(self, scores: Float[Tensor, "token expert"]
               ) -> tuple[Float[Tensor, "token k"], Int[Tensor, "token k"]]:
         """The weights and the numbers of each token's experts."""
-        weights, chosen = scores.float().softmax(dim=-1).topk(self.experts_per_token, dim=-1)
+        p = self.judge(scores.float())
+        chosen = (p + self.balance).topk(self.experts_per_token, dim=-1).indices
+        weights = p.gather(-1, chosen)
         return weights / weights.sum(-1, keepdim=True) if self.normalize else weights, chosen
 
 
@@ -69,3 +76,23 @@ def balance_loss(scores: Float[Tensor, "*axes expert"], experts_per_token: int) 
     chosen = p.topk(experts_per_token, dim=-1).indices
     load = F.one_hot(chosen, p.shape[-1]).float().mean(dim=(0, 1))
     return p.shape[-1] * (load * p.mean(0)).sum()
+
+
+@torch.no_grad()
+def nudge(mixture: Mixture, scores: Float[Tensor, "*axes expert"], *, rate: float = 1e-3) -> None:
+    r"""Raise the bias of experts that were chosen too seldom, lower the others'.  Wang et al. 2024, arXiv:2408.15664;
+    DeepSeek-AI 2024, arXiv:2412.19437.
+
+    $$ \mathrm{bias}_i \leftarrow \mathrm{bias}_i + \mathrm{rate} \cdot \mathrm{sign}(1 / N_{experts} - f_i) $$
+
+    f_i is the share of assignments that went to expert i.  Call it after each step with the captured scores of its
+    router; no gradient is sent to anything, so the loss is that of the text alone.  Needs `balance_bias`.
+    """
+    if not isinstance(mixture.balance, Tensor):
+        raise ValueError("this mixture has balance_bias=False, so it keeps no bias to nudge; build it with True")
+    _, chosen = mixture.route(scores.flatten(0, -2))
+    share = F.one_hot(chosen, scores.shape[-1]).float().mean(dim=(0, 1))
+    mixture.balance += rate * (1 / scores.shape[-1] - share).sign()
+
+
+JUDGES = {"softmax": lambda: nn.Softmax(dim=-1), "sigmoid": nn.Sigmoid}

@@ -15,7 +15,7 @@ from torch import nn
 import minillm.layers as layers
 from minillm.config import ModelConfig
 from minillm.layers import attention as attention_module
-from minillm.layers.moe import balance_loss
+from minillm.layers.moe import balance_loss, nudge
 from minillm.model import BLOCKS, Transformer
 from minillm.notebook.explain import equations
 
@@ -229,6 +229,8 @@ MODULES = {
     "DeltaAttention": lambda: (m := shaken(layers.DeltaAttention(ModelConfig(
         d_model=8, n_heads=4, n_kv_heads=2, linear_attention="delta"))), linear(m, delta=True)),
     "ShortConvolution": lambda: (m := shaken(layers.ShortConvolution(8, 3)), convolved(m)),
+    "FirstAgain": lambda: (m := shaken(layers.FirstAgain()), lambda x: array(m.kept) * x + array(m.again) * 2 * X,
+                           torch.from_numpy(2 * X)),
     "HeadGate": lambda: (m := shaken(layers.HeadGate(8, 4)), gate(m), torch.from_numpy(X)),
     "SinkSoftmax": lambda: (m := shaken(layers.SinkSoftmax(4)), sink(m)),
     "Attention": lambda: (m := shaken(layers.Attention(ModelConfig(
@@ -273,6 +275,8 @@ TEXTS = {  # what is evaluated above, with blanks left out
                       r"\mathbf{k}_{h'ki}\,\mathrm{new}_{h'ke},\qquadz_{hqe}=\sum_{i=1}^{E}\mathbf{q}_{hqi}\,"
                       r"\mathrm{state}_{h'qie}",
     "ShortConvolution": r"y_{td}=\sum_{i=1}^{N_{width}}W_{di}\,x_{t-N_{width}+i,\,d}",
+    "FirstAgain": r"x_{td}\leftarrow\mathrm{kept}\cdotx_{td}+\mathrm{again}\cdot\mathrm{first}_{td}",
+    "nudge": r"\mathrm{bias}_i\leftarrow\mathrm{bias}_i+\mathrm{rate}\cdot\mathrm{sign}(1/N_{experts}-f_i)",
     "HeadGate": r"y_{hqe}=\mathrm{sigmoid}\left(\sum_{d=1}^{D}W^{gate}_{hd}\,x_{qd}\right)z_{hqe}",
     "SinkSoftmax": r"A_{hqk}=\frac{\expS_{hqk}}{\exp\mathrm{sink}_h+\sum_{k'\leq}\expS_{hqk'}}",
     "LatentAttention": r"\mathrm{latent}_k=\mathrm{norm}(W_{latent}\,x_k),\qquad\mathrm{turned}_k="
@@ -296,7 +300,7 @@ TEXTS = {  # what is evaluated above, with blanks left out
     "balance_loss": r"\mathcal{L}=N_{experts}\sum_{i=1}^{N_{experts}}f_i\,\barp_i",
 }
 PARTS = {name: getattr(layers, name, None) or {c.__name__: c for c in BLOCKS.values()}.get(name)
-         or {"Transformer": Transformer, "balance_loss": balance_loss}[name] for name in TEXTS}
+         or {"Transformer": Transformer, "balance_loss": balance_loss, "nudge": nudge}[name] for name in TEXTS}
 
 
 def squeezed(latex: str) -> str:
@@ -349,3 +353,11 @@ def test_the_balance_loss_computes_its_equation():
     chosen = np.argsort(-p, axis=-1)[:, :2]
     f = np.array([(chosen == e).sum() / chosen.size for e in range(5)])
     assert balance_loss(scores, 2).item() == pytest.approx(5 * (f * p.mean(0)).sum(), abs=1e-6)
+
+
+def test_nudging_computes_its_equation():
+    mix, scores = layers.Mixture(ModelConfig(d_model=8, n_experts=5, balance_bias=True)), torch.randn(40, 5)
+    chosen = np.argsort(-softmax(array(scores)), axis=-1)[:, :2]
+    f = np.array([(chosen == e).sum() / chosen.size for e in range(5)])
+    nudge(mix, scores, rate=0.5)
+    np.testing.assert_allclose(array(mix.balance), 0.5 * np.sign(1 / 5 - f))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minillm.config import ModelConfig
-from minillm.layers import MLPS, Mixture, balance_loss
+from minillm.layers import MLPS, Mixture, balance_loss, nudge
 
 CONFIG = ModelConfig(d_model=8, n_heads=2, d_ff=12, n_experts=4, experts_per_token=2)
 X = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(0))
@@ -73,3 +73,41 @@ def test_balance_loss_pushes_the_favourite_down():
     scores = torch.tensor([[2.0, 0.0, 0.0, 0.0]], requires_grad=True)
     balance_loss(scores, 1).backward()
     assert scores.grad[0, 0] > 0
+
+
+def test_sigmoid_scores_judge_each_expert_by_itself():
+    mix = made(replace(CONFIG, router="sigmoid", normalize_experts=False))
+    p = mix.router(X).sigmoid()
+    best = p.topk(2).values
+    gates = torch.where(p >= best[..., 1:], p, 0.0)
+    torch.testing.assert_close(mix(X), sum(gates[..., e, None] * expert(X) for e, expert in enumerate(mix.experts)))
+
+
+@pytest.mark.parametrize("router", ["softmax", "sigmoid"])
+def test_a_bias_chooses_and_does_not_weigh(router):
+    mix = made(replace(CONFIG, router=router, balance_bias=True))
+    scores = torch.randn(20, 4, generator=torch.Generator().manual_seed(0))
+    mix.balance += torch.tensor([0.0, 0.0, 0.0, 10.0])
+    weights, chosen = mix.route(scores)
+    assert (chosen == 3).any(-1).all()
+    p = mix.judge(scores).gather(-1, chosen)
+    torch.testing.assert_close(weights, p / p.sum(-1, keepdim=True))
+
+
+def test_nudging_levels_the_load_without_a_gradient():
+    mix = made(replace(CONFIG, router="sigmoid", balance_bias=True))
+    scores = torch.randn(400, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor([3.0, 0.0, 0.0, -3.0])
+    def load():
+        return torch.bincount(mix.route(scores)[1].flatten(), minlength=4) / 800
+    assert load().max() > 0.45 and load().min() < 0.05
+    for _ in range(400):
+        nudge(mix, scores, rate=5e-3)
+    assert load().max() - load().min() < 0.05
+    assert "balance" in mix.state_dict() and not mix.balance.requires_grad
+
+
+def test_without_a_bias_there_is_nothing_to_nudge():
+    mix = made(CONFIG)
+    assert "balance" not in mix.state_dict()
+    with pytest.raises(ValueError, match="balance_bias=False"):
+        nudge(mix, torch.zeros(3, 4))

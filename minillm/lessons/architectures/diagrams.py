@@ -82,6 +82,8 @@ def mlp_facts(config: ModelConfig) -> list[str]:
     facts = [f"router: {c.experts_per_token} of {c.n_experts} experts", f"each {mlp} {c.d_model:,} → {c.d_expert:,}"]
     if c.n_shared_experts:
         facts.append(f"and {c.n_shared_experts} that every token visits")
+    facts += ["each judged by itself (sigmoid)"] * (c.router == "sigmoid")
+    facts += ["a bias that is nudged balances them"] * c.balance_bias
     if c.n_dense_layers:
         facts.append(f"first {c.n_dense_layers} of {c.n_layers} layers dense")
     return facts
@@ -99,6 +101,8 @@ def _stack(ax, c: ModelConfig) -> None:
         steps.append((f"+ {label(POSITIONS[c.position])}", COLOURS["embedding"], None))
     if c.embed_norm:
         steps.append((_said(c, "norm"), COLOURS["norm"], None))
+    if c.residual != "plain":
+        steps.append((f"before each block: {_said(c, 'residual')}", COLOURS["residual"], None))
     steps[-1] = (*steps[-1][:2], f"seq × {c.d_model:,}")
     steps.append((f"{c.n_layers} × block", COLOURS["residual"], f"seq × {c.d_model:,}"))
     if c.norm_order != "post":

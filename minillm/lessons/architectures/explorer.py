@@ -95,6 +95,9 @@ class Explorer(Live):
             "global_every": choice("global layers", _named(_offered("global_every", "none"))),
             "mlp": choice("MLP", _values("mlp"), base.mlp),
             "mixture": choice("experts", _mixtures(), _mixture(base)),
+            "router": choice("router", _values("router"), base.router),
+            "balance_bias": toggle("nudged bias", base.balance_bias),
+            "residual": choice("residual", _values("residual"), base.residual),
             "bias": choice("bias", _values("bias"), base.bias),
             "tie_embeddings": toggle("unembedding = embedding", base.tie_embeddings),
             "role": choice("show the code of", ROLES, "block"),
@@ -102,7 +105,8 @@ class Explorer(Live):
         rows = [["preset", "size", "compare"], ["norm", "norm_order"], ["attention", "n_kv_heads", "qk_norm"],
                 ["linear_attention", "full_every", "full_first", "conv_width"],
                 ["position", "rope_pairs", "nope_every"], ["window", "global_every"],
-                ["attention_gate", "attention_sinks"], ["mlp", "mixture"], ["bias", "tie_embeddings"],
+                ["attention_gate", "attention_sinks"], ["mlp", "mixture", "router", "balance_bias"],
+                ["residual", "bias", "tie_embeddings"],
                 ["context", "role"]]
         self._follow(controls, base)
         super().__init__(name, controls, self._show, rules=self._idle, rows=rows)
@@ -233,9 +237,10 @@ def _set_aside(chosen: dict[str, Any]) -> dict[str, str]:
 
 
 def _choices(base: ModelConfig) -> dict[str, Any]:
-    names = ("norm", "norm_order", "attention", "linear_attention", "full_every", "full_first", "conv_width",
-             "position", "rope_pairs", "nope_every", "n_kv_heads", "qk_norm", "attention_gate",
-             "attention_sinks", "window", "global_every", "mlp", "bias", "tie_embeddings")
+    names = ("residual", "router", "balance_bias", "norm", "norm_order", "attention", "linear_attention",
+             "full_every", "full_first", "conv_width", "position", "rope_pairs", "nope_every", "n_kv_heads",
+             "qk_norm", "attention_gate", "attention_sinks", "window", "global_every", "mlp", "bias",
+             "tie_embeddings")
     return {name: getattr(base, name) for name in names} | {"mixture": _mixture(base)}
 
 
