@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from minillm import disk
 from minillm.config import ModelConfig
 from minillm.corpora import data_folder
-from minillm.model import Transformer
+from minillm.model import Transformer, WithoutWeights
 from minillm.tokenizers import WITH_MODEL, Tokenizer, load_tokenizer
 
 FORMAT = "minillm checkpoint 1"
@@ -126,7 +126,7 @@ def bare(model: nn.Module) -> nn.Module:
 
 def check_described(model: nn.Module) -> None:
     """Does its configuration say what the model is made of?  Raises ValueError naming the first tensor if not."""
-    with torch.random.fork_rng([]), torch.device("meta"):
+    with WithoutWeights():
         plain = _once(Transformer(model.config))
     ours = _once(model)
     for name in [*ours, *plain]:

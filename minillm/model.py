@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from minillm.cache import KVCache, LayerCache
 from minillm.config import CHOICES, ModelConfig
@@ -176,6 +177,21 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for part in training:
             part.training = True
+
+
+class WithoutWeights(TorchFunctionMode):
+    """Build a model within this, and its weights take no memory and no time: names, shapes and computed tables are
+    there.  Drawing on PyTorch's "meta" device would load its compiler first (800 modules, a second or two)."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        if function is torch.Tensor.normal_:
+            return args[0]
+        if function is torch.empty:
+            kwargs = {**kwargs, "device": "meta"}
+        return function(*args, **kwargs)
 
 
 class Unplaced(nn.Module):

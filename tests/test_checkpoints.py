@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -242,3 +244,12 @@ def test_a_checkpoint_that_vouches_for_nothing_is_refused(folder, name, content,
     (folder / name).write_text(content)
     with pytest.raises(ValueError, match=reason):
         load(folder)
+
+
+def test_the_first_save_loads_no_compiler(tmp_path):
+    script = ("import sys, torch; from minillm import ModelConfig, Transformer, save; import minillm.checkpoints\n"
+              "m = Transformer(ModelConfig(vocab_size=9, d_model=16, n_heads=2)); before = set(sys.modules)\n"
+              "save(m, None, sys.argv[1]); print(len(set(sys.modules) - before), 'sympy' in sys.modules)")
+    out = subprocess.run([sys.executable, "-c", script, tmp_path / "run"], capture_output=True, text=True)
+    new, sympy = out.stdout.split()
+    assert int(new) < 40 and sympy == "False", out.stderr

@@ -216,14 +216,14 @@ def test_the_shipped_model_writes_by_its_name(capsys):
 def test_every_door_names_the_way_out(text, line, reason, capsys, monkeypatch):
     Path("run").mkdir()
     Path("run/config.json").write_text("{half", encoding="utf-8")
-    real = Path.replace
+    real = os.replace
 
     def replace(path, target):
         if Path(target).name == "full.py":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(path, target)
 
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     assert call(*line.split()) == 1
     assert reason in capsys.readouterr().err
     assert sorted(os.listdir()) == ["rhyme.txt", "run"]  # no half file stays

@@ -10,12 +10,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from minillm import disk
 from minillm.checkpoints import bare, check_described
 from minillm.config import ModelConfig, canonical
-from minillm.model import Transformer
+from minillm.model import Transformer, WithoutWeights
 from minillm.pretrained.families import family_for, family_of
 from minillm.pretrained.layouts import State
 from minillm.tokenizers import Tokenizer
@@ -52,7 +51,7 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
 def build(config: ModelConfig, state: State) -> Transformer:
     """A model around these very tensors, copied only where they lie in memory with gaps (what was turned or cut out of
     a larger matrix), which no optimizer's fused kernel expects.  Strict: each name and shape has to fit."""
-    with _WithoutWeights():
+    with WithoutWeights():
         model = Transformer(config)
     if config.tie_embeddings:
         state = state | {"unembed.weight": state["embed.weight"]} if "embed.weight" in state else state
@@ -114,16 +113,6 @@ def _is_export(folder: Path) -> bool:
 def _exported(folder: Path) -> list[str]:
     """What an earlier export left in a folder."""
     return [path.name for path in folder.iterdir() if any(fnmatch(path.name, wanted) for wanted in EXPORTED)]
-
-
-class _WithoutWeights(TorchFunctionMode):
-    """Leave out memory and drawing of weights about to be replaced; computed tables stay real."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if function is torch.empty:
-            kwargs = {**kwargs, "device": "meta"}
-        return function(*args, **kwargs)
 
 
 def _read_weights(folder: Path) -> State:
