@@ -146,7 +146,7 @@ def test_several_texts_are_mixed_and_kept_apart(text):
     (["rhyme.txt", "--context", "99999"], "too few for context_length=99999"), (["rhyme.txt", "--fsdp"], "torchrun"),
     (["rhyme.txt", "--size", "full"], "--preset"), (["--resume", "nowhere"], "nowhere holds no checkpoint"),
     (["rhyme.txt", "--tokenizer", "bpe", "--vocab-size", "9"], "vocab_size=9"),
-    (["rhyme.txt", "--max-bytes", "10"], "max_bytes"), (["rhyme.txt", "--device", "cuda:99"], "cuda"),
+    (["rhyme.txt", "--max-mb", "0.00001"], "max_bytes"), (["rhyme.txt", "--device", "cuda:99"], "cuda"),
     (["rhyme.txt", "--device", "gpu"], "'gpu' is not one of: auto"), (["rhyme.txt", "--set", "xyz=2"], "d_model"),
     (["rhyme.txt", "--set", "n_layers=1.5"], "n_layers='1.5' is not a whole number"),
     (["rhyme.txt", "--set", "rope_scaling={}x"], "nor none"), (["rhyme.txt", "--set", "tie_embeddings=2"], "true or"),

@@ -37,10 +37,10 @@ def verify(grading: str | Path, *, times: int = 2) -> Iterator[Proof]:
         reference = next(c.source
                          for c in book.cells
                          if c.metadata.minillm.get("exercise") == id and c.metadata.minillm.role == "answer")
-        tried = [("solution", reference, float(facts["points"]), []), ("blank", facts["stub"], 0.0, [])]
-        tried += [(f"mistake: {name}", known["source"], float(known["score"]), [])
+        tried = [("solution", reference, float(facts["points"])), ("blank", facts["stub"], 0.0)]
+        tried += [(f"mistake: {name}", known["source"], float(known["score"]))
                   for name, known in facts["mistakes"].items()]
-        for what, source, expected, _ in tried:
+        for what, source, expected in tried:
             if registered(source):  # no source of its own; its values are compared
                 yield Proof(
                     id, what, expected, [_by_values(book, id, facts, what.partition(": ")[2])] * times)

@@ -4,11 +4,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 from minillm import corpora, tokenizers
+from minillm.cli.words import TOKENIZERS
 from minillm.config import ModelConfig, RopeScaling
 from minillm.presets import PRESETS, scaled
 from minillm.recipes import OWN
@@ -30,14 +32,28 @@ def read_texts(names: list[str], max_bytes: int):
     return parts[0] if len(parts) == 1 else corpora.mix(parts)
 
 
-def make_tokenizer(options: argparse.Namespace, corpus, train_part):
-    """The tokenizer asked for, trained on the training part only (an alphabet is taken from all of the text)."""
-    ends = (tokenizers.END_OF_TEXT,) if len(corpus.documents) > 1 else ()
-    return {"char": lambda: tokenizers.CharTokenizer.train(corpus.documents, special=ends),
-            "byte": lambda: tokenizers.ByteTokenizer(special=ends),
-            "bpe": lambda: tokenizers.BPETokenizer.train(train_part.documents, options.vocab_size),
-            "sentencepiece": lambda: tokenizers.SentencePieceTokenizer.train(train_part.documents, options.vocab_size),
-            "gpt2": tokenizers.GPT2Tokenizer}[options.tokenizer]()
+def make_tokenizer(which: str, documents: Sequence[str] | None, *, alphabet: Sequence[str] | None = None,
+                   vocab_size: int, pattern: str = "gpt4", special: tuple[str, ...] = (tokenizers.END_OF_TEXT,)):
+    """A word of TOKENIZERS, learnt from documents where it needs any, or the folder of a saved tokenizer.
+
+    An alphabet is taken from all of the text (`alphabet`), or the part kept for validation could not be read.
+    """
+    if which not in TOKENIZERS:
+        if not Path(which).is_dir():
+            raise ValueError(f"--tokenizer {which} is neither a folder nor one of {', '.join(TOKENIZERS)}")
+        return tokenizers.load_tokenizer(which)
+    if which == "byte":
+        return tokenizers.ByteTokenizer(special=special)
+    if which == "gpt2":
+        return tokenizers.GPT2Tokenizer()
+    if documents is None:
+        raise ValueError(f"a {which} tokenizer is learnt from a text: add --train shakespeare, or a file of your own")
+    if which == "char":
+        return tokenizers.CharTokenizer.train(alphabet or documents, special=special)
+    if which == "bpe":
+        return tokenizers.BPETokenizer.train(documents, vocab_size, pattern=pattern)
+    algorithm = "unigram" if which == "unigram" else "bpe"
+    return tokenizers.SentencePieceTokenizer.train(documents, vocab_size, algorithm=algorithm)
 
 
 def make_config(options: argparse.Namespace, vocab_size: int):

@@ -17,6 +17,7 @@ from minillm.data import compact
 from minillm.model import Transformer
 from minillm.optim import adamw
 from minillm.recipes import Growing, Recipe
+from minillm.tokenizers import END_OF_TEXT
 from minillm.training import evaluate, measure_precision, snapshot, train
 
 
@@ -25,14 +26,16 @@ class Job:
 
     def __init__(self, options: argparse.Namespace, saved: dict | None, team: Team):
         self.options, self.team, self.device = options, team, team.device
-        corpus = read_texts(options.texts, options.max_bytes)
+        corpus = read_texts(options.texts, int(options.max_mb * 2**20))
         train_part, validation_part = corpus.hold_out()  # before any tokenizer is trained
         torch.manual_seed(options.seed)
         if saved:
             model, self.tokenizer = load(options.resume)
             self.log, self.seconds = load_log(options.resume), saved["seconds"]
         else:
-            self.tokenizer = make_tokenizer(options, corpus, train_part)
+            ends = (END_OF_TEXT,) if len(corpus.documents) > 1 else ()
+            self.tokenizer = make_tokenizer(options.tokenizer, train_part.documents, alphabet=corpus.documents,
+                                            vocab_size=options.vocab_size, special=ends)
             model = Transformer(make_config(options, self.tokenizer.vocab_size))
             self.log, self.seconds = [], 0.0
         self.ids, self.validation = (compact(part.encode(self.tokenizer)) for part in (train_part, validation_part))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from minillm.cli.numbers import COUNT, SEED, number
+from minillm.cli.words import MAX_MB, TOKENIZERS
 
 EXAMPLES = """\
 examples:
@@ -19,15 +20,15 @@ examples:
 
 Ctrl-C stops after the step that is being made, saves, and says how to go on.
 """
-TOKENIZERS = ("char", "byte", "bpe", "sentencepiece", "gpt2")
 MAY_CHANGE = ("resume", "steps", "minutes", "device", "fsdp", "evaluations")  # when a run goes on
 
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("texts", nargs="*", metavar="TEXT", help="names of texts, or files; several are mixed")
     model = parser.add_argument_group("the model")
-    model.add_argument("--tokenizer", choices=TOKENIZERS, default="char", help="how text becomes ids")
-    model.add_argument("--vocab-size", type=COUNT, default=1024, metavar="N", help="of bpe and sentencepiece")
+    model.add_argument("--tokenizer", default="char", metavar="WHICH",
+                       help=f"one of {', '.join(TOKENIZERS)}, or a folder that holds a tokenizer")
+    model.add_argument("--vocab-size", type=COUNT, default=1024, metavar="N", help="tokens to learn, bytes included")
     model.add_argument("--preset", metavar="NAME", help="a published architecture (gpt2, llama-3-8b, …) instead of "
                        "minillm's own")
     model.add_argument("--size", choices=("nano", "small", "full"), default="small",
@@ -57,8 +58,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--fsdp", action="store_true", help="under torchrun, split the weights over the processes too")
     where.add_argument("--evaluations", type=COUNT, default=10, metavar="N",
                        help="how often to look at the validation part, and save")
-    where.add_argument("--max-bytes", type=COUNT, default=64 * 2 ** 20, metavar="N",
-                       help="refuse more of your own files")
+    where.add_argument("--max-mb", type=number(float, above=0), default=MAX_MB, metavar="MB",
+                       help="refuse files larger than this")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,7 +10,6 @@ from minillm.tokenizers.bpe import BPETokenizer
 from minillm.tokenizers.byte import ByteTokenizer
 from minillm.tokenizers.char import CharTokenizer
 from minillm.tokenizers.gpt2 import GPT2Tokenizer
-from minillm.tokenizers.merges import PATTERNS
 from minillm.tokenizers.protocol import (
     END_OF_TEXT,
     SETTINGS_FILE,
@@ -20,6 +19,7 @@ from minillm.tokenizers.protocol import (
     show_bytes,
 )
 from minillm.tokenizers.sentencepiece import SentencePieceTokenizer
+from minillm.tokenizers.splitting import PATTERNS
 
 WITH_MODEL = "tokenizer"  # the subfolder of a saved model that holds the tokenizer's own files
 KINDS = {tokenizer.kind: tokenizer for tokenizer in

@@ -12,8 +12,9 @@ import regex
 
 from minillm import disk
 from minillm.tokenizers import huggingface
-from minillm.tokenizers.merges import PATTERNS, count_chunks, cut, learn_merges
+from minillm.tokenizers.merges import learn_merges
 from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer
+from minillm.tokenizers.splitting import PATTERNS, count_chunks, cut
 
 # Where a chunk ends in each of PATTERNS, whatever stands around: between anything and a blank, between a letter
 # or digit and a new line, between one new line and a letter or digit, between a letter and a sign.

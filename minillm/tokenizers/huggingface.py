@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from minillm.tokenizers.merges import PATTERNS
+from minillm.tokenizers.splitting import PATTERNS
 
 FILE = "tokenizer.json"
 

@@ -2,51 +2,11 @@
 from __future__ import annotations
 
 import heapq
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-import regex
-
-from minillm.tokenizers.protocol import check_text
-
 Pair = tuple[int, int]
-
-_CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-_REST = r"\s*[\r\n]+|\s+(?!\S)|\s+"
-PATTERNS = {  # where a text is cut into chunks before any merge; no token ever spans two chunks
-    # Radford et al. 2019, encoder.py: a word takes the space before it along
-    "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    # tiktoken, cl100k_base; also Llama 3: digits in groups of three, any one sign may lead a word
-    "gpt4": _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + _REST,
-    # the same with digits one by one
-    "qwen2": _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + _REST,
-    # StarCoder and SmolLM: GPT-2's with digits one by one
-    "starcoder": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?=\p{N})|\s+(?!\S)|\s+",
-    # tiktoken, o200k_base: vowel signs belong to words, capitals begin them
-    "gpt4o": "|".join([rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTIONS}?",
-                       rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTIONS}?",
-                       r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n/]*", _REST]),
-}
-
-
-def cut(text: str, pattern: regex.Pattern) -> list[str]:
-    """The chunks of a text.  Raises ValueError for a pattern that does not give all of it back."""
-    chunks = pattern.findall(text)
-    if pattern.groups or sum(map(len, chunks)) != len(text):
-        raise ValueError(f"pattern={pattern.pattern!r} passes over some characters; add |\\s|\\S at its end, write "
-                         f"(?:...) for (...), or take one of: {', '.join(PATTERNS)}")
-    return chunks
-
-
-def count_chunks(texts: str | Iterable[str], pattern: str) -> Counter[bytes]:
-    """How often each chunk occurs.  A text has few distinct ones, so all that follows is fast."""
-    compiled, counts = regex.compile(pattern), Counter()
-    for text in [texts] if isinstance(texts, str) else texts:
-        check_text(text)
-        counts.update(cut(text, compiled))
-    return Counter({chunk.encode("utf-8"): count for chunk, count in counts.items()})
 
 
 def learn_merges(chunks: Mapping[bytes, int]) -> Iterator[Pair]:

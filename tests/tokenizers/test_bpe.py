@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tokenizer_samples import ANY_TEXT, TEXT, TROUBLE
 
 from minillm.tokenizers import PATTERNS, BPETokenizer, bpe
-from minillm.tokenizers.merges import count_chunks, learn_merges
+from minillm.tokenizers.merges import learn_merges
+from minillm.tokenizers.splitting import count_chunks
 
 TOKENIZERS = {name: BPETokenizer.train(TEXT, 600, pattern=name) for name in PATTERNS}
 patterns = pytest.mark.parametrize("pattern", PATTERNS)
