@@ -142,9 +142,12 @@ def _judge(asked: Exercise, solution: Solution, answer: Any, cases: list[tuple],
     if first is None:
         return _no_problem(asked, answer, compared)
     status = CRASHED if outcomes[first].error is not None else WRONG
-    hints, lines = _causes(asked, solution, cases, outcomes, expected) if compared else ([], [])
+    spoilt = compared and any(each.error is not None or difference(each.value, right, asked.tolerance)
+                              for each, right in zip(outcomes, expected, strict=True))
+    hints, lines = _causes(asked, solution, cases, outcomes, expected) if spoilt else ([], [])
     mistake = hints[0] if hints and hints[0] in solution.mistakes else ""
-    found = _pattern(problems) + ([] if mistake else _facts(asked, solution, cases, outcomes, expected))
+    found = _pattern(problems) + (
+        _facts(asked, solution, cases, outcomes, expected) if spoilt and not mistake else [])
     message = "\n  ".join([problems[first], *found, *lines])
     return Verdict(asked.id, status, message, mistake, tuple(hints), tuple(found))
 

@@ -69,7 +69,7 @@ EXERCISES = [
                              lambda out, vocab, d_model, *_: out > 2 * vocab * d_model}),
     Exercise("05.3", "What a token costs", points=2, minutes=8, difficulty="medium", cases=_steps,
              forbid=("minillm",)),
-    Exercise("05.4", "The price of memory", points=2, minutes=8, difficulty="easy", cases=_caches,
+    Exercise("05.4", "The price of memory", points=2, minutes=4, difficulty="easy", cases=_caches,
              forbid=("minillm",)),
     Exercise("05.5", "Forty-seven billion, thirteen at work", points=2, minutes=6, difficulty="easy",
              cases=_mixtures, forbid=("minillm",),

@@ -6,6 +6,7 @@ import math
 import torch
 from einops import rearrange
 
+from minillm.lessons.architectures import mistakes as wrong
 from minillm.notebook.checks import Solution
 
 
@@ -88,6 +89,13 @@ SOLUTIONS = {
         "That is in bits. Cross-entropy counts in nats: the natural logarithm.": lambda vocab: math.log2(vocab),
         "1 / V is the probability of each token; the loss is its negative logarithm.": lambda vocab: 1 / vocab,
         "The logarithm of a probability is negative; the loss is minus that.": lambda vocab: -math.log(vocab),
+        "That is the logarithm to base 10; nats are counted with the natural one.": lambda vocab: math.log10(vocab),
+        "That is V itself, the perplexity; the loss is its logarithm.": lambda vocab: vocab,
+        "There are V tokens, not V + 1.": lambda vocab: math.log(vocab + 1),
+        "The token that comes is one of the V: V, not V - 1.": lambda vocab: math.log(vocab - 1),
+        "The mean over all tokens has V such terms, and together they are V times as much.": wrong.p_ln_p,
+        "That is the probability of all other tokens; the one that comes has 1 / V.": lambda vocab: 1 - 1 / vocab,
+        "The loss is -ln p, not e to the power of -p.": lambda vocab: math.exp(-1 / vocab),
     }),
     "05.2": Solution(count_llama, {
         "Keys and values have n_kv_heads heads, not n_heads: their matrices are smaller.": _with_all_key_heads,
@@ -97,6 +105,25 @@ SOLUTIONS = {
         "Each RMSNorm has d_model gains: two in every block, one after the last.": _without_norms,
         "Two norms stand in every block, one before each part.": _with_one_norm_a_block,
         "Keys as well as values have n_kv_heads heads: both their matrices are smaller.": _with_wide_values,
+        "A key head is d_model // n_heads wide, and there are n_kv_heads of them: multiply.":
+            lambda V, D, L, H, K, F: wrong.llama(V, D, L, H, K, F, width=K),
+        "There are n_kv_heads key heads, not one.":
+            lambda V, D, L, H, K, F: wrong.llama(V, D, L, H, K, F, width=D // H),
+        "A head's width is d_model // n_heads; key heads are as wide as query heads, only fewer.":
+            lambda V, D, L, H, K, F: wrong.llama(V, D, L, H, K, F, width=D // K),
+        "Attention has four matrices; one of d_model × d_model is missing (q or o).":
+            lambda *given: wrong.llama(*given, q_and_o=1),
+        "Keys and values have a matrix each; one is missing.": lambda *given: wrong.llama(*given, k_and_v=1),
+        "An RMSNorm has gains alone, no shifts as a LayerNorm has.":
+            lambda *given: wrong.llama(*given, block_norms=4, last_norms=2),
+        "Two norms stand in every block, not in the whole model.":
+            lambda *given: wrong.llama(*given, block_norms=0, last_norms=3),
+        "The last norm stands once behind all blocks, not in each.":
+            lambda *given: wrong.llama(*given, block_norms=3, last_norms=0),
+        "There are n_layers blocks, not one.": lambda V, D, L, *rest: wrong.llama(V, D, 1, *rest),
+        "LLaMA has no biases.": lambda V, D, L, H, K, F: wrong.llama(
+            V, D, L, H, K, F, biases=2 * D + 2 * (D // H * K)),
+        "The MLP's width is d_ff, which is given.": lambda V, D, L, H, K, F: wrong.llama(V, D, L, H, K, 4 * D),
     }),
     "05.3": Solution(token_flops, {
         "A multiplication and an addition per weight: two operations, not one.":
@@ -107,6 +134,23 @@ SOLUTIONS = {
             lambda n, layers, heads, d_head, seen: 2 * n + 2 * layers * heads * d_head * seen,
         "Every head compares and mixes.": lambda n, layers, heads, d_head, seen: 2 * n + 4 * layers * d_head * seen,
         "Every layer compares and mixes.": lambda n, layers, heads, d_head, seen: 2 * n + 4 * heads * d_head * seen,
+        "In attention as well, each multiplication has its addition: two operations per number.":
+            lambda n, layers, heads, d_head, seen: 2 * n + 2 * layers * heads * d_head * seen - (
+                layers * heads * d_head * seen),
+        "A multiplication and an addition for each number, in the matrices and in attention: twice as many.":
+            lambda n, layers, heads, d_head, seen: n + 2 * layers * heads * d_head * seen,
+        "One token is asked about: it compares with `seen` positions, not each of them with each.":
+            lambda n, layers, heads, d_head, seen: 2 * n + 4 * layers * heads * d_head * seen ** 2,
+        "It sees itself too; `seen` includes it.":
+            lambda n, layers, heads, d_head, seen: 2 * n + 4 * layers * heads * d_head * (seen - 1),
+        "One new token goes through the matrices; the others did before.":
+            lambda n, layers, heads, d_head, seen: 2 * n * seen + 4 * layers * heads * d_head * seen,
+        "The forward pass alone is asked for; with the backward pass it is three times as much.":
+            lambda *given: 3 * token_flops(*given),
+        "n_matrix_parameters are those of all layers already.":
+            lambda n, layers, heads, d_head, seen: 2 * n * layers + 4 * layers * heads * d_head * seen,
+        "A product of two heads' vectors has d_head terms.":
+            lambda n, layers, heads, d_head, seen: 2 * n + 4 * layers * heads * seen,
     }),
     "05.4": Solution(cache_bytes, {
         "Keys and values are kept: two numbers for each component.":
@@ -118,6 +162,19 @@ SOLUTIONS = {
                 cache_bytes(layers, heads, d_head, seq if window is None else window, None, size),
         "That counts numbers; each takes bytes_per_number bytes.":
             lambda *given: cache_bytes(*given[:-1], 1),
+        "`window` may be None, and then all positions are kept; min() cannot compare with None.": wrong.window_alone,
+        "The smaller of seq and window is kept, not the larger.":
+            wrong.cache(lambda seq, window: seq if window is None else max(seq, window)),
+        "Without a window all positions are kept; with one, no more than it holds.":
+            wrong.cache(lambda seq, window: 0 if window is None else seq),
+        "Every layer keeps keys and values of its own.": lambda layers, *rest: cache_bytes(1, *rest),
+        "There are n_kv_heads key heads.": lambda layers, heads, *rest: cache_bytes(layers, 1, *rest),
+        "A key has d_head numbers.": lambda layers, heads, d_head, *rest: cache_bytes(layers, heads, 1, *rest),
+        "Bytes are asked for, not bits.": lambda *given: 8 * cache_bytes(*given),
+        "The window keeps `window` positions, not one less.": wrong.cache(
+            lambda seq, window: seq if window is None else min(seq, window - 1)),
+        "The position itself is kept too.": wrong.cache(
+            lambda seq, window: (seq if window is None else min(seq, window)) - 1),
     }),
     "05.5": Solution(active_parameters, {
         "Only the experts are chosen among; attention, embeddings and norms are read by every token.":
@@ -127,6 +184,19 @@ SOLUTIONS = {
         "Those are the experts alone; attention, embeddings and norms are read as well.":
             lambda total, layers, size, n, k: layers * k * size,
         "Those are the idle ones.": lambda total, layers, size, n, k: layers * (n - k) * size,
+        "No expert was left out; a token visits experts_per_token of n_experts.": lambda total, *rest: total,
+        "All experts are left out; those that the token visits are read.":
+            lambda total, layers, size, n, k: total - layers * n * size,
+        "A token visits experts_per_token experts, not one.":
+            lambda total, layers, size, n, k: total - layers * (n - 1) * size,
+        "You take the visited experts away; take the others.":
+            lambda total, layers, size, n, k: total - layers * k * size,
+        "The visited experts are part of the total already; take the others away.":
+            lambda total, layers, size, n, k: total + layers * k * size,
+        "All experts were taken away, and those of only one layer put back.":
+            lambda total, layers, size, n, k: total - layers * n * size + k * size,
+        "A size was forgotten: each expert has expert_size parameters.":
+            lambda total, layers, size, n, k: total - layers * (n - k),
     }),
     "05.6": Solution(our_name, {
         "post_attention_layernorm stands after attention and before the MLP: it is mlp_norm here.": _norms_exchanged,
@@ -136,6 +206,22 @@ SOLUTIONS = {
             lambda name: our_name(name).replace("unembed", "lm_head"),
         "self_attn is attention here, without self.":
             lambda name: our_name(name).replace(".attention.", ".self_attention."),
+        "`layers` is called blocks here.": lambda name: our_name(name).replace("blocks.", "layers."),
+        "`embed_tokens` is called embed here.": lambda name: name.removeprefix("model.")
+            if "embed_tokens" in name else our_name(name),
+        "Only the first word changed; the others have other names here too.":
+            lambda name: name.removeprefix("model."),
+        "The last word keeps its name: .weight stays.": lambda name: our_name(name).removesuffix(".weight"),
+        "One replacement eats the next: input_layernorm or post_attention_layernorm became a half-changed name. "
+        "Replace whole words, or the longest first.": wrong.renamed(
+            *wrong.ALL[:4], ("attention_layernorm", "mlp_norm"), wrong.ALL[5]),
+        "post_attention_layernorm is the norm before the MLP: mlp_norm.": wrong.renamed(
+            *wrong.ALL[:3], ("post_attention_layernorm", "attention_norm"), ("input_layernorm", "attention_norm"),
+            wrong.ALL[5]),
+        "lstrip takes away all the letters m, o, d, e, l at the beginning; removeprefix takes a word.":
+            wrong.stripped,
+        "A layer's number can have two digits.": wrong.one_digit,
+        "These are its words; join them with dots.": lambda name: our_name(name).split("."),
     }),
     "05.7": Solution(unfuse, {
         "Those are the first, second and last third of the rows. Here q, k and v alternate from head to head.":
@@ -147,5 +233,18 @@ SOLUTIONS = {
         "Join the axes head and d_head again: each of the three has n_heads * d_head rows.":
             lambda fused, n_heads: tuple(rearrange(fused, "(head part d_head) d_model -> part head d_head d_model",
                                                    head=n_heads, part=3)),
+        "Keys come before values.": wrong.cut("(head part d_head)", order=(0, 2, 1)),
+        "The query comes first, then key and value.": wrong.cut("(head part d_head)", order=(2, 1, 0)),
+        "The query comes first, then the key, then the value.": wrong.cut("(head part d_head)", order=(1, 2, 0)),
+        "Join head before d_head: all rows of head 0, then all of head 1.": wrong.cut(
+            "(head part d_head)", join="part (d_head head) d_model"),
+        "Part is the slowest axis there; here the head is: first all of head 0.": wrong.cut("(part d_head head)"),
+        "That is the first head alone; each head has such rows.": wrong.first_head,
+        "Rows and columns are exchanged: each of the three has d_model columns.":
+            lambda fused, n_heads: tuple(part.T for part in unfuse(fused, n_heads)),
+        "The rows are to be dealt out, not the columns.": wrong.columns,
+        "A size is a whole number: divide with //.": wrong.float_size,
+        "The three are one below the other; give them one by one.":
+            lambda fused, n_heads: torch.cat(unfuse(fused, n_heads)),
     }),
 }

@@ -1,7 +1,9 @@
 """Find mistakes that would have given just what an answer gave: listed ones, two of them at once, derived ones."""
 from __future__ import annotations
 
+import ast
 import copy
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -21,11 +23,14 @@ def listed(mistakes: dict[str, Any], cases: Sequence[tuple], outcomes: Sequence[
 
 
 def derived(reference: Any, cases: Sequence[tuple], outcomes: Sequence[Outcome], tolerance: float) -> list[str]:
-    """The changes to the reference that do the same on every case, in words."""
+    """The changes to the reference that do the same on every case, in words; one for each place in its code."""
     if all(each.crashed for each in outcomes) and len({type(each.error) for each in outcomes}) == 1:
         return []                                      # that every case fails, and how, is no trace of a cause
-    found = dict.fromkeys(each.change for each in mutants(reference)
-                          if _does(each.function, cases, outcomes, tolerance, True))
+    found, changed = {}, set()
+    for each in mutants(reference):
+        if each.before not in changed and _does(each.function, cases, outcomes, tolerance, True):
+            found[each.change] = None
+            changed |= set(ast.walk(each.before))
     return list(found)
 
 
@@ -83,6 +88,8 @@ def _lazily(function: Callable, cases: Sequence[tuple]) -> Iterator[Outcome]:
 
 def _once(function: Callable, arguments: tuple) -> Outcome:
     try:
-        return Outcome(function(*copy.deepcopy(arguments)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")            # a mistake's warnings are not the reader's
+            return Outcome(function(*copy.deepcopy(arguments)))
     except Exception as error:                         # noqa: BLE001 - a mistake may well crash on some case
         return Outcome(error=error)

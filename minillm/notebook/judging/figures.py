@@ -12,7 +12,8 @@ from torch import Tensor
 from minillm.notebook.agreement import difference, show_value
 
 CLOSE = 1e-6
-CONSTANTS = {2: "2", 3: "3", 4: "4", 8: "8", math.log(2): "ln 2", math.log(10): "ln 10", math.pi: "π"}
+CONSTANTS = {1 / math.log(2): "1 / ln 2", math.log(10): "ln 10", math.log2(10): "ln 10 / ln 2", math.pi: "π",
+             math.log(2) ** -2: "1 / ln 2 / ln 2", math.sqrt(2): "√2"}
 CURVES: dict[str, Callable[[float], float]] = {
     "the right value with the other sign": lambda x: -x,
     "1 divided by the right value": lambda x: 1 / x,

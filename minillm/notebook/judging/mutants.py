@@ -12,6 +12,7 @@ import functools
 import inspect
 import linecache
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType
@@ -170,7 +171,9 @@ def _compiled_with(tree: ast.Module, parent: ast.AST, field: str, index: int | N
     holder, key = (vars(parent), field) if index is None else (getattr(parent, field), index)
     before, holder[key] = holder[key], ast.fix_missing_locations(ast.Pass() if after is None else after)
     try:
-        return compile(tree, "<mutant>", "exec")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")            # "perhaps you missed a comma?" is not for the reader
+            return compile(tree, "<mutant>", "exec")
     except (SyntaxError, ValueError, TypeError):
         return None
     finally:
