@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-LEFT_OUT = ("assignments", "solutions.py")  # what a student's kernel must not import
+LEFT_OUT = ("assignments", "solutions.py", "mistakes.py")  # what a student's kernel must not import
 KERNEL = "minillm-graded"
 
 

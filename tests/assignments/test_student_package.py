@@ -29,7 +29,7 @@ def words_of(package: Path) -> str:
 def test_no_solutions_and_no_grader_are_in_it(package):
     names = {path.name for path in package.rglob("*.py")}
     assert {"checks.py", "exercises.py", "attention.py"} <= names
-    assert not {"solutions.py", "grade.py", "build.py"} & names and not list(package.rglob("making"))
+    assert not {"solutions.py", "mistakes.py", "grade.py", "build.py"} & names and not list(package.rglob("making"))
 
 
 @pytest.mark.parametrize("room", ROOMS)
