@@ -53,7 +53,8 @@ def test_most_wrong_answers_are_told_a_cause_or_a_fact():
             told["answers"] += 1
             told["causes"] += bool(found.causes)
             told["something"] += bool(found.causes or found.facts) or any(
-                words in found.message for words in ("return", "changed its input", "do without", "no answer", "line `"))
+                words in found.message
+                for words in ("return", "changed its input", "do without", "no answer", "line `"))
     assert told["answers"] >= 150
     assert told["causes"] >= 0.6 * told["answers"], told
     assert told["something"] >= 0.9 * told["answers"], told

@@ -119,8 +119,9 @@ def _of_call(node: ast.Call, names, parent, field) -> Iterator[ast.AST]:
     if len(arguments) > 1:
         yield from (ast.Call(function, [*arguments[:i], *arguments[i + 1:]], options) for i in range(len(arguments)))
         if getattr(function, "id", "") not in ("min", "max"):    # where the order does not matter
-            yield from (ast.Call(function, [*arguments[:i], arguments[i + 1], arguments[i], *arguments[i + 2:]], options)
-                        for i in range(len(arguments) - 1))
+            turned = ([*arguments[:i], arguments[i + 1], arguments[i], *arguments[i + 2:]]
+                      for i in range(len(arguments) - 1))
+            yield from (ast.Call(function, each, options) for each in turned)
     yield from (ast.Call(function, arguments, [*options[:i], *options[i + 1:]]) for i in range(len(options)))
     if isinstance(function, ast.Name) and function.id == "range":
         for i, each in enumerate(arguments):
