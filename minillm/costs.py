@@ -43,7 +43,8 @@ def flops(config: ModelConfig, *, seq: int, cached: int = 0, causal: bool = Fals
 
     A product of (n, k) and (k, m) matrices costs 2 n k m; only products are counted, all else is a few
     operations per number.  The backward pass costs twice as much: each product has two factors to send a
-    gradient to.  All of the seq x (cached + seq) scores are computed; ``causal=True`` counts only those that
+    gradient to (and where the delta rule solves a triangle, one product more: 2 seq² d_head for each key head; solving
+    itself is not counted).  All of the seq x (cached + seq) scores are computed; ``causal=True`` counts only those that
     are not masked.
     """
     c = config.resolve()
