@@ -1,11 +1,15 @@
 """Notebook 03's claims hold, its widgets show what attention does, and its races come out as it says."""
+from dataclasses import replace
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
 
 from minillm.config import ModelConfig
-from minillm.layers import Attention
-from minillm.lessons.attention import drawings, measures, races, remembering, widgets
+from minillm.costs import cache_bytes
+from minillm.layers import Attention, RMSNorm
+from minillm.lessons.attention import drawings, measures, races, recall, remembering, widgets
 from minillm.notebook.looking import GalleryOfHeads
 
 # -- how sharp --------------------------------------------------------------------------------------------------------
@@ -130,6 +134,57 @@ def test_tasks_ask_for_what_they_say():
     tokens, targets = races.usual_successor(draw, batch=400)
     assert torch.equal(tokens[:, 1:], targets[:, :-1])
     assert ((tokens * 3 + 1) % races.SYMBOLS == targets).float().mean() == pytest.approx(0.9 + 0.1 / 8, abs=0.02)
+
+
+# -- without a softmax ------------------------------------------------------------------------------------------------
+
+def test_states_alone_forget_and_one_softmax_layer_in_four_remembers():
+    ends = {name: [row[-1] for row in rows] for name, rows in recall.RIGHT.items()}
+    assert ends.keys() == recall.VARIANTS.keys() and {len(end) for end in ends.values()} == {len(recall.SEEDS)}
+    assert {len(row) for rows in recall.RIGHT.values() for row in rows} == {recall.N_STEPS // recall.EVERY + 1}
+    for name in ("four softmax layers", "softmax first, three delta", "three delta, softmax last"):
+        assert min(ends[name]) == 100
+    assert max(ends["four linear layers"] + ends["four delta layers"]) < 60
+    assert min(ends["four delta layers, three pairs"]) >= 85
+    assert "three delta, softmax last 100 to 100%" in recall.recall_picture().alt
+
+
+@pytest.mark.parametrize("variant", ["three delta, softmax last", "four delta layers"])
+def test_the_stored_points_are_what_the_race_gives(variant):
+    points = recall.percent(list(islice(recall.learn(variant, seeds=(0,)), 4)))[0]
+    assert points == pytest.approx(recall.RIGHT[variant][0][:4], abs=8)         # processors round differently
+
+
+def test_a_race_asks_for_each_key_that_was_told():
+    tokens, targets = recall.told_and_asked(torch.Generator().manual_seed(0))
+    told, asked = tokens[:, :recall.PAIRS], tokens[:, recall.PAIRS:]
+    assert (asked[..., 1] == recall.VALUES).all() and (targets[:, :recall.PAIRS] == -100).all()
+    for row, question, answer in zip(told, asked, targets[:, recall.PAIRS:], strict=True):
+        known = dict(row.tolist())
+        assert [known[key] for key in question[:, 0].tolist()] == answer.tolist() and len(known) == recall.PAIRS
+
+
+def test_the_variants_differ_in_their_attention_alone():
+    configs = {name: recall.config(name).to_dict() for name in recall.VARIANTS}
+    fields = {"linear_attention", "full_every", "full_first"}
+    assert len({str({k: v for k, v in each.items() if k not in fields}) for each in configs.values()}) == 1
+
+
+def test_the_stacked_norm_is_the_library_s():
+    torch.manual_seed(0)
+    plain, x = RMSNorm(6), torch.randn(3, 6)
+    stacked = recall.StackedNorm(6)
+    torch.testing.assert_close(stacked(x), plain(x))
+
+
+def test_the_memory_picture_shows_what_the_ledger_counts():
+    full = ModelConfig(n_layers=4, context_length=2**17)
+    picture = drawings.memory_picture(full=full, flat=replace(full, linear_attention="delta"),
+                                      window=replace(full, window=512))
+    lines = {line.get_label(): line.get_ydata() for line in picture.axes[0].lines}
+    assert lines["full"][-1] == cache_bytes(full, seq=2**17) / 1e6
+    assert lines["flat"][0] == lines["flat"][-1] and lines["window"][2] == lines["window"][-1]
+    assert lines["full"][1] == 2 * lines["full"][0]
 
 
 # -- shared keys ------------------------------------------------------------------------------------------------------

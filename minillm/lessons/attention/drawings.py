@@ -6,6 +6,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 
+from minillm.config import ModelConfig
+from minillm.costs import cache_bytes
 from minillm.notebook import plots
 from minillm.notebook.markup import TINTS
 from minillm.notebook.plots import COLOURS, INK, MUTED, Picture
@@ -109,3 +111,23 @@ class Sharing:
             label.set_position(place)
         for h, edge in enumerate(self.edges):
             edge.set_data([h, (h // group) * group + (group - 1) / 2], [0.9, 0.3])
+
+
+LENGTHS = [2 ** n for n in range(8, 18)]
+
+
+def memory_picture(**kinds: ModelConfig) -> Picture:
+    """Bytes of cache by the length of the text, for each configuration, as the ledger counts them."""
+    figure = plots.picture(height=310, title="What must be kept of a text?")
+    ax = plots.axes(figure, xlabel="tokens read", ylabel="cache (MB)", left=72)
+    told = []
+    for (name, config), colour in zip(kinds.items(), plots.SERIES, strict=False):
+        size = [cache_bytes(config, seq=length) / 1e6 for length in LENGTHS]
+        ax.plot(LENGTHS, size, color=colour, linewidth=2.2, label=name.replace("_", " "))
+        told.append(f"{name.replace('_', ' ')} {size[0]:.1f} to {size[-1]:,.1f}")
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xticks(LENGTHS[::2], [f"{length:,}" for length in LENGTHS[::2]])
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize=9.5, labelcolor=INK, loc="upper left")
+    return figure.describe(f"Megabytes of cache from {LENGTHS[0]:,} to {LENGTHS[-1]:,} tokens: {'; '.join(told)}.")

@@ -14,6 +14,7 @@ from minillm.layers import Attention
 from minillm.model import Transformer
 from minillm.notebook import plots
 from minillm.notebook.clock import one_thread
+from minillm.notebook.statistics import bands
 
 Points = list[tuple[int, list[float], list[float]]]           # (steps done, loss per seed, share right per seed)
 Task = Callable[[torch.Generator], tuple[Tensor, Tensor]]     # -> a batch: tokens, and targets (-100: does not count)
@@ -132,13 +133,12 @@ def race_picture(results: dict[str, dict[str, Points]], *, title: str) -> plots.
         ax.set_title(name, fontsize=10.5, color=plots.INK, loc="left")
         ax.set_ylim(-0.02, 1.04)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0))
-        for (run, points), colour in zip(runs.items(), plots.SERIES, strict=False):
-            steps, right = [step for step, *_ in points], torch.tensor([each for *_, each in points])
-            ax.fill_between(steps, right.amin(1), right.amax(1), color=colour, alpha=0.25, linewidth=0)
-            ax.plot(steps, right.mean(1), color=colour, linewidth=2, label=run)
-            told.append(f"{name}, {run}: {_roughly(right[-1])}")
-        ax.legend(frameon=False, fontsize=9.5, labelcolor=plots.INK, loc="center right")
-    return figure.describe(f"{title} After {points[-1][0]} steps, with {right.shape[1]} seeds each: {'; '.join(told)}.")
+        curves = {run: torch.tensor([right for *_, right in points]).T for run, points in runs.items()}
+        steps = [step for step, *_ in next(iter(runs.values()))]
+        bands(ax, {run: right.numpy() for run, right in curves.items()}, steps, legend="center right")
+        told += [f"{name}, {run}: {_roughly(right[:, -1])}" for run, right in curves.items()]
+    n_seeds = len(next(iter(curves.values())))
+    return figure.describe(f"{title} After {steps[-1]} steps, with {n_seeds} seeds each: {'; '.join(told)}.")
 
 
 def _roughly(right: Tensor) -> str:
