@@ -12,6 +12,8 @@ End a cell with it.  Colours have fixed meanings (`COLOURS`; `SERIES` for the re
 Never pyplot, never tight or constrained layout.  Words in scripts that matplotlib's font lacks (Arabic, Devanagari,
 Chinese …) are never drawn into a picture: use HTML, `markup.card`, `markup.table`, `markup.chip`, `markup.flow`.
 
+**A drawing** of a structure (drawings.py) is made in the same way on a `Sheet`, from boxes, arrows, rows and matrices.
+
 **A widget** (widgets.py) is controls + a `draw` function; the figure is made once and its artists are updated::
 
     def softmax_dial():
@@ -61,7 +63,7 @@ _EXPORTS = {
     "Live": "widgets", "slider": "widgets", "choice": "widgets", "toggle": "widgets", "text": "widgets",
     "button": "widgets", "Clock": "clock", "Picture": "plots", "picture": "plots", "axes": "plots",
     "Markup": "markup", "card": "markup", "table": "markup", "chip": "markup", "flow": "markup",
-    "show_tokens": "tokens",
+    "show_tokens": "tokens", "Sheet": "drawings",
 }
 
 

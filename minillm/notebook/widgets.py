@@ -117,6 +117,8 @@ class Live:
     # what subclasses may extend
 
     kept: tuple[str, ...] = ()        # attributes that go over to a widget that takes this one's place
+    fleeting: tuple[str, ...] = ()    # controls whose values do not
+    at_once = False                   # live before the first touch, where the stored outputs would be too long
 
     def _speak(self, words: str) -> None:
         self._words.value = _spoken(words)
@@ -131,7 +133,9 @@ class Live:
                     control.value = before.controls[name].value
         self._apply_rules()
 
-    fleeting: tuple[str, ...] = ()    # controls whose values mean nothing to the next widget
+    def _arranged(self, views: list[ipywidgets.Widget]) -> list[ipywidgets.Widget]:
+        """The live parts as they stand below the controls: one below the other."""
+        return views
 
     @contextmanager
     def _silent(self) -> Iterator[None]:
@@ -178,6 +182,8 @@ class Live:
             if any(isinstance(part, Picture) for part in self.parts):
                 data, metadata = in_words(self._stored_words())._repr_mimebundle_()
                 display(data, raw=True, metadata=metadata)
+            if self.at_once:
+                self._go_live()
 
     def _stored(self, part: Picture | Markup) -> tuple[dict, dict]:
         data, metadata = part._repr_mimebundle_()
@@ -203,7 +209,7 @@ class Live:
             self._views = [_fresh_view(part) for part in self.parts]
             for view in self._views:
                 view.add_class("minillm-part")         # the browser tests look for it
-            self._box.children = (*self._box.children, *self._views)
+            self._box.children = (*self._box.children, *self._arranged(self._views))
             n_stored = len(self.parts) + any(isinstance(part, Picture) for part in self.parts)
             self._box.add_class(f"minillm-hides-{n_stored}")
             if not _replaces():
@@ -218,12 +224,12 @@ class Live:
         reasons = dict(self._rules(**self.values)) if self._rules else {}
         for name, control in self.controls.items():
             control.disabled = name in reasons
-        self._say("".join(f"<div><b>{escape(self.controls[name].description)}</b> is off: {escape(why)}</div>"
-                          for name, why in reasons.items()))
+        off = (f"<b>{escape(self.controls[name].description)}</b> is off: {escape(why)}"
+               for name, why in reasons.items())
+        self._say(" · ".join(off), look="opacity:.75;font-size:12px")
 
-    def _say(self, html: str) -> None:
-        look = "font-size:14px;line-height:1.5;border-left:3px solid #D55E00;padding:2px 10px;margin:4px 0"
-        shown = f'<div role="alert" style="{look}">{html}</div>' if html else ""
+    def _say(self, html: str, *, look: str = "border-left:3px solid #D55E00;padding:2px 10px;font-size:14px") -> None:
+        shown = f'<div role="status" style="line-height:1.5;{look}">{html}</div>' if html else ""
         if self._note.value != _STYLE + shown:
             self._note.value = _STYLE + shown
 

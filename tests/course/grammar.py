@@ -34,7 +34,7 @@ def faults(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     for index, cell in enumerate(cells):
         for fault in (_markdown(cell) if cell.cell_type == "markdown" else [*_code(cell), *_outputs(cell)]):
             found.append(f"cell {index}: {fault}")
-    found += _between(cells)
+    found += _between(cells) + _twice(code)
     found += [f"cell {i}: a picture without its words below" for i, cell in code if _unsaid(cell)]
     found += [f"in ${each.strip()}$: {fault}" for each in equations_of(notebook) for fault in misused(each)]
     lines = [len(_lines(cell)) for _, cell in code[1:] if "solution" not in _tags(cell)]
@@ -44,6 +44,25 @@ def faults(notebook: nbformat.NotebookNode, name: str) -> list[str]:
     names = re.findall(r"\[controls of “(.+?)”", shown)
     found += [f"two widgets are called {each!r}: the second closes the first"
               for each in sorted(set(names)) if names.count(each) > 1]
+    return found
+
+
+def _twice(code: list) -> list[str]:
+    """One name is one thing: a cell that is run again must find what it found the first time."""
+    bound: dict[str, int] = {}
+    found = []
+    for index, cell in code:
+        try:
+            tree = ast.parse(TransformerManager().transform_cell(cell.source))
+        except SyntaxError:
+            continue
+        names = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+        names += [each.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets
+                  for each in ast.walk(target) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+        for name in dict.fromkeys(names):
+            if name in bound:
+                found.append(f"cell {index}: {name} is something else in cell {bound[name]}; one name is one thing")
+            bound.setdefault(name, index)
     return found
 
 

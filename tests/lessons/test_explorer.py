@@ -15,14 +15,15 @@ from minillm.lessons.architectures import explorer as explorer_page
 from minillm.lessons.architectures import fetching
 from minillm.lessons.architectures.comparison import differences, ledger
 from minillm.lessons.architectures.diagrams import block_diagram
-from minillm.lessons.architectures.explorer import ROLES, Explorer, class_of, classes_in_use, ways_out
+from minillm.lessons.architectures.explorer import GROUPS, ROLES, Explorer, ways_out
 from minillm.lessons.architectures.fetching import hub
+from minillm.lessons.architectures.insides import class_of, classes_in_use
 from minillm.model import Transformer
 from minillm.notebook.explain import equations
 from minillm.notebook.plots import Picture
 from minillm.presets import PRESETS, scaled
 
-REMARK, DIAGRAM, LEDGER, DIFFERENCES, EQUATIONS, CODE = range(6)
+REMARK, DIAGRAM, LEDGER, DIFFERENCES, EQUATIONS, CODE, TURN = range(7)
 
 
 @pytest.fixture(scope="module")
@@ -275,3 +276,27 @@ def test_a_fetched_model_continues_the_prompt(monkeypatch):
     live["fetch"].click()
     assert live.error is None
     assert "continues: The capital of France is" in live.parts[0].alt
+
+
+def test_what_a_turn_changed_stands_together_and_its_rows_are_marked(explorer):
+    explorer["norm"].value = "rmsnorm"
+    turn, costs_shown = explorer.parts[TURN], explorer.parts[LEDGER].html
+    before, after = (f"{sum(costs.parameters(each).values()):,}" for each in (PRESETS["gpt2"], explorer.config))
+    assert before in turn.html and after in turn.html
+    assert "LayerNorm went, RMSNorm came" in turn.alt
+    marked = re.findall(r"<mark[^>]*>(.*?)</mark>", costs_shown)
+    assert "parameters" in marked and "… norms" in marked and "… mlp" not in marked
+    assert "share of all its own" in costs_shown and "against the largest here" in costs_shown
+    explorer["role"].value = "norm"
+    assert explorer.parts[TURN].html == turn.html, "looking elsewhere is no turn"
+    explorer["role"].value = "block"
+
+
+def test_only_what_comes_after_the_costs_is_folded_on_a_page_without_a_kernel(explorer):
+    folded = ["<details>" in explorer._stored(part)[0].get("text/html", "") for part in explorer.parts]
+    assert folded == [False, False, False, True, True, True, True]
+
+
+def test_every_control_stands_in_a_group_or_above_them(explorer):
+    placed = ["preset", "size", "compare", "context", "role", *sum(GROUPS.values(), [])]
+    assert sorted(placed) == sorted(explorer.controls), "a choice that nobody placed would never be seen"

@@ -6,4 +6,5 @@ __getattr__, __dir__ = lazily(
     explorer="Explorer",
     comparison="ledger differences",
     fetching="hub",
-    diagrams="block_diagram")
+    diagrams="block_diagram",
+    drawings="stream kept fused_rows")

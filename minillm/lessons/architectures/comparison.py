@@ -1,6 +1,7 @@
 """Lay two configurations side by side: what each costs, by part, and in which choices they differ."""
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from html import escape
 from typing import Any
@@ -10,17 +11,45 @@ from minillm.costs import activation_bytes, cache_bytes, flops, parameters, stat
 from minillm.notebook.markup import Markup, Raw, card, table
 from minillm.notebook.plots import COLOURS, MUTED
 
+_MARK = "background:#f9e2b0;color:inherit;border-radius:3px;padding:0 3px"
+_SCALES = "Bars of parameters: share of all its own. Bars of the cache: against the largest here. Marked: changed."
 CONTEXTS = tuple(2 ** n for n in range(7, 18))
 PART_COLOURS = {"embedding": COLOURS["embedding"], "positions": COLOURS["embedding"],
                 "unembedding": COLOURS["embedding"], "attention": COLOURS["attention"], "norms": COLOURS["norm"]}
 
 
-def ledger(config: ModelConfig, other: ModelConfig, names: tuple[str, str], context: int) -> Markup:
+def ledger(config: ModelConfig, other: ModelConfig, names: tuple[str, str], context: int, *,
+           before: ModelConfig | None = None) -> Markup:
     """Parameters by part, operations, memory and cache, beside those of another configuration.
 
     What takes more positions than a model's own context has no cost there: the cell says where the context ends.
+    Rows in which the first differs from what it was `before` are marked.
     """
-    both = config, other
+    rows, old = _rows((config, other), context), _costs(before, context) if before else {}
+    now = _costs(config, context) if before else {}
+    marked = f'<mark style="{_MARK}">'
+    rows = [[label if old.get(label) == now.get(label) else Raw(f"{marked}{escape(label)}</mark>"), *cells]
+            for label, *cells in rows]
+    totals = [sum(parameters(each).values()) for each in (config, other)]
+    return card(table(["the ledger", *names], rows, caption=_SCALES),
+                f"the ledger: {names[0]} has {totals[0]:,} parameters, {names[1]} {totals[1]:,}")
+
+
+def changes(before: ModelConfig, after: ModelConfig, context: int) -> Markup:
+    """What a turn changed: every row of the ledger with its value before and after."""
+    old, new = _costs(before, context), _costs(after, context)
+    rows = [(label, old.get(label, "–"), new.get(label, "–")) for label in dict.fromkeys([*old, *new])
+            if old.get(label) != new.get(label)]
+    words = f"{len(rows)} rows of the ledger changed" if rows else "no row of the ledger changed"
+    return card(table(["what the last turn changed", "before", "after"], rows) if rows else
+                f"What the last turn changed: {words}.", f"{words}: {', '.join(label for label, *_ in rows) or 'none'}")
+
+
+def _costs(config: ModelConfig, context: int) -> dict[str, str]:
+    return {label: re.sub(r"<[^>]+>", "", str(cell)) for label, cell in _rows((config,), context)}
+
+
+def _rows(both: tuple[ModelConfig, ...], context: int) -> list[list]:
     parts = [parameters(each) for each in both]
     totals = [sum(each.values()) for each in parts]
     active = [sum(parameters(c, active=True).values()) for c in both]
@@ -43,8 +72,7 @@ def ledger(config: ModelConfig, other: ModelConfig, names: tuple[str, str], cont
     most = max((cache_bytes(c, seq=seq) for c in both for seq in lengths if seq <= c.context_length), default=1)
     rows += [[f"KV cache of {seq:,} tokens in bf16",
               *(_beyond(c, seq) or _share(cache_bytes(c, seq=seq), most) for c in both)] for seq in lengths]
-    return card(table(["the ledger", *names], rows),
-                f"the ledger: {names[0]} has {totals[0]:,} parameters, {names[1]} {totals[1]:,}")
+    return rows
 
 
 def differences(config: ModelConfig, other: ModelConfig, names: tuple[str, str]) -> Markup:

@@ -6,58 +6,29 @@ from functools import lru_cache
 from html import escape, unescape
 from typing import Any
 
-from torch import nn
+import ipywidgets
 
 from minillm.config import GATED, ModelConfig, set_aside
 from minillm.costs import parameters
-from minillm.layers import POSITIONS
-from minillm.lessons.architectures.comparison import CONTEXTS, differences, ledger, word
+from minillm.lessons.architectures.comparison import CONTEXTS, changes, differences, ledger, word
 from minillm.lessons.architectures.diagrams import block_diagram
-from minillm.model import Transformer, labels
-from minillm.notebook.explain import equations, source
+from minillm.lessons.architectures.insides import classes_in_use, code, written
+from minillm.model import labels
 from minillm.notebook.markup import Markup, card
-from minillm.notebook.plots import MUTED, Picture, png
+from minillm.notebook.plots import Picture, png
 from minillm.notebook.widgets import Live, choice, slider, toggle
 from minillm.presets import PRESETS, SIZES, scaled
 
+_LEDGER = 2         # place of the costs among the parts
 ROLES = ("block", "attention", "norm", "position", "MLP", "whole model")
+GROUPS = {  # the choices, by what they are about; what is shown of the code stands beside it
+    "norms and stream": ["norm", "norm_order", "residual"],
+    "MLP and experts": ["mlp", "mixture", "router", "balance_bias"],
+    "attention": ["attention", "n_kv_heads", "qk_norm", "attention_gate", "attention_sinks", "window", "global_every"],
+    "linear layers": ["linear_attention", "full_every", "full_first", "conv_width"],
+    "positions": ["position", "rope_pairs", "nope_every"],
+    "bias and ties": ["bias", "tie_embeddings"]}
 NONE = "nothing chosen"  # a drop-down takes None for that; "none" is a choice of bias and position
-
-
-def classes_in_use(config: ModelConfig) -> dict[str, type[nn.Module]]:
-    """The classes that this configuration is made of, by name, in the order in which a token meets them."""
-    return dict(_classes(_nano(config)))
-
-
-def class_of(config: ModelConfig, role: str) -> type[nn.Module] | None:
-    """The class that plays a role of ROLES; None where nothing does (no positions)."""
-    if role == "position":
-        return next((each for each in classes_in_use(config).values() if each in POSITIONS.values()), None)
-    model = _model(_nano(config))
-    block = model.blocks[-1]
-    return type({"whole model": model, "block": block, "attention": block.attention, "MLP": block.mlp,
-                 "norm": getattr(block, block.norms[0])}[role])
-
-
-def written(config: ModelConfig) -> Markup:
-    """The equations of exactly the classes in use, from their docstrings."""
-    shown, found = [], classes_in_use(config)
-    for name, part in found.items():
-        purpose = (part.__doc__ or "").strip().splitlines()[0].split("  ")[0]
-        stated = "".join(f"<div style='overflow-x:auto'>$$ {_spaced(each)} $$</div>" for each in equations(part))
-        shown.append(f"<b>{escape(name)}</b> <span style='color:{MUTED}'>{escape(purpose)}</span>{stated}")
-    return card("".join(shown), f"the equations of {', '.join(found)}", math=True)
-
-
-def code(config: ModelConfig, role: str) -> Markup:
-    """The source of the class that plays a role, as it stands in the library."""
-    part = class_of(config, role)
-    if part is None:
-        return card("<b>position</b>: none. No class tells where a token stands.", "no class tells the position")
-    shown = escape(source(part))
-    return card(f"<b>{part.__module__}.{part.__name__}</b><pre style='margin:6px 0;font-size:12px;line-height:1.35;"
-                f"background:none;color:inherit;max-height:420px;overflow:auto'>{shown}</pre>",
-                f"the source of {part.__name__}, {len(shown.splitlines())} lines")
 
 
 class Explorer(Live):
@@ -70,7 +41,7 @@ class Explorer(Live):
     def __init__(self, preset: str = "gpt2", compare: str = "llama-3-8b", *, name: str = "architecture explorer"):
         self._following = False
         base = PRESETS[preset]
-        self.config = base
+        self.config = self._shown = self._before = base
         controls = {
             "preset": choice("preset", list(PRESETS), preset),
             "size": choice("at size", ["published", *SIZES], "published"),
@@ -102,14 +73,15 @@ class Explorer(Live):
             "tie_embeddings": toggle("unembedding = embedding", base.tie_embeddings),
             "role": choice("show the code of", ROLES, "block"),
         }
-        rows = [["preset", "size", "compare"], ["norm", "norm_order"], ["attention", "n_kv_heads", "qk_norm"],
-                ["linear_attention", "full_every", "full_first", "conv_width"],
-                ["position", "rope_pairs", "nope_every"], ["window", "global_every"],
-                ["attention_gate", "attention_sinks"], ["mlp", "mixture", "router", "balance_bias"],
-                ["residual", "bias", "tie_embeddings"],
-                ["context", "role"]]
+        rows = [["preset", "size", "compare", "context"], *GROUPS.values()]
         self._follow(controls, base)
         super().__init__(name, controls, self._show, rules=self._idle, rows=rows)
+        first, *groups, note, words = self._box.children
+        tabs = ipywidgets.Tab(groups)
+        for i, group in enumerate(GROUPS):
+            tabs.set_title(i, group)
+        self["context"].layout.width = "330px"
+        self._box.children = [first, tabs, note, words]
 
     def _changed(self, name: str = "") -> None:
         if self._following:
@@ -141,11 +113,50 @@ class Explorer(Live):
             self._label = _label(preset, size) + ", changed" * bool(turned)
             total = sum(parameters(self.config).values())
             remark = _said(" ".join([f"{self._what}.", f"{total:,} parameters.", *(f"{each}." for each in remarks)]))
+        if self.config != self._shown:
+            self._before, self._shown = self._shown, self.config
+        before = self._before
         size, label = self._size, self._label
         other = PRESETS[compare] if size == "published" else scaled(PRESETS[compare], size, vocab_size=512)
         names = label, _label(compare, size)
-        return [remark, _diagram(self.config, label), ledger(self.config, other, names, context),
-                differences(self.config, other, names), written(self.config), code(self.config, role)]
+        return [remark, _diagram(self.config, label), ledger(self.config, other, names, context, before=before),
+                differences(self.config, other, names), written(self.config), code(self.config, role),
+                self._turn(before, context)]
+
+    def _turn(self, before: ModelConfig, context: int) -> Markup:
+        """What the last turn changed, all of it in one place: costs, and classes with their equations and code."""
+        if before == self.config:
+            return _said("Turn a choice: all that it changes will stand here.")
+        old, new = (list(classes_in_use(each)) for each in (before, self.config))
+        gone, come = [each for each in old if each not in new], [each for each in new if each not in old]
+        said = f"Equations and code: {', '.join(gone) or 'nothing'} went, {', '.join(come) or 'nothing'} came."
+        costs = changes(before, self.config, context)
+        return Markup(f"{costs.html}{card(said, said).html if gone or come else ''}",
+                      f"{costs.alt}. {said if gone or come else ''}")
+
+    # the page: controls above; the picture and what changed side by side; the rest behind tabs
+
+    at_once = True
+
+    def _arranged(self, views: list[ipywidgets.Widget]) -> list[ipywidgets.Widget]:
+        remark, diagram, costs, others, equations, source, turn = views
+        diagram.layout.width = "520px"
+        tabs = ipywidgets.Tab([turn, costs, others, equations, ipywidgets.VBox([self["role"], source])],
+                              layout=ipywidgets.Layout(width="520px", max_width="100%", flex="1 1 400px"))
+        for i, name in enumerate(("changed", "costs", "beside it", "equations", "code")):
+            tabs.set_title(i, name)
+        for each in tabs.children:
+            each.layout = ipywidgets.Layout(height="335px", overflow="auto")
+        row = ipywidgets.HBox([diagram, tabs], layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 12px"))
+        return [remark, row]
+
+    def _stored(self, part: Picture | Markup) -> tuple[dict, dict]:
+        """What comes after the costs is folded on a page without a kernel."""
+        data, metadata = super()._stored(part)
+        if self.parts.index(part) > _LEDGER:
+            title = escape(part.alt[:1].upper() + part.alt[1:])
+            data["text/html"] = f"<details><summary>{title}</summary>{data['text/html']}</details>"
+        return data, metadata
 
     def _way_out(self, error: ValueError, preset: str, size: str, chosen: dict[str, Any]) -> Markup:
         """Why a choice cannot be, which control to turn, and what is on show until then."""
@@ -275,25 +286,3 @@ def _diagram(config: ModelConfig, label: str) -> Picture:
     figure = block_diagram(config, label)
     figure.finished = png(figure, live=True)  # turning what it does not show draws nothing anew
     return figure
-
-
-def _nano(config: ModelConfig) -> ModelConfig:
-    return replace(scaled(config, "nano", vocab_size=8), dropout=0.0)
-
-
-@lru_cache(maxsize=64)
-def _model(config: ModelConfig) -> Transformer:
-    return Transformer(config)
-
-
-@lru_cache(maxsize=64)
-def _classes(config: ModelConfig) -> tuple[tuple[str, type[nn.Module]], ...]:
-    found: dict[str, type[nn.Module]] = {}
-    for module in _model(config).modules():
-        if type(module).__module__.startswith("minillm.") and equations(type(module)):
-            found.setdefault(type(module).__name__, type(module))
-    return tuple(found.items())
-
-
-def _spaced(latex: str) -> str:
-    return escape(" ".join(latex.split()), quote=False)

@@ -3,4 +3,5 @@ from minillm.lessons import lazily
 
 __getattr__, __dir__ = lazily(
     __name__,
-    widgets="training_lab optimizer_valley schedule_dial learning_rate_finder")
+    widgets="training_lab optimizer_valley schedule_dial learning_rate_finder",
+    drawings="windows pieces turn")
