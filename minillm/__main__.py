@@ -8,6 +8,9 @@ import argparse
 import datetime
 import os
 import platform
+import re
+import secrets
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -42,25 +45,59 @@ def lab(arguments: list[str]) -> int:
     """Open JupyterLab on a personal copy of the notebooks."""
     parser = argparse.ArgumentParser(
         prog="python -m minillm lab", description="Set up what is missing and open JupyterLab on your own copy of "
-        "the notebooks (my_notebooks/, which is never overwritten).", epilog="Other options go to JupyterLab.")
+        "the notebooks (my_notebooks/, which is never overwritten).", allow_abbrev=False,
+        epilog="JupyterLab's own options go to it in their long form, such as --ServerApp.ip=0.0.0.0.")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument("--port", type=int, default=8888, help="the next free one is taken if it is in use")
     parser.add_argument("--fresh", action="store_true", help="begin a new copy; the old one is kept under a dated name")
     options, rest = parser.parse_known_args(arguments)
+    for word in rest:
+        if not re.match(r"--[A-Z]\w+\.\w+=|--(ip|debug|config|certfile|keyfile)\b|[^-]", word):
+            raise SetupError(f"there is no option {word}; there are --no-browser, --port, --fresh, and JupyterLab's "
+                             "own in their long form, such as --ServerApp.ip=0.0.0.0")
     python = environment(("lab",))
-    copy = personal_copy(ROOT / "notebooks", ROOT / "my_notebooks", fresh=options.fresh)
+    notebooks = ROOT / "my_notebooks"
+    before = set() if options.fresh else set(notebooks.rglob("*.ipynb"))
+    copy = personal_copy(ROOT / "notebooks", notebooks, fresh=options.fresh)
+    trust(python, sorted(set(copy.rglob("*.ipynb")) - before))
     first = min(copy.glob("*.ipynb")).relative_to(ROOT).as_posix()
+    given = [word.partition("=")[2] for word in rest if re.match(r"--(IdentityProvider|ServerApp)\.token=", word)]
+    token, port = given[-1] if given else os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24), free(options.port)
     command = [python, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first}",
-               f"--ServerApp.port={options.port}", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN",
-               *absolute(rest)]
+               f"--ServerApp.port={port}", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN",
+               "--ServerApp.answer_yes=True", "--ServerApp.use_redirect_file=False",
+               *(["--KernelManager.transport=ipc"] if os.name == "posix" else []), *absolute(rest)]
     displays = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
     if options.no_browser or sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container there is often nobody else
-    print("Starting JupyterLab; Ctrl-C in this window stops it.", file=sys.stderr, flush=True)
+    print(f"JupyterLab starts at\n\n    http://localhost:{port}/lab/tree/{first}?token={token}\n\n"
+          "and your notebooks are in my_notebooks/. Ctrl-C in this window stops it.", file=sys.stderr, flush=True)
     os.chdir(ROOT)
-    return run(command, child_environment())
+    return run(command, child_environment(JUPYTER_TOKEN=token))
+
+
+def trust(python: str, notebooks: list[Path]) -> None:
+    """Sign notebooks as JupyterLab does: what they show is our own, and a page loaded again keeps its controls."""
+    if notebooks:
+        sign = "import sys; from nbformat.sign import TrustNotebookApp; TrustNotebookApp.launch_instance(sys.argv[1:])"
+        subprocess.run([python, "-c", sign, *map(str, notebooks)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                       env=child_environment(), check=False)  # unsigned, they work as well until they are loaded again
+
+
+def free(port: int, tries: int = 50) -> int:
+    """This port, or the next one that nobody listens on."""
+    for each in range(port, min(port + tries, 65_536)):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate:
+            if os.name == "posix":
+                candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                candidate.bind(("127.0.0.1", each))
+                return each
+            except OSError:
+                continue
+    raise SetupError(f"none of the ports {port} to {port + tries - 1} is free; choose another with --port")
 
 
 def test(arguments: list[str]) -> int:

@@ -146,7 +146,9 @@ def install(folder: Path, extras: tuple[str, ...]) -> None:
     command = [str(python_of(folder)), "-m", "pip", "install", "--no-input", "--disable-pip-version-check",
                "--progress-bar", "off", "--constraint", str(ROOT / "constraints.txt"), *torch_index(),
                "--editable", f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)]
-    print("Installing the packages, once: a minute on a fast line …", file=sys.stderr, flush=True)
+    size = "about 5 GB, with CUDA" if has_nvidia_gpu() else "1.4 GB on the disk"
+    print(f"Installing the packages, once ({size}): a minute on a fast line, a few on others …", file=sys.stderr,
+          flush=True)
     last = collections.deque(maxlen=60)
     pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
                            errors="replace")

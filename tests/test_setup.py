@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -403,3 +404,61 @@ def test_every_declared_package_is_imported_and_every_import_declared():
     assert not everything - declared, "say in pyproject.toml what is imported"
     assert not modules(PROJECT["dependencies"]) - library, "leave out of pyproject.toml what nothing imports"
     assert not declared - everything
+
+
+@pytest.fixture
+def started(bare):
+    """`lab` in a clone, with a shell script for Python: the words that JupyterLab would be started with."""
+    root, away, run = bare
+    (root / "notebooks").mkdir()
+    (root / "notebooks" / "01_a.ipynb").write_text("{}")
+
+    def start(*words):
+        return run('[ "$1" = -c ] && echo "$@" >> signed && exit; printf "%s\\n" "$JUPYTER_TOKEN" "$@"', "lab", *words)
+    return root, away, start
+
+
+@posix
+def test_lab_signs_the_copies_that_it_makes_and_no_others(started):
+    root, away, start = started
+    start("--no-browser")
+    assert "my_notebooks/01_a.ipynb" in (away / "signed").read_text()
+    (away / "signed").unlink()
+    start("--no-browser")
+    assert not (away / "signed").exists(), "a learner's own file is signed by nobody but JupyterLab"
+
+
+@posix
+def test_lab_prints_one_address_that_opens(started):
+    done = started[2]("--no-browser", "--port", "9123")
+    assert done.returncode == 0, done.stderr
+    token, *words = done.stdout.splitlines()
+    assert f"http://localhost:9123/lab/tree/my_notebooks/01_a.ipynb?token={token}" in done.stderr and len(token) > 30
+    assert "--ServerApp.use_redirect_file=False" in words and "file://" not in done.stderr
+    assert "--ServerApp.answer_yes=True" in words, "Ctrl-C stops it, as is said, without a question"
+    own = started[2]("--no-browser", "--IdentityProvider.token=mine")
+    assert "?token=mine" in own.stderr
+
+
+@posix
+@pytest.mark.parametrize("word", ["--freshh", "--no-browserr", "--por=1"])
+def test_a_mistyped_option_of_lab_is_refused_by_name(started, word):
+    done = started[2](word)
+    assert done.returncode == 1 and f"there is no option {word}; there are --no-browser" in done.stderr
+
+
+def test_a_port_in_use_is_passed_over():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert command.free(port) > port
+
+
+@pytest.mark.parametrize("program, said", [("/x/minillm/__main__.py", "python -m minillm train"),
+                                           ("/usr/bin/minillm", "minillm train")])
+def test_what_is_printed_can_be_typed(monkeypatch, program, said):
+    from minillm import cli
+    monkeypatch.setattr(sys, "argv", [program])
+    shown = cli.overview()
+    assert f"  {said} shakespeare" in shown and "python -m python" not in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -21,6 +22,19 @@ SETUP = {  # these need no environment yet: minillm/__main__.py has them
     "lab": "set up what is missing and open the notebooks in JupyterLab",
     "test": "set up what is missing and run every test",
 }
+
+
+def called() -> str:
+    """How the program was called, so that what it prints can be typed: `minillm`, or `python -m minillm`."""
+    as_module = sys.argv[0].replace("\\", "/").endswith("minillm/__main__.py")
+    return "python -m minillm" if as_module else "minillm"
+
+
+def as_called(examples: str) -> str:
+    """Examples that can be typed as they stand."""
+    return re.sub(r"(?<!-m )\bminillm (?=[a-z])", f"{called()} ", examples)
+
+
 EXAMPLES = """\
 examples:
   python -m minillm lab                        open the notebooks
@@ -47,8 +61,8 @@ class Parser(argparse.ArgumentParser):
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command."""
     module = import_module(f"minillm.cli.{name}")
-    parser = Parser(prog=f"minillm {name}", description=module.__doc__.strip(),
-                    epilog=module.EXAMPLES, formatter_class=Help)
+    parser = Parser(prog=f"{called()} {name}", description=module.__doc__.strip(),
+                    epilog=as_called(module.EXAMPLES), formatter_class=Help)
     module.define(parser)
     return parser
 
@@ -56,8 +70,8 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 def overview() -> str:
     """What `minillm --help` says."""
     rows = [f"  {name:<10} {line}" for name, line in {**SETUP, **COMMANDS}.items()]
-    return "\n".join([f"usage: minillm COMMAND …\n\n{__doc__.strip()}\n\ncommands:", *rows,
-                      "\nminillm COMMAND --help says more about one.\n", EXAMPLES])
+    return "\n".join([f"usage: {called()} COMMAND …\n\n{__doc__.strip()}\n\ncommands:", *rows,
+                      f"\n{called()} COMMAND --help says more about one.\n", as_called(EXAMPLES)])
 
 
 def main(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from minillm.cli import called
 from minillm.cli.numbers import COUNT, SEED, number
 
 EXAMPLES = """\
@@ -80,6 +81,6 @@ def open_model(name: str):
     elif shipped(name):
         return load(name)
     elif folder.is_absolute() or Path(folder.parts[0]).exists() or folder.parts[0] == "runs" or len(folder.parts) > 2:
-        raise FileNotFoundError(f"there is no folder {name}; `minillm train` makes one, and says where")
+        raise FileNotFoundError(f"there is no folder {name}; `{called()} train` makes one, and says where")
     from minillm.pretrained import load_pretrained
     return load_pretrained(name)

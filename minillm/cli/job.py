@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from minillm.checkpoints import load, load_log, save
+from minillm.cli import called
 from minillm.cli.choices import make_config, make_tokenizer, read_texts
 from minillm.cli.processes import Team
 from minillm.cli.progress import Progress
@@ -56,7 +57,7 @@ class Job:
             self.start = team.restore(saved, self.optimizer)
             if self.fraction(self.start) >= 1:
                 raise ValueError(f"the run in {options.resume} is finished, after {self.start:,} steps; ask for more "
-                                 f"with --steps or --minutes (in all), or let it write: minillm generate "
+                                 f"with --steps or --minutes (in all), or let it write: {called()} generate "
                                  f"{options.resume}")
         self.done = self.start
         self.folder = team.same(lambda: str(reserve(options)))
@@ -118,7 +119,7 @@ class Job:
         self.save()
         team.say(f"the whole validation part: {loss:.3f} nats per token, "
                  f"{loss / math.log(2) / self.bytes_per_token:.3f} bits per byte; saved. Now let it write:\n"
-                 f"  minillm generate {self.folder}")
+                 f"  {called()} generate {self.folder}")
         if team.first:
             print(self.folder)
         return 0
@@ -129,7 +130,7 @@ class Job:
         else:
             self.save()
             self.team.say(f"stopped after step {self.done:,} and saved; to go on:\n"
-                          f"  minillm train --resume {self.folder}")
+                          f"  {called()} train --resume {self.folder}")
         return 130
 
     def evaluate(self, n_tokens: int) -> float:

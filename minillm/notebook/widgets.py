@@ -229,7 +229,7 @@ class Live:
         self._say(" · ".join(off), look="opacity:.75;font-size:12px")
 
     def _say(self, html: str, *, look: str = "border-left:3px solid #D55E00;padding:2px 10px;font-size:14px") -> None:
-        shown = f'<div role="status" style="line-height:1.5;{look}">{html}</div>' if html else ""
+        shown = f'<div role="note" style="line-height:1.5;{look}">{html}</div>' if html else ""
         if self._note.value != _STYLE + shown:
             self._note.value = _STYLE + shown
 

@@ -104,7 +104,7 @@ def test_before_anything_runs_the_stored_picture_and_words_are_shown(page):
 def test_every_control_changes_the_picture_and_one_picture_stays(lab, stored, dark, tmp_path):
     with lab.open(stored, dark=dark) as page:
         page.run_all()
-        assert picture(page, DIAL_CELL) == (1, "")
+        assert picture(page, DIAL_CELL)[0] == 1 and "0.64" in picture(page, DIAL_CELL)[1], "told before the first touch"
         for label, words in (("temperature", "0.46"), ("masked", "0.43"), ("words", ""), ("shape", "0.30")):
             kind, control = page.control(DIAL_CELL, label)
             took = page.timed(DIAL_CELL, kind, control)
@@ -128,26 +128,63 @@ def test_typed_text_of_any_script_is_shown_and_an_error_is_told(page):
     assert "broken on purpose" not in page.cell(DIAL_CELL).inner_text()
 
 
-def test_a_cell_run_again_starts_anew_and_leaves_nothing_behind(page):
+def test_a_cell_run_again_takes_over_what_was_set_and_leaves_nothing_behind(page):
     page.run_all()
     fresh = int(page.evaluate(OPEN))
-    for _ in range(2):
+    for value in ("2", "4"):
         kind, control = page.control(DIAL_CELL, "temperature")
         assert page.timed(DIAL_CELL, kind, control) is not None
         page.run_cell(DIAL_CELL)
-        until(page, lambda: picture(page, DIAL_CELL) == (1, ""))
+        until(page, lambda: picture(page, DIAL_CELL)[0] == 1)
         assert int(page.evaluate(OPEN)) == fresh
+        assert page.evaluate("print(shown()['dial']['temperature'].value)") == value
 
 
-def test_a_reloaded_page_still_answers(page, lab, stored):
+def reload(page, lab, name):
+    page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.page.wait_for_timeout(1000)
+    lab.visit(page, name)
+
+
+def test_a_page_loaded_again_twice_loses_nothing_and_shows_one_picture(page, lab, stored):
     page.run_all()
     kind, control = page.control(DIAL_CELL, "temperature")
     page.timed(DIAL_CELL, kind, control)
-    page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-    lab.visit(page, stored.name)
-    page.cell(DIAL_CELL).locator(".widget-slider").wait_for(timeout=PATIENCE)
+    for _ in range(2):
+        reload(page, lab, stored.name)
+        page.cell(DIAL_CELL).locator(".widget-slider").wait_for(timeout=PATIENCE)
+        kind, control = page.control(DIAL_CELL, "temperature")
+        assert page.timed(DIAL_CELL, kind, control) is not None
+        until(page, lambda: picture(page, DIAL_CELL)[0] == 1)     # the stored one does not stay below the live one
+    steps = int(page.evaluate(STEPS))
+    page.run_cell(TRAINER_CELL)
+    assert int(page.evaluate(STEPS)) == steps, "what was trained is still there"
+
+
+def test_a_page_that_is_not_trusted_finds_its_widgets_again(page, lab, stored):
+    page.run_all()
     kind, control = page.control(DIAL_CELL, "temperature")
-    assert page.timed(DIAL_CELL, kind, control) is not None
+    page.timed(DIAL_CELL, kind, control)
+    page.touch(*page.control(TRAINER_CELL, "one step"))
+    until(page, lambda: int(page.evaluate(STEPS)) == 21)
+    page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.page.wait_for_timeout(1000)
+    text = (page.folder / stored.name).read_text("utf-8")        # a signature is of the content: changed, it is void
+    (page.folder / stored.name).write_text(text.replace("# Widgets", "# Widgets, again"), "utf-8")
+    lab.visit(page, stored.name)
+    assert "Run this cell" in page.cell(TRAINER_CELL).inner_text()
+    page.run_cell(TRAINER_CELL)
+    assert int(page.evaluate(STEPS)) == 21
+    page.run_cell(DIAL_CELL)
+    until(page, lambda: picture(page, DIAL_CELL)[0] == 1)
+    assert page.evaluate("print(shown()['dial']['temperature'].value)") == "2"
+
+
+def test_pictures_are_told_in_words_on_the_page(page):
+    page.run_all()
+    folded = page.cell(DIAL_CELL).locator("details")
+    folded.locator("summary").click()
+    assert "The highest bar is 0.64." in folded.inner_text()
 
 
 def test_play_trains_until_paused_and_a_cell_run_again_stops_it(page):
@@ -165,8 +202,21 @@ def test_play_trains_until_paused_and_a_cell_run_again_stops_it(page):
     page.page.wait_for_timeout(500)
     page.run_cell(TRAINER_CELL)
     page.page.wait_for_timeout(1000)
-    assert int(page.evaluate(STEPS)) == 20, "the old run trains on in the new one's place"
-    for label, steps in (("one step", 21), ("run 100 steps", 121), ("reset", 0)):
+    made = int(page.evaluate(STEPS))
+    page.page.wait_for_timeout(1000)
+    assert int(page.evaluate(STEPS)) == made >= paused, "the old run's clock ticks on"
+    for label, steps in (("one step", made + 1), ("run 100 steps", made + 101), ("reset", 0)):
         kind, button = page.control(TRAINER_CELL, label)
         assert page.timed(TRAINER_CELL, kind, button) is not None
         until(page, lambda steps=steps: int(page.evaluate(STEPS)) == steps)
+
+
+def test_a_long_run_can_be_stopped_by_its_own_button(page):
+    page.run_all()
+    kind, button = page.control(TRAINER_CELL, "run 100 steps")
+    page.timed(TRAINER_CELL, kind, button)
+    page.touch(*page.control(TRAINER_CELL, "stop"))
+    page.control(TRAINER_CELL, "run 100 steps")
+    made = int(page.evaluate(STEPS))
+    page.page.wait_for_timeout(800)
+    assert 20 < int(page.evaluate(STEPS)) == made < 120
