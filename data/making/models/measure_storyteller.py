@@ -1,8 +1,9 @@
 """Measure the small model that ships: `python -m data.making.models.measure_storyteller` from the root of the project.
 
-Its loss on fresh stories beside what is possible at all, the share of its own sentences and of its own whole stories
-that the stories' generator could have produced, and the share of countries whose capital it completes.  Writes what it
-found into storyteller.json.
+Its loss on fresh stories and on echoes beside what is possible at all, the share of its own sentences and of its own
+whole stories that the stories' generator could have produced, the share of countries whose capital and of people whose
+facts it completes, whether and with which heads it copies, and how many held-out questions it answers after
+fine-tuning.  Writes what it found into storyteller.json.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from pathlib import Path
 
 import torch
 
+from data.making.models import answering, copying
+from data.making.stories import echoes
+from data.making.stories.chance import Dice
 from data.making.stories.countries import COUNTRIES
 from data.making.stories.entropy import surprise
 from data.making.stories.floor import program
@@ -20,10 +24,11 @@ from data.making.stories.grammar import is_grammatical, sentences
 from data.making.stories.lexicon import possible
 from minillm import corpora
 from minillm.checkpoints import load
-from minillm.sampling import generate
+from minillm.sampling import generate, generate_batch
 from minillm.training import evaluate
 
 FIGURES = Path(__file__).parents[2] / "models" / "storyteller.json"
+UNSEEN = 1_000_000  # the first echo that no model was trained on
 OPENING = "The capital of {name} is"
 
 
@@ -40,27 +45,57 @@ def fresh_loss(model, tokenizer) -> float:
     return evaluate(model, ids) * (len(ids) - 1) / (sum(map(len, fresh.documents)) + 2 * len(fresh.documents))
 
 
+def echo_loss(model, tokenizer, count: int = 100) -> tuple[float, float]:
+    """Nats per character on echoes that it has not seen, and the least that is possible on them."""
+    dice = [Dice(f"echoes {seed}") for seed in range(UNSEEN, UNSEEN + count)]
+    told = [echoes.program(one) for one in dice]
+    ids = [tokenizer.end_of_text, *(i for text in told for i in (*tokenizer.encode(text), tokenizer.end_of_text))]
+    characters = sum(map(len, told)) + 2 * count
+    return evaluate(model, torch.tensor(ids)) * (len(ids) - 1) / characters, sum(d.nats for d in dice) / characters
+
+
+def copies(model, tokenizer) -> dict:
+    """How well it copies lists of random ids, with which heads (layer, head, counted from 0), and what becomes of
+    that and of the stories without them."""
+    tokens = copying.twice(tokenizer.vocab_size)
+    found = copying.scores(model, tokens)
+    induction, previous = found.heads("induction"), found.heads("previous")
+
+    def figures() -> dict:
+        first, second = copying.gain(model, tokens)
+        return {"first_reading_nats_per_token": round(first, 2), "second_reading_nats_per_token": round(second, 2),
+                "fresh_nats_per_character": round(fresh_loss(model, tokenizer), 4)}
+
+    told = {"best_induction_score": round(found.induction.max().item(), 3), "induction_heads": induction,
+            "best_previous_score": round(found.previous.max().item(), 3), "previous_heads": previous, **figures()}
+    for name, heads in (("without_induction_heads", induction), ("without_previous_heads", previous)):
+        if heads:
+            with copying.without(model, heads):
+                told[name] = figures()
+    return told
+
+
 def knows(model, tokenizer, name: str) -> bool:
     """Does it complete "The capital of NAME is" with the capital, when it takes the likeliest token each time?"""
     written = complete(model, tokenizer, OPENING.format(name=name), 12, temperature=0.0)
     return written.strip().startswith(COUNTRIES[name].capital)
 
 
-def story(model, tokenizer, seed: int, *, temperature: float = 0.8) -> str:
-    """A story of its own, begun from nothing."""
+def texts(model, tokenizer, seed: int, *, count: int = 32, temperature: float = 0.8) -> list[str]:
+    """Texts of its own, begun from nothing, all at once."""
     start = tokenizer.end_of_text  # what stands before every story
-    return tokenizer.decode(list(generate(
-        model, [start], n_tokens=240, stop=start, seed=seed, temperature=temperature)))
+    steps = generate_batch(model, torch.full((count, 1), start), n_tokens=240, stop=start, seed=seed,
+                           temperature=temperature)
+    return [tokenizer.decode([one for one in written if one is not None]) for written in zip(*steps, strict=True)]
 
 
 def own_stories(model, tokenizer, count: int) -> list[str]:
     """The first `count` stories that it tells; what is one line, as in the gazetteer, is passed over."""
     found, seed = [], 0
     while len(found) < count:
-        text = story(model, tokenizer, seed)
-        found += [text] if "\n" in text else []
+        found += [text for text in texts(model, tokenizer, seed) if "\n" in text]
         seed += 1
-    return found
+    return found[:count]
 
 
 def grammatical(stories: list[str]) -> float:
@@ -81,11 +116,19 @@ def possible_stories(stories: list[str]) -> float:
     return sum(surprise(program, text, possible(text)) < math.inf for text in stories) / len(stories)
 
 
+def after_tuning(model, tokenizer, *, steps: int = answering.STEPS, seed: int = 0) -> dict[str, float]:
+    """Shares of held-out questions that it answers after LoRA, and what the stories then cost, per character."""
+    tuned, asked = answering.tune(model, tokenizer, steps=steps, seed=seed), answering.questions("held_out")
+    shares = answering.shares(asked, answering.right(tuned, tokenizer, asked))
+    return {"steps": steps, "seed": seed, **shares, "fresh_nats_per_character": round(fresh_loss(tuned, tokenizer), 4)}
+
+
 def main() -> None:
     model, tokenizer = load("storyteller")
     floor = json.loads((corpora.data_folder() / "stories/floor.json").read_text())["fresh"]["nats_per_character"]
     card = json.loads((corpora.data_folder() / "models/storyteller/log.jsonl").read_text().splitlines()[-1])
     stories = own_stories(model, tokenizer, 100)
+    echo, least = echo_loss(model, tokenizer)
     figures = {
         **card,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -94,6 +137,11 @@ def main() -> None:
         "grammatical_sentences": round(grammatical(stories[:20]), 3),
         "possible_stories": round(possible_stories(stories), 2),
         "capitals_completed": round(sum(knows(model, tokenizer, name) for name in COUNTRIES) / len(COUNTRIES), 3),
+        "echoes_nats_per_character": round(echo, 4),
+        "echoes_floor_nats_per_character": round(least, 4),
+        "copying": copies(model, tokenizer),
+        "facts_of_people_completed": answering.completed(model, tokenizer),
+        "held_out_questions_after_lora": after_tuning(model, tokenizer),
     }
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))

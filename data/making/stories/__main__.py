@@ -5,7 +5,7 @@ Seeds 0, 1, 2 … are the stories that ship; the fresh ones, which no model has 
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import gazetteer, languages, questions
+from . import echoes, gazetteer, languages, people, questions
 from .chance import Dice
 from .english import tell
 from .plots import happen
@@ -33,7 +33,8 @@ def stories(characters: int = CHARACTERS, first: int = 0) -> Iterator[str]:
 
 def files() -> dict[str, str]:
     """Return path below data/ -> text, for everything that this command writes."""
-    texts = {"en.txt": stories(), "fresh.txt": stories(150_000, FRESH), "gazetteer.txt": gazetteer.documents(0)}
+    texts = {"en.txt": stories(), "fresh.txt": stories(150_000, FRESH), "gazetteer.txt": gazetteer.documents(0),
+             "people.txt": people.documents(0), "echoes.txt": echoes.documents()}
     texts |= {f"{code}.txt": languages.stories(code) for code in languages.TONGUES}
     told = {f"stories/{name}": BETWEEN.join(documents) + "\n" for name, documents in texts.items()}
     return told | {f"questions/{name}": text for name, text in questions.files().items()}

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 
 from .countries import COUNTRIES, Country
-from .lexicon import FOODS, HOBBIES, a, upper
+from .lexicon import FOODS, HOBBIES, a
 from .world import ADULTS, CHILDREN, Person
 
 HELD_OUT = 0.25  # share of the countries and of the people
@@ -68,15 +68,15 @@ PHRASINGS = {
 
 
 def answers(subject: Country | Person) -> dict[str, str]:
-    """Return kind of question -> answer: a few words and a full stop."""
+    """Return kind of question -> answer: a few words and a full stop; only names have capitals, as in the texts."""
     if isinstance(subject, Country):
         return {"capital": f"{subject.capital}.", "continent": f"{subject.continent}."}
     if not subject.is_child:
-        return {"job": f"{upper(a(subject.job))}."}
+        return {"job": f"{a(subject.job)}."}
     food = FOODS[subject.food][1] if subject.food in FOODS else subject.food
-    return {"town": f"{subject.town}.", "pet": f"{upper(a(subject.pet))}.", "pet_name": f"{subject.pet_name}.",
-            "food": f"{upper(food)}.", "colour": f"{upper(subject.colour)}.",
-            "hobby": f"{upper(HOBBIES.get(subject.hobby, subject.hobby))}.", "dream": f"{upper(a(subject.job))}."}
+    return {"town": f"{subject.town}.", "pet": f"{a(subject.pet)}.", "pet_name": f"{subject.pet_name}.",
+            "food": f"{food}.", "colour": f"{subject.colour}.",
+            "hobby": f"{HOBBIES.get(subject.hobby, subject.hobby)}.", "dream": f"{a(subject.job)}."}
 
 
 def split(seed: int) -> dict[str, list[Country | Person]]:

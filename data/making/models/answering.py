@@ -1,0 +1,112 @@
+"""Ask a model what it was told: fine-tune it with LoRA on questions, then ask about others.
+
+The setting is that of notebook 08: rank 16 on all seven matrices, 240 steps of 16 questions, a quarter of them steps
+on stories instead, so that it does not forget these.  An answer is right when every token of it and the end of the
+text are the likeliest, given the right tokens before (by teacher forcing: one reading per question).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from data.making.stories import people
+from data.making.stories.world import PEOPLE
+from minillm import corpora
+from minillm.conversation import PromptBatches, Template
+from minillm.data import IGNORED, Batches, Endless, draw
+from minillm.lora import add_lora
+from minillm.optim import adamw, warmup_cosine
+from minillm.training import train
+
+MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+STEPS, QUESTIONS, RATE, STORIES = 240, 16, 3e-3, 0.25
+
+
+def questions(part: str) -> list[dict]:
+    """The rows of questions/fine_tuning.jsonl or held_out.jsonl."""
+    lines = (corpora.data_folder() / "questions" / f"{part}.jsonl").read_text("utf-8").splitlines()
+    return [*map(json.loads, lines)]
+
+
+class Mixed(Endless):
+    """Steps of questions, and in a share of them steps of text instead."""
+
+    def __init__(self, asked: PromptBatches, text: Batches, share: float, seed: int):
+        self.asked, self.text, self.share, self.seed, self.step = asked, text, share, seed, 0
+
+    def __getitem__(self, step: int):
+        """The batch of any step."""
+        of_text = draw(self.seed + 17, step, 1)[0] / 2 ** 64 < self.share
+        return (self.text if of_text else self.asked)[step]
+
+
+def tune(model: nn.Module, tokenizer, *, steps: int = STEPS, seed: int = 0, precision: str = "auto") -> nn.Module:
+    """A copy of the model that has learned how to answer: LoRA, as in notebook 08."""
+    tuned = add_lora(copy.deepcopy(model).float(), rank=16, alpha=32.0, targets=MATRICES, seed=seed)
+    pairs = [(row["prompt"], row["answer"]) for row in questions("fine_tuning")]
+    batches = Mixed(
+        PromptBatches(pairs, tokenizer, batch_size=QUESTIONS, context_length=model.config.context_length, seed=seed),
+        Batches(corpora.load("stories").encode(tokenizer), batch_size=8, context_length=64, seed=seed), STORIES, seed)
+    for _ in train(tuned, batches, optimizer=adamw(tuned, lr=RATE, weight_decay=0.0), n_steps=steps, seed=seed,
+                   schedule=warmup_cosine(steps, warmup=10), precision=precision, say=str):
+        pass
+    return tuned.eval()
+
+
+@torch.no_grad()
+def likeliest(model: nn.Module, pairs: Sequence[tuple[list[int], list[int]]]) -> list[bool]:
+    """For each (prompt, answer), both ids: is every token of the answer the likeliest, given those before it?"""
+    found = [False] * len(pairs)
+    order = sorted(range(len(pairs)), key=lambda i: sum(map(len, pairs[i])))
+    for start in range(0, len(order), 64):
+        chosen = order[start:start + 64]
+        width = max(sum(map(len, pairs[i])) for i in chosen)
+        ids = torch.zeros(len(chosen), width, dtype=torch.long)
+        targets = torch.full((len(chosen), width - 1), IGNORED)
+        for row, (prompt, answer) in enumerate(pairs[i] for i in chosen):
+            whole = torch.tensor([*prompt, *answer])
+            ids[row, :len(whole)] = whole
+            targets[row, len(prompt) - 1:len(whole) - 1] = whole[len(prompt):]
+        same = (model(ids[:, :-1]).argmax(-1) == targets) | (targets == IGNORED)
+        for i, good in zip(chosen, same.all(dim=1).tolist(), strict=True):
+            found[i] = good
+    return found
+
+
+def right(model: nn.Module, tokenizer, rows: list[dict]) -> list[bool]:
+    """Which questions are answered rightly, to the last token and the end of the text."""
+    way = Template()
+    return likeliest(model, [(way.ask(row["prompt"], tokenizer), way.answer(row["answer"], tokenizer))
+                             for row in rows])
+
+
+def completed(model: nn.Module, tokenizer) -> dict[str, float]:
+    """Share of the people of whom it completes a statement rightly, by kind of fact, without any fine-tuning: the
+    first pattern of each kind in patterns/people.txt that ends with the fact, read from nothing."""
+    found = {}
+    for kind, patterns in people.ways().items():
+        pattern = next(one for one in patterns if re.search(r"\{\w+\}\.$", one) and one.count("{") == 2)
+        told = [people.say(pattern, one) for one in PEOPLE if kind in people.facts(one)]
+        begun = [people.say(re.sub(r" \{\w+\}\.$", "", pattern), one) for one in PEOPLE if kind in people.facts(one)]
+        pairs = [([tokenizer.end_of_text, *tokenizer.encode(start)], tokenizer.encode(whole[len(start):]))
+                 for start, whole in zip(begun, told, strict=True)]
+        good = likeliest(model, pairs)
+        found[kind] = round(sum(good) / len(good), 3)
+    return found
+
+
+def shares(rows: list[dict], found: list[bool]) -> dict[str, float]:
+    """Share of right answers: of each kind of question, of all about people, of new wordings, of all."""
+    groups = defaultdict(list)
+    for row, good in zip(rows, found, strict=True):
+        country = row["kind"] in ("capital", "continent")
+        for name in (row["kind"], "countries" if country else "people", "all", *["new wordings"] * row["new_phrasing"]):
+            groups[name].append(good)
+    return {name: round(sum(group) / len(group), 3) for name, group in groups.items()}
