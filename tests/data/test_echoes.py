@@ -15,7 +15,7 @@ from data.making.stories.entropy import derivations, surprise
 from minillm import corpora
 from minillm.data import IGNORED
 
-TOLD = corpora.load("echoes").documents
+TOLD = [text.strip() for text in corpora.load("echoes").documents]
 
 
 class Noting(Dice):
