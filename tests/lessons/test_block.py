@@ -184,10 +184,23 @@ def test_one_expert_takes_nearly_all_within_a_dozen_steps_or_two(seed):
     assert busiest[0] < 0.5 and max(busiest) > 0.8
 
 
-def test_the_balance_loss_levels_the_bars():
+def test_both_cures_level_the_bars():
     def late(cure: str) -> float:
-        return float(np.mean([max(each.shares) for each in list(measures.mixture(cure, n_steps=100))[60:]]))
-    assert late("balance loss") < 0.75 * late("nothing")
+        return float(np.mean([max(each.shares) for each in list(measures.mixture(cure, seed=1))[100:]]))
+    assert max(late("balance loss"), late("nudged bias")) < 0.6 * late("nothing")
+
+
+def test_the_first_stream_again_changes_nothing_at_the_start_and_wins_nothing_here():
+    assert np.allclose(*([sizes.stream for sizes in [measures.layer_sizes(
+        measures.deep("pre", "none", 4, residual=residual), *measures.window())]] for residual in ("plain", "x0")))
+    assert overlap(*ends("residual stream, 6 layers").values())
+
+
+def test_the_spread_is_the_stream_s():
+    values = measures.streams("pre", "none")
+    sizes = measures.layer_sizes(measures.deep("pre", "none", 8), *measures.window())
+    assert [float(np.sqrt((each ** 2).mean())) for each in values] == pytest.approx(sizes.stream, rel=1e-4)
+    assert "after layer 8" in plots.spreads().alt
 
 
 # -- answers ---------------------------------------------------------------------------------------------------------

@@ -5,5 +5,5 @@ __getattr__, __dir__ = lazily(
     __name__,
     measures="WORDS layer_sizes start_as moved_by expert_loads favourites balance_four_ways sizes_at_start",
     races="COMPARISONS race_of shipped_curves letter_entropy",
-    plots="activations stream_sizes race_picture order_picture",
+    plots="activations spreads race_picture order_picture",
     widgets="norm_dials fair_widths who_moves size_by_depth race router_dial experts")

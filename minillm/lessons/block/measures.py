@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from minillm import corpora
 from minillm.config import ModelConfig
 from minillm.data import batches
 from minillm.inspection import capture
-from minillm.layers.moe import balance_loss
+from minillm.layers.moe import balance_loss, nudge
 from minillm.layers.norm import RMSNorm
 from minillm.model import Transformer
 from minillm.optim import adamw, warmup_cosine
@@ -86,10 +87,11 @@ def layer_sizes(model: Transformer, inputs: Tensor, targets: Tensor) -> Sizes:
     return Sizes(list(map(rms, streams)), list(map(rms, gradients)), float(loss.detach()))
 
 
-def deep(order: str, start: str, n_layers: int, *, d_model: int = 32, seed: int = 0) -> Transformer:
+def deep(order: str, start: str, n_layers: int, *, residual: str = "plain", d_model: int = 32, seed: int = 0
+         ) -> Transformer:
     """A narrow model of so many layers, started as asked."""
     config = ModelConfig(vocab_size=text().tokenizer.vocab_size, d_model=d_model, n_layers=n_layers, n_heads=2,
-                         context_length=32, norm_order=order, mlp="gelu", tie_embeddings=False)
+                         context_length=32, norm_order=order, residual=residual, mlp="gelu", tie_embeddings=False)
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         return start_as(Transformer(config), start, seed=seed)
@@ -104,6 +106,14 @@ def window(size: int = 6, context: int = 32) -> tuple[Tensor, Tensor]:
 def sizes_at_start(order: str, start: str, n_layers: int = 12, *, seeds: int = 3) -> list[Sizes]:
     """The same for several draws of the weights."""
     return [layer_sizes(deep(order, start, n_layers, seed=seed), *window()) for seed in range(seeds)]
+
+
+def streams(order: str, start: str, n_layers: int = 8, *, seed: int = 0) -> list[np.ndarray]:
+    """All numbers of the stream after the embedding and after each layer, before training."""
+    model = deep(order, start, n_layers, seed=seed)
+    with torch.no_grad(), capture(model, "dropout", "blocks.*") as seen:
+        model(window()[0])
+    return [x.flatten().numpy() for x in seen.values()]
 
 
 # -- who sees whom ---------------------------------------------------------------------------------------------------
@@ -188,8 +198,14 @@ def mixture(cure: str, *, n_experts: int = 8, seed: int = 0, n_steps: int = 150)
 
         for step in train(model, rows, optimizer=adamw(model, lr=1e-2), schedule=warmup_cosine(n_steps, warmup=20),
                           n_steps=n_steps, precision="fp32", seed=seed, loss=loss):
-            scores = seen[routers[-1]].detach().flatten(0, -2).float()
-            yield Routed(step.loss, expert_loads(scores, 1)[0].tolist())
+            last, scores = model.blocks[-1].mlp, seen[routers[-1]].detach().flatten(0, -2).float()
+            shares = F.one_hot(last.route(scores)[1], n_experts).float().mean((0, 1))
+            if cure == "nudged bias":
+                for block, name in zip(model.blocks, routers, strict=True):
+                    nudge(block.mlp, seen[name], rate=NUDGE)
+            yield Routed(step.loss, shares.tolist())
 
 
-CURES: dict[str, dict] = {"nothing": {}, "balance loss": {}}
+NUDGE = 0.02         # large, so that it shows within a hundred steps; 0.001 is usual for long runs
+CURES: dict[str, dict] = {"nothing": {}, "balance loss": {},
+                          "nudged bias": {"router": "sigmoid", "balance_bias": True}}

@@ -9,10 +9,11 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from torch.nn import functional as F
 
-from minillm.lessons.block.measures import ORDERS, Sizes
+from minillm.lessons.block.measures import ORDERS, Sizes, streams
 from minillm.model import BLOCKS
 from minillm.notebook import plots
 from minillm.notebook.plots import BLUE, CARD, COLOURS, EDGE, INK, MUTED, SERIES, Picture
+from minillm.notebook.statistics import spread_by_depth
 
 BENDS = {"ReLU": F.relu, "ReLU²": lambda u: F.relu(u) ** 2, "GELU": lambda u: F.gelu(u, approximate="tanh"),
          "SiLU, SwiGLU's gate": F.silu}
@@ -37,6 +38,22 @@ def activations() -> Picture:
     dead = [name for name, slope in slopes.items() if float(slope[u < -0.5].abs().max()) == 0]
     return figure.describe(f"Below zero {' and '.join(dead)} are 0 and flat; GELU and SiLU dip a little below 0 and "
                            f"keep a slope. Above zero ReLU² grows as a square, the others nearly as u itself.")
+
+
+def spreads(orders: Sequence[str] = ("pre", "output"), *, start: str = "none") -> Picture:
+    """How the numbers of the stream are spread after each layer, before training, one panel per order."""
+    figure = plots.picture(height=300, title="How are the numbers of the stream spread?")
+    words = []
+    for place, order in enumerate(orders, 1):
+        ax = plots.axes(figure, 1, len(orders), place, xlabel="after layer (0: the embedding)", left=48, top=66)
+        ax.set_title(f"order {order}, nothing starts smaller", fontsize=11, color=INK, loc="left")
+        values = streams(order, start)
+        spread_by_depth(ax, values, colour=COLOURS["residual"])
+        ax.set_xlabel("after layer (0: the embedding)", color=INK, fontsize=11)
+        words.append(f"order {order}: standard deviation {values[0].std():.1f} at the embedding, "
+                     f"{values[-1].std():.1f} after layer {len(values) - 1}")
+    figure.subplots_adjust(wspace=0.16)
+    return figure.describe(f"Boxes of the stream's numbers widen layer by layer. {'; '.join(words)}.")
 
 
 class NormBars:

@@ -76,6 +76,8 @@ COMPARISONS = {
     "MLP, equal width (unfair)": Comparison({"GELU": Runner({"mlp": "gelu", "d_ff": 128}),
                                              "SwiGLU, half as many again": Runner({"mlp": "swiglu", "d_ff": 128})}),
     "norm": Comparison({"RMSNorm": Runner({"norm": "rmsnorm"}), "LayerNorm": Runner({"norm": "layernorm"})}),
+    "residual stream, 6 layers": Comparison({
+        "plain": Runner(), "x0, the first stream again": Runner({"residual": "x0"})}, n_layers=6, n_steps=160),
     BREAKS: Comparison({
         "pre-norm": Runner(), "post-norm": Runner({"norm_order": "post"}), "no residual": Runner({}, without_residual),
         "no norm": Runner({}, without_norms),

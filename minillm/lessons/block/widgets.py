@@ -8,6 +8,7 @@ import torch
 
 from minillm.config import ModelConfig
 from minillm.layers.norm import LayerNorm, RMSNorm
+from minillm.layers.residual import RESIDUALS
 from minillm.lessons.block import measures, races
 from minillm.lessons.block.measures import CURES, ORDERS, STARTS, WORDS, Sizes
 from minillm.lessons.block.plots import DepthChart, NormBars, bars_of_experts, race_picture
@@ -109,22 +110,24 @@ def size_by_depth(*, first: int = 1) -> Clock:
     """The stream and its gradient layer by layer, before training and while it trains."""
     chart = DepthChart()
 
-    def start(order: str, start: str, depth: int) -> Iterator[Sizes]:
-        model = measures.deep(order, start, depth)
+    def start(order: str, start: str, depth: int, residual: str) -> Iterator[Sizes]:
+        model = measures.deep(order, start, depth, residual=residual)
         inputs, targets = measures.window()
         yield measures.layer_sizes(model, inputs, targets)
         for _ in train(model, ((inputs, targets) for _ in iter(int, 1)), optimizer=adamw(model, lr=3e-3),
                        schedule=constant(warmup=10), n_steps=200, precision="fp32"):
             yield measures.layer_sizes(model, inputs, targets)
 
-    def draw(history: Sequence[Sizes], order: str, start: str, depth: int) -> Picture:
-        history = history or [measures.layer_sizes(measures.deep(order, start, depth), *measures.window())]
-        return chart.draw(history, f"order {order}, start {start}")
+    def draw(history: Sequence[Sizes], order: str, start: str, depth: int, residual: str) -> Picture:
+        made = history or [measures.layer_sizes(measures.deep(order, start, depth, residual=residual),
+                                                *measures.window())]
+        return chart.draw(made, f"order {order}, start {start}, residual {residual}")
 
     controls = {"order": choice("order", ORDERS), "start": choice("what writes to the stream starts", STARTS, "none"),
-                "depth": slider("layers", [2, 4, 8, 12, 16], 12)}
+                "depth": slider("layers", [2, 4, 8, 12, 16], 12),
+                "residual": choice("residual stream", {kind.label: name for name, kind in RESIDUALS.items()})}
     return Clock("size by depth", controls, start, draw, first=first, run=50, limit=201,
-                 rows=[["order", "start"], ["depth"]])
+                 rows=[["order", "start"], ["residual", "depth"]])
 
 
 def race(*, comparison: str = "MLP, equal parameters") -> Clock:
