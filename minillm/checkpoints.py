@@ -37,11 +37,11 @@ def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLik
 
 
 def rehearse(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLike, *,
-             state: dict[str, Any] | None = None) -> None:
+             state: dict[str, Any] | None = None, log: Iterable[dict[str, Any]] = ()) -> None:
     """Do all that `save` does, up to the last step, which would make it visible: what it raises, `save` would have
     raised later, when there is more to lose."""
     with suppress(_Rehearsed):
-        _save(model, tokenizer, folder, state, (), keep=False)
+        _save(model, tokenizer, folder, state, log, keep=False)
 
 
 def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None

@@ -116,7 +116,8 @@ def test_two_runs_never_share_a_folder(text):
 
 @pytest.mark.parametrize("kind", ["byte", "bpe"])
 def test_every_tokenizer_is_saved_with_its_model(text, kind, capsys):
-    call("train", text, *SMALL, "--steps", "2", "--tokenizer", kind, "--vocab-size", "280", "--out", "run")
+    size = ["--vocab-size", "280"] if kind == "bpe" else []
+    call("train", text, *SMALL, "--steps", "2", "--tokenizer", kind, *size, "--out", "run")
     model, tokenizer = checkpoints.load("run")
     assert tokenizer.kind == kind and tokenizer.vocab_size == model.config.vocab_size
     assert tokenizer.decode(tokenizer.encode("Zoë\n")) == "Zoë\n"
@@ -289,12 +290,13 @@ def test_minutes_end_a_run(text):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a program can hear")
-def test_a_program_that_is_told_to_end_saves_first(text):
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
+def test_a_program_that_is_told_to_end_saves_first(text, number):
     run = shell("-m", "minillm", "train", text, *SMALL, "--minutes", "5", "--evaluations", "10000", "--out", "run")
     deadline = time.time() + 120
     while not (Path("run") / "checksums.json").exists() and time.time() < deadline:
         time.sleep(0.1)
-    run.send_signal(signal.SIGTERM)
+    run.send_signal(getattr(signal, number))
     _, said = run.communicate(timeout=120)
     assert run.returncode == 130 and "minillm train --resume run" in said
     assert len(losses("run")) == json.loads(Path("run/state.json").read_text())["items"][0][1] > 0
@@ -368,3 +370,83 @@ def test_every_command_of_the_readme_is_understood(line):
 
 def test_the_readme_has_commands():
     assert {"python -m minillm lab", "python -m minillm test"} <= set(README)
+
+
+def test_a_resumed_run_refuses_also_what_is_usual_and_takes_what_it_has(text, capsys):
+    assert call("train", text, *SMALL, "--steps", "2", "--seed", "5", "--optimizer", "adamw", "--out", "run") == 0
+    for words in (["--seed", "0"], ["--optimizer", "muon"], ["--tokenizer", "bpe"], ["--size", "small"],
+                  ["--precision", "auto"], ["--max-mb", "7"]):
+        assert call("train", "--resume", "run", "--steps", "3", *words) == 1
+        assert f"keeps its own {words[0]}" in capsys.readouterr().err
+    assert call("train", "--resume", "run", "--steps", "3", "--seed", "5", "--optimizer=adamw", "--prec", "fp32") == 0
+
+
+@pytest.mark.parametrize("kind", ["char", "byte"])
+def test_a_size_that_nothing_learns_is_refused(text, kind, capsys):
+    assert call("train", text, *SMALL, "--tokenizer", kind, "--vocab-size", "1024") == 1
+    assert f"--vocab-size is learned by bpe, unigram, sentencepiece-bpe; {kind} has" in capsys.readouterr().err
+
+
+def test_a_readers_own_files_survive_in_the_runs_folder_and_a_link_stays_one(text):
+    call("train", text, *SMALL, "--steps", "2", "--out", "run")
+    Path("run/notes.txt").write_text("two hours of work")
+    Path("link").symlink_to("run")
+    assert call("train", "--resume", "link", "--steps", "3") == 0
+    assert Path("run/notes.txt").read_text() == "two hours of work" and Path("link").is_symlink()
+    os.chdir("run")
+    assert call("train", "--resume", ".", "--steps", "4") == 0 and call("generate", ".", "--tokens", "2") == 0
+    assert len(losses(".")) == 4
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no such names")
+@pytest.mark.parametrize("name", ["ع" * 123 + ".txt", "x" * 250 + ".txt", "caf\udce9.txt", "…\n.txt"])
+def test_a_text_of_any_name_is_learned(text, name, capsys):
+    os.rename(text, name)
+    assert call("train", name, *SMALL, "--steps", "2") == 0
+    assert call("train", "--resume", capsys.readouterr().out.splitlines()[0], "--steps", "3") == 0
+
+
+def test_what_cannot_be_written_is_found_out_before_the_first_step(text, monkeypatch, capsys):
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    assert call("train", text, *SMALL, "--steps", "2", "--out", "run") == 1
+    said = capsys.readouterr().err
+    assert "run could not be written" in said and "learn from" not in said and not Path("run").exists()
+
+
+def test_a_disk_that_is_full_for_a_while_does_not_end_the_run(text, monkeypatch, capsys):
+    from minillm.cli import job
+    real, calls = job.save, []
+
+    def save(*args, **options):
+        calls.append(options)
+        if len(calls) == 1:
+            raise OSError("run could not be written (No space left on device); make room")
+        return real(*args, **options)
+
+    monkeypatch.setattr(job, "save", save)
+    assert call("train", text, *SMALL, "--steps", "6", "--evaluations", "3", "--out", "run") == 0
+    assert "No space left on device); make room.  The run goes on" in capsys.readouterr().err
+    assert len(losses("run")) == 6 and len(calls) > 2
+
+
+def test_two_cannot_go_on_with_one_run(text, capsys):
+    call("train", text, *SMALL, "--steps", "2", "--out", "run")
+    program = "import sys; from minillm import disk\nwith disk.alone('run'):\n print(1, flush=True); sys.stdin.read()"
+    other = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    other.stdout.readline()
+    assert call("train", "--resume", "run", "--steps", "3") == 1
+    assert "another process is writing into run; wait until it has ended" in capsys.readouterr().err
+    other.communicate()
+    assert call("train", "--resume", "run", "--steps", "3") == 0
+
+
+def test_a_run_that_has_run_away_keeps_what_was_saved(text, capsys):
+    call("train", text, *SMALL, "--steps", "2", "--out", "run")
+    before = weights("run")
+    assert call("train", text, *SMALL, "--precision", "fp16", "--steps", "40", "--lr", "1e30", "--out", "other") == 1
+    assert "loss=" in (said := capsys.readouterr().err) or "no longer finite" in said
+    assert all(torch.equal(a, b) for a, b in zip(before.values(), weights("run").values(), strict=True))
+    assert not Path("other").exists()

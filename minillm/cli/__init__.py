@@ -67,6 +67,14 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     return parser
 
 
+def given(name: str, arguments: list[str]) -> set[str]:
+    """Which options were typed, among them those whose value is the usual one."""
+    parser = parser_of(name)
+    for action in parser._actions:  # argparse itself keeps no record of what was typed
+        action.default = argparse.SUPPRESS
+    return {name for name, value in vars(parser.parse_args(arguments)).items() if value != argparse.SUPPRESS}
+
+
 def overview() -> str:
     """What `minillm --help` says."""
     rows = [f"  {name:<10} {line}" for name, line in {**SETUP, **COMMANDS}.items()]
@@ -88,6 +96,7 @@ def main(arguments: list[str]) -> int:
         return 2
     speak_utf8()
     options = parser_of(name).parse_args(arguments[1:])
+    options.given = given(name, arguments[1:])
     try:
         return import_module(f"minillm.cli.{name}").run(options)
     except BrokenPipeError:  # the reader of our output has seen enough

@@ -4,17 +4,20 @@ from __future__ import annotations
 import argparse
 import hashlib
 import math
-from contextlib import suppress
+import os
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import torch
 
-from minillm.checkpoints import load, load_log, save
+from minillm.checkpoints import load, load_log, rehearse, save
 from minillm.cli import called
 from minillm.cli.choices import make_config, make_tokenizer, read_texts
 from minillm.cli.processes import Team
 from minillm.cli.progress import Progress
 from minillm.data import compact
+from minillm.disk import alone
 from minillm.model import Transformer
 from minillm.optim import adamw
 from minillm.recipes import Growing, Recipe
@@ -59,8 +62,14 @@ class Job:
                 raise ValueError(f"the run in {options.resume} is finished, after {self.start:,} steps; ask for more "
                                  f"with --steps or --minutes (in all), or let it write: {called()} generate "
                                  f"{options.resume}")
+        if self.recipe.batch_size % team.size:
+            raise ValueError(f"--batch {self.recipe.batch_size} cannot be shared evenly by {team.size} processes; "
+                             f"make it a multiple of {team.size}")
         self.done = self.start
         self.folder = team.same(lambda: str(reserve(options)))
+        if not saved:
+            with suppress(ValueError):  # on Windows, another disk
+                options.base = os.path.relpath(Path.cwd(), self.folder)  # from where the names of texts are meant
 
     def _check_same_text(self, saved: dict) -> None:
         if saved["text"] != fingerprint(self.ids):
@@ -75,7 +84,8 @@ class Job:
     def work(self, told: list[int]) -> int:
         """Train to the end, to a Ctrl-C, or until `told` to stop.  Returns the exit code."""
         try:
-            return self._work(told)
+            with alone(self.folder) if self.team.first else nullcontext():
+                return self._work(told)
         finally:
             with suppress(OSError):
                 Path(self.folder).rmdir()  # a folder that nothing was saved in is given back
@@ -84,12 +94,13 @@ class Job:
         options, team = self.options, self.team
         stream = Growing(self.ids, batch_size=self.recipe.batch_size, context_length=self.config.context_length,
                          seed=options.seed, start=self.start, progress=self.fraction)
-        team.say(f"{self.n_parameters:,} parameters learn from {len(self.ids):,} tokens "
-                 f"({self.config.vocab_size:,} kinds); {len(self.validation):,} are kept for validation")
         name = self.saved["precision"] if self.saved else options.precision
         self.precision = measure_precision(name, self.model, stream[self.start], say=team.say)
         if self.saved:
             self.precision.scaler.load_state_dict(self.saved["scaler"])
+        self.save(rehearse)  # what could not be written is found out before there is anything to lose
+        team.say(f"{self.n_parameters:,} parameters learn from {len(self.ids):,} tokens "
+                 f"({self.config.vocab_size:,} kinds); {len(self.validation):,} are kept for validation")
         bar = Progress(shown=team.first, done=self.fraction(self.start))
         marks = [i / options.evaluations for i in range(1, options.evaluations)]
         marks = [mark for mark in marks if mark > self.fraction(self.start)]
@@ -105,7 +116,7 @@ class Job:
                 if marks and marks[0] <= self.fraction(self.done) < 1:
                     marks = [mark for mark in marks if mark > self.fraction(self.done)]
                     bar.note(self.evaluate(20_000))
-                    self.save()
+                    self._save_if_there_is_room()
                 if self.fraction(self.done) >= 1:
                     break
                 if stop:
@@ -140,10 +151,20 @@ class Job:
         self.log.append({"step": self.done - 1, "validation": loss, "tokens": len(ids)})
         return loss
 
-    def save(self) -> None:
+    def _save_if_there_is_room(self) -> None:
+        try:
+            self.save()
+        except OSError as error:
+            self.team.say(f"{error}.  The run goes on; it is saved again later")
+
+    def save(self, write: Callable[..., object] | None = None) -> None:
+        for name, weight in self.model.named_parameters():
+            if not torch.isfinite(getattr(weight, "to_local", lambda weight=weight: weight)()).all():
+                raise FloatingPointError(f"{name} is no longer finite after step {self.done:,}; what {self.folder} "
+                                         f"held before is untouched. Begin again with a lower --lr")
         state = snapshot(self.optimizer, self.done, self.precision, seconds=self.seconds, options=vars(self.options),
                          text=fingerprint(self.ids))
-        save(self.model, self.tokenizer, self.folder, state=state, log=self.log)
+        (write or save)(self.model, self.tokenizer, self.folder, state=state, log=self.log)
 
 
 def fingerprint(ids) -> str:
@@ -151,11 +172,17 @@ def fingerprint(ids) -> str:
     return hashlib.sha256(ids.tobytes()).hexdigest()
 
 
+def _short(name: str) -> str:
+    """A name that any disk takes, of at most 60 bytes; what is no character (of a name in an older encoding) is _."""
+    clean = "".join(c if c.isprintable() else "_" for c in name)
+    return clean.encode()[:60].decode(errors="ignore") or "text"
+
+
 def reserve(options: argparse.Namespace) -> Path:
     """The folder to write; an empty one is made at once, so that two runs never share it."""
     if options.resume:
         return Path(options.resume)
-    wanted = Path(options.out or Path("runs") / "-".join(Path(text).stem for text in options.texts[:3]))
+    wanted = Path(options.out or Path("runs") / "-".join(_short(Path(text).stem) for text in options.texts[:3]))
     for number in range(1, 1000):
         folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import torch
@@ -23,11 +23,13 @@ class Team:
         self.device = device
         self.together = dist.is_initialized()
         self.first = not self.together or dist.get_rank() == 0
+        self.size = dist.get_world_size() if self.together else 1
 
     def say(self, line: str) -> None:
         """Once, not once per process."""
         if self.first:
-            print(line, file=sys.stderr, flush=True)
+            with suppress(OSError):  # a terminal that was closed reads no more
+                print(line, file=sys.stderr, flush=True)
 
     def same(self, make: Callable[[], Any]) -> Any:
         """What the first process makes, for all of them."""

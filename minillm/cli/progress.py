@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from tqdm import tqdm
 
@@ -30,15 +31,16 @@ class Progress:
         self.step = step.step + 1
         self.speed.note(self.tokens)
         self.course.note(min(fraction, 1.0))
-        self.bar.set_description_str(self.words(fraction), refresh=False)
-        self.bar.update(min(fraction, 1.0) - self.fraction)
+        with suppress(OSError):  # a terminal that was closed reads no more; the run is to be saved all the same
+            self.bar.set_description_str(self.words(fraction), refresh=False)
+            self.bar.update(min(fraction, 1.0) - self.fraction)
         self.fraction = min(fraction, 1.0)
 
     def note(self, validation: float) -> float:
         """After a look at the validation part: a line that stays."""
         self.validation = validation
         if self.shown:
-            with tqdm.external_write_mode(file=sys.stderr):
+            with suppress(OSError), tqdm.external_write_mode(file=sys.stderr):
                 print(f"{100 * self.fraction:3.0f}%  {self.words(self.fraction)}", file=sys.stderr, flush=True)
         return validation
 
@@ -50,4 +52,5 @@ class Progress:
         return " · ".join(said + ([] if left is None else [f"{duration(left)} left"]))
 
     def close(self) -> None:
-        self.bar.close()
+        with suppress(OSError):
+            self.bar.close()

@@ -2,9 +2,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from minillm.cli.numbers import COUNT, SEED, number
 from minillm.cli.words import MAX_MB, TOKENIZERS
@@ -20,6 +21,7 @@ examples:
 
 Ctrl-C stops after the step that is being made, saves, and says how to go on.
 """
+LEARNED = ("bpe", "unigram", "sentencepiece-bpe")  # the tokenizers whose vocabulary has a size to be chosen
 MAY_CHANGE = ("resume", "steps", "minutes", "device", "fsdp", "evaluations")  # when a run goes on
 
 
@@ -66,21 +68,27 @@ def run(options: argparse.Namespace) -> int:
     from minillm.checkpoints import load_state
     from minillm.cli.job import Job
     from minillm.cli.processes import joined, leave
-    saved = None
-    if options.resume:
-        saved = load_state(options.resume)
-        if "options" not in saved:
-            raise ValueError(f"{options.resume} was not made by `minillm train`, which would know its text and "
-                             "settings; go on with it from Python: minillm.checkpoints.load_state")
-        options = _go_on_with(saved["options"], options)
-    elif not options.texts:
-        raise ValueError("name a text to learn from, say `minillm train shakespeare`; `minillm corpora` lists them")
-    if options.steps is None and options.minutes is None:
-        options.minutes = 2.0
-    with joined(options.device) as team:
-        job = Job(options, saved, team)
-        with told_to_end() as told:
-            code = job.work(told)
+    from minillm.disk import alone
+    saved, typed = None, vars(options).pop("given")
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started, one writes
+    with alone(options.resume) if first and options.resume and os.path.isdir(options.resume) else nullcontext():
+        if options.resume:
+            saved = load_state(options.resume)
+            if "options" not in saved:
+                raise ValueError(f"{options.resume} was not made by `minillm train`, which would know its text and "
+                                 "settings; go on with it from Python: minillm.checkpoints.load_state")
+            options = _go_on_with(saved["options"], options, typed)
+        elif not options.texts:
+            raise ValueError("name a text to learn from, say `minillm train shakespeare`; `minillm corpora` lists them")
+        elif "vocab_size" in typed and options.tokenizer not in LEARNED:
+            raise ValueError(f"--vocab-size is learned by {', '.join(LEARNED)}; {options.tokenizer} has a size "
+                             f"of its own: leave it out, or add --tokenizer bpe")
+        if options.steps is None and options.minutes is None:
+            options.minutes = 2.0
+        with joined(options.device) as team:
+            job = Job(options, saved, team)
+            with told_to_end() as told:
+                code = job.work(told)
     if team.together:
         leave(code)
     return code
@@ -88,8 +96,9 @@ def run(options: argparse.Namespace) -> int:
 
 @contextmanager
 def told_to_end() -> Iterator[list[int]]:
-    """A list that fills when the reader (Ctrl-C) or the system (SIGTERM) asks this program to end: between two steps
-    it then saves, so that what is saved is whole.  A second Ctrl-C is obeyed at once."""
+    """A list that fills when the reader (Ctrl-C), the system (SIGTERM) or a terminal that is closed (SIGHUP, unless
+    nohup has it ignored) asks this program to end: between two steps it then saves, so that what is saved is whole.
+    A second Ctrl-C is obeyed at once."""
     told: list[int] = []
 
     def note(number, frame):
@@ -97,7 +106,10 @@ def told_to_end() -> Iterator[list[int]]:
         if told.count(signal.SIGINT) > 1:
             raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield told
     finally:
@@ -105,15 +117,16 @@ def told_to_end() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _go_on_with(saved: dict, given: argparse.Namespace) -> argparse.Namespace:
+def _go_on_with(saved: dict, options: argparse.Namespace, typed: set[str]) -> argparse.Namespace:
     """The options of the run that goes on; only how long and where may be new."""
-    from minillm.cli import parser_of
-    usual = vars(parser_of("train").parse_args([]))
-    new = {name: value for name, value in vars(given).items() if value != usual[name]}
-    for name in new:
-        if name not in MAY_CHANGE:
+    new = {name: value for name, value in vars(options).items() if name in typed}
+    for name, value in new.items():
+        if name not in MAY_CHANGE and value != saved.get(name):
             said = {"fields": "--set", "texts": "text"}.get(name, f"--{name.replace('_', '-')}")
             raise ValueError(f"a resumed run keeps its own {said}; leave it out, or begin a new run")
+    base = os.path.join(os.path.realpath(options.resume), saved.get("base", "."))
+    saved = {**saved, "texts": [os.path.join(base, text) if not os.path.exists(text)
+                                and os.path.isfile(os.path.join(base, text)) else text for text in saved["texts"]]}
     if {"steps", "minutes"} & set(new):
         saved = {**saved, "steps": None, "minutes": None}
     return argparse.Namespace(**{**saved, "fsdp": False, "device": "auto", **new})
