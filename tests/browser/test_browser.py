@@ -51,6 +51,7 @@ def trainer():
 DIAL_CELL, TRAINER_CELL = 3, 5
 OPEN = ("import ipywidgets; registry = getattr(ipywidgets.widgets.widget, '_instances', None); "
         "print(len(ipywidgets.Widget.widgets if registry is None else registry))")
+DIALED = "from minillm.notebook.widgets import shown; print(shown()['dial']['temperature'].value)"
 STEPS = "from minillm.notebook.widgets import shown; print(len(shown()['trainer'].history))"
 
 
@@ -137,7 +138,7 @@ def test_a_cell_run_again_takes_over_what_was_set_and_leaves_nothing_behind(page
         page.run_cell(DIAL_CELL)
         until(page, lambda: picture(page, DIAL_CELL)[0] == 1)
         assert int(page.evaluate(OPEN)) == fresh
-        assert page.evaluate("print(shown()['dial']['temperature'].value)") == value
+        assert page.evaluate(DIALED) == value
 
 
 def reload(page, lab, name):
@@ -177,7 +178,7 @@ def test_a_page_that_is_not_trusted_finds_its_widgets_again(page, lab, stored):
     assert int(page.evaluate(STEPS)) == 21
     page.run_cell(DIAL_CELL)
     until(page, lambda: picture(page, DIAL_CELL)[0] == 1)
-    assert page.evaluate("print(shown()['dial']['temperature'].value)") == "2"
+    assert page.evaluate(DIALED) == "2"
 
 
 def test_pictures_are_told_in_words_on_the_page(page):
