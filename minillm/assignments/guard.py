@@ -1,10 +1,10 @@
 """Keep an answer from using what it was asked to build."""
 from __future__ import annotations
 
-import ast
 import json
 
 from minillm.assignments.syntax import tree_of
+from minillm.notebook.judging.forbidden import covers, mentioned
 
 NOTABLE = ("os._exit", "os.kill", "os.fork", "os.system", "subprocess", "socket", "ctypes",
            "gc.get_objects", "inspect", "sys.modules", "multiprocessing", "signal", "shutil", "requests",
@@ -20,53 +20,18 @@ def forbidden_names(source: str, forbid: list[str]) -> list[str]:
         tree = tree_of(source)
     except SyntaxError:
         return []
-    mentioned = _mentioned(tree)
-    return [name for name in forbid if any(_covers(name, m) for m in mentioned)] + sorted(
-        {m for m in mentioned if m.startswith("_minillm")})
+    found = mentioned(tree)
+    return [name for name in forbid if any(covers(name, m) for m in found)] + sorted(
+        {m for m in found if m.startswith("_minillm")})
 
 
 def notable_names(source: str) -> list[str]:
     """Names that an honest answer rarely needs; told to the teacher, never scored."""
     try:
-        mentioned = _mentioned(tree_of(source))
+        found = mentioned(tree_of(source))
     except SyntaxError:
         return []
-    return [name for name in NOTABLE if any(_covers(name, m) for m in mentioned)]
-
-
-def _mentioned(tree: ast.AST) -> set[str]:
-    alias, found = {}, set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for a in node.names:
-                alias[a.asname or a.name.partition(".")[0]] = a.name if a.asname else a.name.partition(".")[0]
-                found.add(a.name)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for a in node.names:
-                alias[a.asname or a.name] = f"{node.module}.{a.name}"
-                found |= {node.module, f"{node.module}.{a.name}"}
-    usual = {"F": "torch.nn.functional", "nn": "torch.nn", "np": "numpy"}
-    for node in ast.walk(tree):
-        parts, at = [], node
-        while isinstance(at, ast.Attribute):
-            parts.append(at.attr)
-            at = at.value
-        if isinstance(at, ast.Name) and isinstance(node, (ast.Attribute, ast.Name)):
-            root = alias.get(at.id, usual.get(at.id, at.id))
-            found.add(".".join([root, *reversed(parts)]))
-        if isinstance(node, ast.Attribute):
-            found.add(f"Tensor.{node.attr}")  # a method of something: torch.Tensor's, perhaps
-    return found
-
-
-def _covers(name: str, mentioned: str) -> bool:
-    name = name.removeprefix("torch.") if name.startswith("torch.Tensor.") else name
-    return (mentioned == name
-            or mentioned.startswith(name + ".")
-            or (not name.startswith("Tensor.")
-                and "." not in name
-                and mentioned.split(".")[-1] == name
-                and name.startswith("__")))
+    return [name for name in NOTABLE if any(covers(name, m) for m in found)]
 
 
 GUARD = '''

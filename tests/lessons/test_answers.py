@@ -85,11 +85,11 @@ def test_a_check_answers_at_once():
     mutants.cache_clear()
     slow = {}
     for exercise, given in WRONG.items():
-        answer = next(iter(given.values()))
+        answer = list(given.values())[-1]              # not one that waits for ever
         begun = time.process_time()                    # not the wall: the machine may be busy
         verdict(exercise, answer, seeds=SEEDS)
         slow[exercise] = time.process_time() - begun
-    assert max(slow.values()) < 2.0, slow              # 0.3 s without the type checks that run in tests
+    assert max(slow.values()) < 1.0, slow              # 0.02 to 0.2 s are usual, with the type checks of tests
 
 
 def test_what_grading_forbids_is_said():
