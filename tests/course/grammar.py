@@ -48,22 +48,23 @@ def faults(notebook: nbformat.NotebookNode, name: str) -> list[str]:
 
 
 def _twice(code: list) -> list[str]:
-    """One name is one thing: a cell that is run again must find what it found the first time."""
-    bound: dict[str, int] = {}
-    found = []
+    """A cell that is run again must find what it found the first time: no later cell may give its names to others."""
+    bound: dict[str, list[int]] = {}
+    reads: dict[str, list[int]] = {}
     for index, cell in code:
         try:
             tree = ast.parse(TransformerManager().transform_cell(cell.source))
         except SyntaxError:
             continue
-        names = [node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-        names += [each.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets
-                  for each in ast.walk(target) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
-        for name in dict.fromkeys(names):
-            if name in bound:
-                found.append(f"cell {index}: {name} is something else in cell {bound[name]}; one name is one thing")
-            bound.setdefault(name, index)
-    return found
+        names = {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        names |= {each.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets
+                  for each in ast.walk(target) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)}
+        for name in names:
+            bound.setdefault(name, []).append(index)
+        for name in {each.id for each in ast.walk(tree) if isinstance(each, ast.Name)} - names:
+            reads.setdefault(name, []).append(index)
+    return [f"cell {reader}: its {name} is something else after cell {places[-1]}; one name is one thing"
+            for name, places in bound.items() for reader in reads.get(name, ()) if places[0] < reader < places[-1]]
 
 
 def _unsaid(cell) -> bool:

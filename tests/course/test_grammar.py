@@ -108,7 +108,8 @@ DEPARTURES = {
     "its solution is not folded": lambda book: book.cells[7].outputs.pop(0),
     "must stand in the cell above": source(4, "Add two numbers."),
     "stands 0 times": lambda book: [book.cells.pop(4) for _ in range(4)],
-    "x is something else in cell 3": lambda book: [source(3, "x = 1")(book), source(7, "x, y = 2, 3")(book)],
+    "its x is something else after cell 7": lambda book: [
+        source(3, "x = 1")(book), source(5, EXERCISE + "\nx + 1")(book), source(7, "x, y = 2, 3")(book)],
     "U is in no row": source(2, "$y = U x$"),
 }
 
