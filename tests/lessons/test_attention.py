@@ -197,6 +197,11 @@ def test_both_ways_of_sharing_give_the_same_and_what_the_layer_gives():
     torch.testing.assert_close(layer.share(k), k.repeat_interleave(2, 1))
 
 
+def test_reading_shared_keys_once_is_faster_than_copying_them():
+    times = measures.decoding_times(1, repeats=9)
+    assert times["read once"] < times["copied"]
+
+
 def test_the_sharing_dial_counts_exactly_and_measures_when_asked():
     live = widgets.sharing_dial()
     live["n_kv_heads"].value = 8
