@@ -9,8 +9,10 @@ from dataclasses import fields, replace
 
 import pytest
 
-from minillm.config import ModelConfig, RopeScaling
+from minillm.config import GATED, ModelConfig, RopeScaling
 from minillm.environment import ROOT
+from minillm.layers import MLPS
+from minillm.layers.accounts import tally
 from minillm.presets import PRESETS, scaled
 from tests.variants import name_of, variants
 
@@ -105,6 +107,10 @@ def test_a_replaced_config_keeps_no_stale_size():
 def test_resolving_twice_changes_nothing():
     for config in PRESETS.values():
         assert config.resolve().resolve() == config.resolve()
+
+
+def test_an_mlp_is_gated_where_it_has_a_third_matrix():
+    assert {name for name, mlp in MLPS.items() if tally(mlp, 1, 1).learned == 3} == set(GATED)
 
 
 @pytest.mark.parametrize("mlp", ["swiglu", "geglu"])
