@@ -1,7 +1,7 @@
 """Turn questions and answers into batches from which only the answers are learned."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +19,22 @@ class Template:
     prompt: str = "Question: {}\nAnswer:"
     reply: str = " {}"
 
+    def __post_init__(self):
+        for name, written in vars(self).items():
+            if written.count("{}") != 1:
+                raise ValueError(f"the template's {name}={written!r} holds {{}} {written.count('{}')} times; it says "
+                                 f"where the text goes, so write it once (other braces stay as they are)")
+
     def ask(self, prompt: str, tokenizer) -> list[int]:
         """Ids up to where the answer begins; give these to `generate`."""
-        return tokenizer.encode(self.prompt.format(prompt))
+        return tokenizer.encode(self.prompt.replace("{}", prompt))
 
     def answer(self, reply: str, tokenizer) -> list[int]:
         """Ids of the answer and of the end of text, from which the model learns to stop."""
         if tokenizer.end_of_text is None:
             raise ValueError("this tokenizer has no end-of-text token, so a model could never learn to stop; train "
                              "one with special=(\"<|endoftext|>\",)")
-        return [*tokenizer.encode(self.reply.format(reply)), tokenizer.end_of_text]
+        return [*tokenizer.encode(self.reply.replace("{}", reply)), tokenizer.end_of_text]
 
 
 class PromptBatches(Endless):
@@ -36,12 +42,18 @@ class PromptBatches(Endless):
 
     Each epoch shows every pair, in an order that depends on seed and epoch alone (some twice where they do not
     fill the last batch).  `signal` is the share of all positions, padding included, that are learned from.
-    Raises ValueError for a pair that does not fit into the context: cut, it would not teach to stop.
+    `pairs` are (question, answer), both str; other rows are refused by number.  Raises ValueError for a pair that
+    does not fit into the context: cut, it would not teach to stop.
     """
 
-    def __init__(self, pairs: Sequence[tuple[str, str]], tokenizer, *, batch_size: int, context_length: int,
+    def __init__(self, pairs: Iterable, tokenizer, *, batch_size: int, context_length: int,
                  seed: int, template: Template | None = None, start: int = 0,
                  device: str | torch.device | None = None):
+        pairs = list(pairs)
+        for i, pair in enumerate(pairs):
+            if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
+                raise ValueError(f"row {i} is {str(pair)[:60]!r} of type {type(pair).__name__}, not a pair of texts; "
+                                 f"give (question, answer), say [(row[\"prompt\"], row[\"response\"]) for row in rows]")
         if not pairs or batch_size < 1:
             raise ValueError(f"pairs={len(pairs)} and batch_size={batch_size} must be at least 1")
         template = template or Template()

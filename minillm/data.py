@@ -82,6 +82,8 @@ def compact(tokens: Tokens) -> np.ndarray:
                          f"tokenizer.encode(text) gives one")
     if ids.size and ids.min() < 0:
         raise ValueError(f"tokens hold {ids.min()}, but ids count from 0; tokenizer.encode(text) gives such")
+    if ids.size and ids.max() >= 1 << 32:
+        raise ValueError(f"tokens hold {ids.max()}, but an id has at most four bytes; was this made by a tokenizer?")
     return ids.astype(_width(int(ids.max(initial=0)) + 1), copy=False)
 
 

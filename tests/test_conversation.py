@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from minillm.conversation import PromptBatches, Template, prompt_batches
-from minillm.data import IGNORED
+from minillm.data import IGNORED, batches
 from minillm.tokenizers import END_OF_TEXT, ByteTokenizer, CharTokenizer
 
 PAIRS = [(f"What is {i}?", "n" * (1 + i % 7) + ".") for i in range(23)]
@@ -85,3 +85,38 @@ def test_a_tokenizer_that_cannot_say_stop_is_refused():
     with pytest.raises(ValueError, match="never learn to stop"):
         prompt_batches(PAIRS, CharTokenizer.train("".join(map("".join, PAIRS)) + "QuestionAnswer:\n "),
                        batch_size=1, context_length=64, seed=0)
+
+
+@pytest.mark.parametrize("rows", [
+    [{"prompt": "a", "response": "b"}], [("a", None)], [("a", "b", "c")], [("a", "b"), "ab"], ["ab"], [("a",)],
+    [(1, 2)], [b"ab"]], ids=str)
+def test_rows_that_are_no_pairs_of_texts_are_refused_by_number(rows):
+    with pytest.raises(ValueError, match=r"row \d is .* not a pair of texts; give .question, answer."):
+        PromptBatches(rows, ByteTokenizer(special=("<|endoftext|>",)), batch_size=1, context_length=64, seed=0)
+
+
+def test_pairs_may_come_from_a_generator_and_as_lists():
+    words = ByteTokenizer(special=("<|endoftext|>",))
+    x, _ = PromptBatches((list(pair) for pair in [("a", "b")]), words, batch_size=1, context_length=64, seed=0)[0]
+    assert words.decode(x[0].tolist()) == "Question: a\nAnswer: b"
+
+
+@pytest.mark.parametrize("prompt", ['{"question": "{}"}', "f() { return {}; }", "}{}", "{{}}", "{0} {}", "%s {}"])
+def test_a_template_may_hold_braces(prompt):
+    words = ByteTokenizer(special=("<|endoftext|>",))
+    template = Template(prompt=prompt, reply="{}}")
+    assert words.decode(template.ask("hi {} {0}", words)) == prompt.replace("{}", "hi {} {0}")
+    assert words.decode(template.answer("{}", words)[:-1]) == "{}}"
+
+
+@pytest.mark.parametrize("prompt", ["hello", "", "{", "{} {}", "{0}"])
+def test_a_template_without_one_place_for_the_text_is_refused(prompt):
+    for name in ("prompt", "reply"):
+        with pytest.raises(ValueError, match=f"the template's {name}=.*write it once"):
+            Template(**{name: prompt})
+
+
+@pytest.mark.parametrize("ids", [[2 ** 40, 1], [2 ** 32, 1], torch.tensor([2 ** 33, 1])])
+def test_an_id_that_does_not_fit_is_refused_not_wrapped(ids):
+    with pytest.raises(ValueError, match="tokens hold .*at most four bytes"):
+        batches(ids, batch_size=1, context_length=1, seed=0)

@@ -16,7 +16,13 @@ from minillm.optim import adamw, muon
 from minillm.presets import PRESETS, scaled
 from minillm.pretrained import export_hf, load_pretrained
 from minillm.pretrained.families import FAMILIES, family_for, family_of
-from minillm.tokenizers import BPETokenizer, ByteTokenizer, CharTokenizer, SentencePieceTokenizer
+from minillm.tokenizers import (
+    BPETokenizer,
+    ByteTokenizer,
+    CharTokenizer,
+    SentencePieceTokenizer,
+    load_tokenizer,
+)
 from minillm.training import train
 from tests.parity.references import CONFIGS, VOCAB, reference
 
@@ -63,6 +69,20 @@ def test_an_exported_tokenizer_gives_the_same_ids_in_transformers(tokenizer, tmp
     assert theirs.encode(TEXT, add_special_tokens=False) == ids == ours.encode(TEXT)
     assert theirs.decode(ids) == TEXT
     assert theirs.eos_token_id == tokenizer.end_of_text
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=lambda t: f"{t.kind}-{t.vocab_size}")
+def test_one_door_leads_to_a_tokenizer_also_where_others_published_it(tokenizer, tmp_path):
+    model = Transformer(scaled(PRESETS["llama-2-7b"], "nano", vocab_size=tokenizer.vocab_size))
+    (export_hf(model, tokenizer, tmp_path / "out") / "minillm_tokenizer.json").unlink()
+    opened = []
+    for door in (load_tokenizer, lambda folder: load_pretrained(folder)[1]):
+        try:
+            opened.append(door(tmp_path / "out").encode(TEXT))
+        except ValueError as refusal:
+            opened.append(str(refusal))
+    assert opened[0] == opened[1]
+    assert isinstance(opened[0], str) == (tokenizer.kind == "char") and opened[0] in (tokenizer.encode(TEXT), opened[1])
 
 
 def test_shards_are_read_like_one_file(tmp_path):

@@ -30,18 +30,18 @@ __all__ = ["END_OF_TEXT", "KINDS", "PATTERNS", "BPETokenizer", "ByteTokenizer", 
 
 
 def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:
-    """The tokenizer in a folder: one that was saved here, or a published `tokenizer.json` or `tokenizer.model`.
+    """The tokenizer in a folder: one that was saved here, or a published `tokenizer.model` or `tokenizer.json`.
 
-    The folder of a model that was saved with its tokenizer does as well.
+    The one door to such a folder.  The folder of a model that was saved with its tokenizer does as well.
     """
     folder = Path(folder)
     if (folder / WITH_MODEL / SETTINGS_FILE).is_file():
         folder = folder / WITH_MODEL
     if not (folder / SETTINGS_FILE).is_file():
+        if (folder / _sentencepiece.FILE).is_file():  # a tokenizer.json beside it tells the same
+            return SentencePieceTokenizer.from_model(folder / _sentencepiece.FILE)
         if (folder / huggingface.FILE).is_file():
             return BPETokenizer.from_tokenizer_json(folder / huggingface.FILE)
-        if (folder / _sentencepiece.FILE).is_file():
-            return SentencePieceTokenizer.from_model(folder / _sentencepiece.FILE)
     kind = read_settings(folder)["kind"]
     if kind not in KINDS:
         raise ValueError(f"{folder} names a tokenizer of kind {kind!r}; known are {', '.join(KINDS)}")

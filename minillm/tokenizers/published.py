@@ -9,7 +9,6 @@ from typing import Any
 
 from minillm import disk
 from minillm.tokenizers import huggingface
-from minillm.tokenizers.bpe import BPETokenizer
 from minillm.tokenizers.byte import ByteTokenizer
 from minillm.tokenizers.char import CharTokenizer
 from minillm.tokenizers.protocol import SETTINGS_FILE, Tokenizer
@@ -22,15 +21,10 @@ def published_tokenizer(folder: str | os.PathLike) -> Tokenizer | None:
 
     A folder that was exported from here opens as the kind that it was.
     """
-    folder = Path(folder)
-    if (folder / SETTINGS_FILE).is_file():
-        from minillm.tokenizers import load_tokenizer
-        return load_tokenizer(folder)
-    if (folder / MODEL_FILE).is_file():  # a tokenizer.json beside it tells the same
-        return SentencePieceTokenizer.from_model(folder / MODEL_FILE)
-    if (folder / huggingface.FILE).is_file():
-        return BPETokenizer.from_tokenizer_json(folder / huggingface.FILE)
-    return None
+    if not any((Path(folder) / name).is_file() for name in (SETTINGS_FILE, MODEL_FILE, huggingface.FILE)):
+        return None
+    from minillm.tokenizers import load_tokenizer
+    return load_tokenizer(folder)
 
 
 def export_tokenizer(tokenizer: Tokenizer, folder: str | os.PathLike) -> None:

@@ -28,7 +28,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     Nothing is lost.  A text is given to the library word by word: since no piece spans a blank or a new line, the
     segmentation is the library's, but words do not depend on what stands before them (the library adds up log
-    probabilities in 32 bits, and equally good segmentations of a word would be chosen by the rounding).
+    probabilities in 32 bits, and equally good segmentations of a word would be chosen by the rounding).  A published
+    model that adds or removes blanks itself is given the whole text, and does to it what it does in its own library.
     U+2581 itself, which means a blank inside the library, is spelled in bytes here; the library would lose it.
     """
     kind = "sentencepiece"
@@ -49,7 +50,7 @@ class SentencePieceTokenizer(Tokenizer):
         self._bytes = [self._spelling(i, name) for i, name in enumerate(names)]
         self._byte_ids = {i: self._processor.PieceToId(f"<0x{i:02X}>") for i in SPACE.encode("utf-8")}
         self.starts_with_space = "".join(self._processor.EncodeAsPieces("a")).startswith(SPACE)
-        self._by_word = not self.starts_with_space and not any(
+        self._by_word = self._keeps(" a  b ") and not any(
             regex.search(r"[^ ] |.\n|\n.", token.decode("utf-8", errors="replace"), flags=regex.DOTALL)
             for token in self._bytes)
 
@@ -79,7 +80,9 @@ class SentencePieceTokenizer(Tokenizer):
         if room < 1:
             raise ValueError(f"vocab_size={vocab_size} has no room for 256 bytes, new line, unknown and "
                              f"{len(special)} special tokens; ask for at least {260 + len(special)}")
-        rare = dict.fromkeys((ord(c) for c, _ in characters.most_common()[room:]), "\n")
+        frequent = [c for c, _ in characters.most_common()]
+        rare = dict.fromkeys(map(ord, frequent[room:]), "\n")
+        blank = {} if " " in frequent[:room] else {"required_chars": SPACE}  # a piece even where no text shows one
         lines = [part for line in lines for part in line.translate(rare).split("\n") if part]
         model = io.BytesIO()
         try:
@@ -88,7 +91,7 @@ class SentencePieceTokenizer(Tokenizer):
                 vocab_size=vocab_size, hard_vocab_limit=False, character_coverage=1.0, byte_fallback=True,
                 normalization_rule_name=normalization, add_dummy_prefix=False, remove_extra_whitespaces=False,
                 user_defined_symbols=["\n"], control_symbols=list(special), unk_id=0, bos_id=-1, eos_id=-1,
-                pad_id=-1, max_sentence_length=1 << 24, num_threads=1, minloglevel=2)
+                pad_id=-1, **blank, max_sentence_length=1 << 24, num_threads=1, minloglevel=2)
         except RuntimeError as error:
             raise ValueError(f"SentencePiece could not learn vocab_size={vocab_size} by {algorithm} from this "
                              f"text: {error}") from None
@@ -115,11 +118,24 @@ class SentencePieceTokenizer(Tokenizer):
             if i:
                 ids += map(self._byte_ids.__getitem__, SPACE.encode("utf-8"))
             words = _WORDS.findall(part) if self._by_word else [part]
-            for word_ids in self._processor.EncodeAsIds(words):
-                ids += word_ids
+            for word, word_ids in zip(words, self._processor.EncodeAsIds(words), strict=True):
+                ids += self._with_blanks(word_ids) if " " in word else word_ids
         if self._unknown in ids:
             self._refuse_unknown(text)
         return ids
+
+    def _with_blanks(self, ids: list[int]) -> list[int]:
+        """A model without a piece for the blank spells U+2581 in bytes where one stands: spell the blank instead."""
+        sign, blank = [*self._byte_ids.values()], self._processor.PieceToId("<0x20>")
+        places = [i for i in range(len(ids) - 2) if ids[i:i + 3] == sign]
+        for i in reversed(places if self._unknown not in (*sign, blank) else []):
+            ids[i:i + 3] = [blank]
+        return ids
+
+    def _keeps(self, text: str) -> bool:
+        """Does the library give all of a text back: no blank added, none removed?"""
+        data = b"".join(self._bytes[i] for i in self._processor.EncodeAsIds(text))
+        return data.decode("utf-8", errors="replace").replace(SPACE, " ") == text
 
     def _cut(self, text: str) -> int:
         match = _SURE_END.search(text) if self._by_word else None

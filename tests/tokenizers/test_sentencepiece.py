@@ -2,10 +2,13 @@
 import io
 import math
 import re
+from functools import cache
+from itertools import product
 
 import pytest
 import sentencepiece
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tokenizer_samples import ANY_TEXT, TEXT
 
 from minillm.tokenizers import SentencePieceTokenizer
@@ -136,3 +139,45 @@ def test_a_model_without_byte_fallback_refuses_what_it_cannot_write():
                                              hard_vocab_limit=False, minloglevel=2)
     with pytest.raises(ValueError, match=r"character 2, 'ж' \(U\+0436\), is unknown"):
         SentencePieceTokenizer(model.getvalue()).encode("abж")
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+@pytest.mark.parametrize("sample", ["吾輩は猫である。名前はまだ無い。\n", "學而時習之不亦說\n", "aaaa bbbb\n", "\t.\n"])
+@given(text=st.text(alphabet=st.sampled_from(" \n\t▁abé吾名。, \u3000\u00a0😀"), max_size=12))
+@settings(max_examples=40)
+def test_nothing_is_lost_of_characters_that_the_training_text_had_not(sample, algorithm, text):
+    tokenizer = trained(sample, algorithm)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert list(tokenizer.encode_stream([text[:5], text[5:]])) == tokenizer.encode(text)
+
+
+@cache
+def trained(sample: str, algorithm: str) -> SentencePieceTokenizer:
+    return SentencePieceTokenizer.train(sample * 60, 262 if "bbbb" in sample else 400, algorithm=algorithm)
+
+
+@pytest.mark.parametrize("blanks", list(product([True, False], repeat=2)), ids=str)
+@pytest.mark.parametrize("normalization", ["identity", "nfkc", "nmt_nfkc"])
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_a_model_of_any_setting_gives_the_librarys_ids(algorithm, normalization, blanks):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["hello world, a b c", "the world of ﬁne ²", "hello again, world"] * 30),
+        model_writer=model, model_type=algorithm, vocab_size=330, hard_vocab_limit=False, byte_fallback=True,
+        normalization_rule_name=normalization, add_dummy_prefix=blanks[0], remove_extra_whitespaces=blanks[1],
+        minloglevel=2)
+    ours = SentencePieceTokenizer(model.getvalue())
+    library = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    for text in ("hello world", " hello  world ", "a", "", "ﬁne ² worlds", "the\tworld of hello", "e\u0301 é", "  "):
+        assert ours.encode(text) == library.EncodeAsIds(text)
+        assert ours.decode(ours.encode(text)) == library.DecodeIds(library.EncodeAsIds(text))
+
+
+def test_a_blank_that_a_model_has_no_piece_for_is_spelled_as_a_blank():
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["吾輩は猫である"] * 30), model_writer=model, vocab_size=300, hard_vocab_limit=False,
+        byte_fallback=True, add_dummy_prefix=False, remove_extra_whitespaces=False, minloglevel=2,
+        normalization_rule_name="identity")
+    tokenizer = SentencePieceTokenizer(model.getvalue())
+    assert tokenizer.decode(tokenizer.encode(" 猫  is▁a cat ")) == " 猫  is▁a cat "
