@@ -83,10 +83,10 @@ def percent(points: Points) -> list[list[int]]:
 def recall_picture() -> plots.Picture:
     """The points below: share right by step, from the worst seed to the best."""
     figure = plots.picture(height=330, title="Fourteen pairs, told once: who remembers?")
-    ax = plots.axes(figure, xlabel="step", ylabel="values recalled (%)")
+    ax = plots.axes(figure, xlabel="step", ylabel="values recalled (%)", right=228)
     ax.set_ylim(-2, 104)
     bands(ax, {name: np.array(rows) for name, rows in RIGHT.items()}, range(0, N_STEPS + 1, EVERY))
-    ax.legend(frameon=False, fontsize=9, labelcolor=plots.INK, loc="center right", bbox_to_anchor=(1.0, 0.74))
+    ax.legend(frameon=False, fontsize=9, labelcolor=plots.INK, loc="center left", bbox_to_anchor=(1.01, 0.5))
     ends = {name: [row[-1] for row in rows] for name, rows in RIGHT.items()}
     told = "; ".join(f"{name} {min(end)} to {max(end)}%" for name, end in ends.items())
     return figure.describe(f"Values recalled after {N_STEPS} steps, over {len(SEEDS)} seeds: {told}.")
