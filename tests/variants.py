@@ -30,7 +30,8 @@ def variants(count: int, *, seed: int = 0) -> list[ModelConfig]:
     while len(found) < count:
         drawn = {name: rng.choice(values) for name, values in table.items()}
         forced = dict([turn[len(found)]] if len(found) < len(turn) else [])
-        drawn |= {"attention": rng.choices(CHOICES["attention"], (3, 1))[0], **forced}  # more can be said of heads
+        more = [3 if kind == "heads" else 1 for kind in CHOICES["attention"]]  # more can be said of heads
+        drawn |= {"attention": rng.choices(CHOICES["attention"], more)[0], **forced}
         if drawn["attention"] == "latent":
             fits = all(LATENT.get(name, value) == value for name, value in forced.items())
             drawn |= LATENT if fits else {"attention": "heads"}
