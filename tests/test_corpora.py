@@ -2,6 +2,7 @@
 import hashlib
 import http.server
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -88,6 +89,13 @@ def test_every_shipped_text_can_be_loaded_and_says_what_it_is():
     for name in corpora.names(shipped=True):
         corpus = corpora.load(name)
         assert corpus.shipped and corpus.text.strip() and corpus.title and corpus.licence
+
+
+def test_every_shipped_text_has_its_card():
+    page = (corpora.data_folder() / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"`([^`]+)`", " ".join(re.findall(r"(?m)^## (.+)$", page)))
+    assert not [name for name in corpora.names(shipped=True)
+                if name not in told and f"{name.split('-')[0]}-…" not in told]
 
 
 def test_shipped_texts_may_hold_several_documents(tmp_path, monkeypatch):
