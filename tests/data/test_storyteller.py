@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from data.making.models import answering
 from data.making.models import measure_storyteller as measure
 from data.making.stories.countries import COUNTRIES
 from minillm import corpora
@@ -35,6 +36,29 @@ def test_it_completes_capitals(storyteller):
     some = sorted(COUNTRIES)[::4]
     share = sum(measure.knows(*storyteller, name) for name in some) / len(some)
     assert share >= FIGURES["capitals_completed"] - 0.1  # a quarter of the countries: two standard errors
+
+
+def test_it_completes_what_is_true_of_people(storyteller):
+    found = answering.completed(*storyteller)
+    assert found == pytest.approx(FIGURES["facts_of_people_completed"], abs=0.06)  # near ties fall either way
+    assert min(found[kind] for kind in ("town", "food", "colour", "hobby")) >= 0.9
+
+
+def test_it_can_be_brought_to_answer():
+    """The measured shares come from the whole fine-tuning, which is too long for a test; they hold what 08 needs.  Ten children are
+    held out, so that a kind's share is good to a tenth."""
+    shares = FIGURES["held_out_questions_after_lora"]
+    kinds = ("town", "pet", "pet_name", "food", "colour", "hobby", "dream", "job")
+    assert min(shares[kind] for kind in kinds) >= 0.6 and shares["people"] >= 0.8
+    assert shares["capital"] >= 0.9 and shares["continent"] >= 0.9
+
+
+def test_answers_are_counted_to_the_last_token(storyteller):
+    model, tokenizer = storyteller
+    start = [tokenizer.end_of_text, *tokenizer.encode("The capital of France is")]
+    paris, rome = tokenizer.encode(" Paris."), tokenizer.encode(" Rome.")
+    assert answering.likeliest(model, [(start, paris), (start, rome)]) == [True, False]
+    assert answering.likeliest(model, [(start, [*paris[:-1], *tokenizer.encode("!")])]) == [False]
 
 
 def test_it_does_not_answer_questions(storyteller):

@@ -89,13 +89,14 @@ def right(model: nn.Module, tokenizer, rows: list[dict]) -> list[bool]:
 
 def completed(model: nn.Module, tokenizer) -> dict[str, float]:
     """Share of the people of whom it completes a statement rightly, by kind of fact, without any fine-tuning: the
-    first pattern of each kind in patterns/people.txt that ends with the fact, read from nothing."""
+    first pattern of each kind in patterns/people.txt that ends with the fact, read from nothing.  Whether the sentence
+    stops there is left open."""
     found = {}
     for kind, patterns in people.ways().items():
         pattern = next(one for one in patterns if re.search(r"\{\w+\}\.$", one) and one.count("{") == 2)
         told = [people.say(pattern, one) for one in PEOPLE if kind in people.facts(one)]
         begun = [people.say(re.sub(r" \{\w+\}\.$", "", pattern), one) for one in PEOPLE if kind in people.facts(one)]
-        pairs = [([tokenizer.end_of_text, *tokenizer.encode(start)], tokenizer.encode(whole[len(start):]))
+        pairs = [([tokenizer.end_of_text, *tokenizer.encode(start)], tokenizer.encode(whole[len(start):].rstrip(".")))
                  for start, whole in zip(begun, told, strict=True)]
         good = likeliest(model, pairs)
         found[kind] = round(sum(good) / len(good), 3)

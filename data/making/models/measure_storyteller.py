@@ -127,7 +127,7 @@ def main() -> None:
     model, tokenizer = load("storyteller")
     floor = json.loads((corpora.data_folder() / "stories/floor.json").read_text())["fresh"]["nats_per_character"]
     card = json.loads((corpora.data_folder() / "models/storyteller/log.jsonl").read_text().splitlines()[-1])
-    stories = own_stories(model, tokenizer, 100)
+    stories = own_stories(model, tokenizer, 40)
     echo, least = echo_loss(model, tokenizer)
     figures = {
         **card,
