@@ -45,8 +45,10 @@ def test_it_completes_what_is_true_of_people(storyteller):
 
 
 def test_it_can_be_brought_to_answer():
-    """The measured shares come from the whole fine-tuning, which is too long for a test; they hold what 08 needs.  Ten children are
-    held out, so that a kind's share is good to a tenth."""
+    """The measured shares come from the whole fine-tuning, which is too long for a test; they hold what 08 needs.
+
+    Ten children are held out, so a kind's share is good to a tenth.
+    """
     shares = FIGURES["held_out_questions_after_lora"]
     kinds = ("town", "pet", "pet_name", "food", "colour", "hobby", "dream", "job")
     assert min(shares[kind] for kind in kinds) >= 0.6 and shares["people"] >= 0.8
