@@ -450,3 +450,11 @@ def test_a_run_that_has_run_away_keeps_what_was_saved(text, capsys):
     assert "loss=" in (said := capsys.readouterr().err) or "no longer finite" in said
     assert all(torch.equal(a, b) for a, b in zip(before.values(), weights("run").values(), strict=True))
     assert not Path("other").exists()
+
+
+def test_a_file_named_as_a_text_of_the_catalogue_is_not_passed_over_without_a_word(text, capsys):
+    name = corpora.names(shipped=True)[0]
+    os.rename(text, name)
+    for typed, said in ((name, True), (f"./{name}", False)):
+        assert call("tokenize", "a", "--tokenizer", "char", "--train", typed) == 0
+        assert (f"{name} is read from the catalogue; for your own" in capsys.readouterr().err) == said

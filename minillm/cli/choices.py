@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from difflib import get_close_matches
@@ -27,6 +28,10 @@ KINDS = {  # kind of a field -> what a person calls it, how it is read
 def read_texts(names: list[str], max_bytes: int):
     """Texts by name, or your own files; several are mixed."""
     known = corpora.names()
+    for name in set(names).intersection(known):
+        if Path(name).is_file():
+            print(f"{name} is read from the catalogue; for your own file of that name, write {os.curdir}{os.sep}{name}",
+                  file=sys.stderr)
     parts = [corpora.load(name) if name in known or not Path(name).exists() and not {".", "/", os.sep} & set(name)
              else corpora.read(name, max_bytes=max_bytes) for name in names]
     return parts[0] if len(parts) == 1 else corpora.mix(parts)
