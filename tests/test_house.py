@@ -206,3 +206,9 @@ def test_ruff_finds_nothing():
     places = [f"{Path(row['filename']).relative_to(ROOT)}:{row['location']['row']} {row['message']}"
               for row in json.loads(found.stdout)]
     assert not places
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest imports a file without a package by its name alone: two of one name cannot run together."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py") if not (path.parent / "__init__.py").exists()]
+    assert not {name for name in names if names.count(name) > 1}
