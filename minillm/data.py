@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
@@ -150,3 +151,10 @@ def as_batch(device: str | torch.device | None, inputs: np.ndarray, targets: np.
     if device is None or torch.device(device).type != "cuda":
         return tuple(x.to(device) if device else x for x in pair)
     return tuple(x.pin_memory().to(device, non_blocking=True) for x in pair)
+
+
+def __getattr__(name: str):
+    """Conversations stood here once: who imports them from here still finds them."""
+    if name in ("PromptBatches", "Template", "prompt_batches"):
+        return getattr(import_module("minillm.conversation"), name)
+    raise AttributeError(f"minillm.data has no {name!r}")

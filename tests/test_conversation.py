@@ -120,3 +120,10 @@ def test_a_template_without_one_place_for_the_text_is_refused(prompt):
 def test_an_id_that_does_not_fit_is_refused_not_wrapped(ids):
     with pytest.raises(ValueError, match="tokens hold .*at most four bytes"):
         batches(ids, batch_size=1, context_length=1, seed=0)
+
+
+def test_the_old_home_of_conversations_still_answers():
+    from minillm import data
+    assert data.PromptBatches is PromptBatches and data.Template is Template
+    with pytest.raises(AttributeError, match="no 'Prompts'"):
+        data.Prompts  # noqa: B018
