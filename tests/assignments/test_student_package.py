@@ -39,7 +39,7 @@ def test_no_line_of_an_answer_and_no_mistake_is_in_it(package, room):
     tree = ast.parse(source.read_text(encoding="utf-8"))
     known = checks.half({name: number for number, name in checks.ROOMS.items()}[room], "solutions").SOLUTIONS
     hints = [hint for solution in known.values() for hint in solution.mistakes]
-    assert hints and not [hint for hint in hints if hint in words]
+    assert hints and not [hint for hint in hints if len(hint) > OWN and hint in words]
     answers = {solution.reference.__name__ for solution in known.values() if callable(solution.reference)}
     lines = [line.strip() for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in answers
              for line in ast.unparse(node).splitlines()[1:]]
