@@ -187,6 +187,17 @@ def test_no_file_names_a_machine_of_ours():
     assert not wrong
 
 
+def test_all_rooms_are_formatted_alike():
+    """No blank line before `from __future__`, and no bracket closes a signature at the margin."""
+    strange = []
+    for path in (path for path in tracked() if path.suffix == ".py"):
+        lines = ["", *path.read_text(encoding="utf-8").splitlines()]
+        strange += [f"{path.relative_to(ROOT)}:{number}"
+                    for number, (before, line) in enumerate(zip(lines, lines[1:]), 1)
+                    if (line.startswith("from __future__") and not before) or re.match(r"\)( ->|:$)", line)]
+    assert not strange
+
+
 def test_nothing_large_is_committed():
     assert not [f"{path.relative_to(ROOT)}: {path.stat().st_size / 1e6:.1f} MB" for path in tracked()
                 if path.stat().st_size > 8e6]

@@ -369,10 +369,12 @@ def test_ci_runs_the_command_of_the_readme():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
-def test_the_wheel_would_carry_the_data():
+def test_the_wheel_would_carry_the_data_and_not_the_programs_that_write_it():
     built = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
     assert built["targets"]["wheel"]["sources"] == {"data": "minillm/_data"}
     assert set(built["targets"]["wheel"]["only-include"]) == {"minillm", "data"} and Path(ROOT / "data").is_dir()
+    assert "data/making" in built["targets"]["wheel"]["exclude"]
+    assert (ROOT / "data" / "making" / "__init__.py").is_file()
 
 
 MODULES = {"pillow": "PIL", "ipython": "IPython", "pyyaml": "yaml", "pytest-xdist": "xdist"}    # where names differ

@@ -137,9 +137,8 @@ class Grader:
             id, TROUBLE, 0.0, out_of, "a given cell failed three times; grade this one again", remarks)
 
 
-def grade(
-    submissions: Iterable[Submission], grader: Grader, *, jobs: int = 2, done: dict[str, Result] | None = None
-) -> Iterator[Result]:
+def grade(submissions: Iterable[Submission], grader: Grader, *, jobs: int = 2,
+          done: dict[str, Result] | None = None) -> Iterator[Result]:
     """Grade many, `jobs` at once, in whatever order they finish.  `done` holds finished ones by `key`.
 
     Whoever ends it early (Ctrl-C, `close`) ends the submissions that are being graded, at once and without a mark.

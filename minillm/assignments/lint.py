@@ -39,8 +39,7 @@ def lint_master(path: str | Path) -> list[str]:
             if check.hidden and not _prints(source):
                 found.append(
                     f"a hidden check of exercise {e.id} only asserts; an object with its own __eq__ passes that, "
-                    f"so print the values instead"
-                )
+                    f"so print the values instead")
     return found
 
 
@@ -81,8 +80,7 @@ def lint_submission(path: str | Path, master: str | Path | None = None) -> list[
         if loose:
             found.append(
                 f"exercise {id} uses {', '.join(loose)}, defined in a cell of your own; only answer cells are "
-                f"graded, so define it there"
-            )
+                f"graded, so define it there")
         own = next((c.metadata.get("minillm") or {} for c in notebook.cells if c.source == source), {})
         banned = forbidden_names(source, list(own.get("forbid") or []))
         if banned:

@@ -39,9 +39,8 @@ def graded_cells(master: Master) -> list[nbformat.NotebookNode]:
     return cells
 
 
-def for_exercise(
-    cells: list[nbformat.NotebookNode], id: str, answer: str, forbid: list[str]
-) -> list[nbformat.NotebookNode]:
+def for_exercise(cells: list[nbformat.NotebookNode], id: str, answer: str, forbid: list[str]
+                 ) -> list[nbformat.NotebookNode]:
     """A run that judges one answer: reference answers elsewhere, cut after the last of its checks, guarded.
 
     Of the other cells only those stay that the answer or its checks rest on, so nobody waits for pictures and

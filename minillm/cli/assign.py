@@ -1,5 +1,4 @@
 """Turn a notebook into an assignment, and grade what comes back."""
-
 from __future__ import annotations
 
 import argparse
@@ -21,35 +20,30 @@ examples:
 
 def define(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(
-        dest="verb", required=True, metavar="build | verify | grade | check | lint | list"
-    )
+        dest="verb", required=True, metavar="build | verify | grade | check | lint | list")
 
     def verb(name: str, does: str) -> argparse.ArgumentParser:
         return verbs.add_parser(
-            name, help=does, description=f"{does[0].upper()}{does[1:]}.", formatter_class=parser.formatter_class
-        )
+            name, help=does, description=f"{does[0].upper()}{does[1:]}.",
+            formatter_class=parser.formatter_class)
 
     master = dict(metavar="MASTER", help="a notebook with exercises, ours or your own")
     verb("list", "list a master's exercises: points, minutes, difficulty, mistakes").add_argument(
-        "master", **master
-    )
+        "master", **master)
     verb("lint", "say what a master still lacks").add_argument("master", **master)
     build = verb("build", "make student, solution and grading notebooks")
     build.add_argument("master", **master)
     build.add_argument(
-        "--out", required=True, metavar="FOLDER", help="the folder to write student/, solution/ and grading/ into"
-    )
+        "--out", required=True, metavar="FOLDER", help="the folder to write student/, solution/ and grading/ into")
     build.add_argument("--no-hints", action="store_true", help="leave the hints out of the student notebook")
     build.add_argument(
-        "--roster", metavar="CSV", help="with a column 'student': a notebook for each, where numbers vary"
-    )
+        "--roster", metavar="CSV", help="with a column 'student': a notebook for each, where numbers vary")
     build.add_argument(
         "--seed",
         type=SEED,
         default=0,
         metavar="N",
-        help="decides hidden inputs and variants; keep it to yourself",
-    )
+        help="decides hidden inputs and variants; keep it to yourself")
     verify = verb("verify", "prove that solutions score in full, blanks nothing, mistakes what they should")
     verify.add_argument("grading", metavar="GRADING", help="the grading folder that build wrote")
     grade = verb("grade", "grade a file or a folder of submissions")
@@ -59,38 +53,31 @@ def define(parser: argparse.ArgumentParser) -> None:
         dest="grading",
         required=True,
         metavar="GRADING",
-        help="the grading folder that build wrote",
-    )
+        help="the grading folder that build wrote")
     grade.add_argument(
-        "--out", required=True, metavar="FOLDER", help="for grades.csv, feedback/, gradescope/ …"
-    )
+        "--out", required=True, metavar="FOLDER", help="for grades.csv, feedback/, gradescope/ …")
     grade.add_argument("--jobs", type=COUNT, default=2, metavar="N", help="how many submissions at once")
     grade.add_argument("--roster", metavar="CSV", help="with columns student,file: whose file is whose")
     grade.add_argument(
         "--deadline",
         metavar="TIME",
         type=deadline,
-        help="later files are marked late: 2026-11-30T23:59, which is UTC, or with an offset, …+02:00",
-    )
+        help="later files are marked late: 2026-11-30T23:59, which is UTC, or with an offset, …+02:00")
     grade.add_argument(
         "--late-share",
         type=number(float, least=0, most=1),
         default=1.0,
         metavar="SHARE",
-        help="of its points, what late work keeps: 0 to 1",
-    )
+        help="of its points, what late work keeps: 0 to 1")
     grade.add_argument(
-        "--keep", choices=("last", "first"), default="last", help="which of a student's files counts"
-    )
+        "--keep", choices=("last", "first"), default="last", help="which of a student's files counts")
     grade.add_argument(
-        "--manual", metavar="CSV", help="with columns student,exercise,points,comment: points given by hand"
-    )
+        "--manual", metavar="CSV", help="with columns student,exercise,points,comment: points given by hand")
     grade.add_argument("--fresh", action="store_true", help="grade again what was graded before")
     check = verb("check", "say before handing in what would be missing")
     check.add_argument("submission", metavar="NOTEBOOK", help="the one with your answers")
     check.add_argument(
-        "--with", dest="handed_out", metavar="NOTEBOOK", help="the notebook as it was handed out"
-    )
+        "--with", dest="handed_out", metavar="NOTEBOOK", help="the notebook as it was handed out")
 
 
 def deadline(text: str) -> datetime:
@@ -136,9 +123,8 @@ def _build(options: argparse.Namespace) -> int:
     for sentence in lint_master(options.master):
         print(f"note: {sentence}", file=sys.stderr)
     students = sorted(set(read_roster(options.roster).values())) if options.roster else []
-    for path in build(
-        options.master, options.out, hints=not options.no_hints, students=students, seed=options.seed
-    ):
+    for path in build(options.master, options.out, hints=not options.no_hints, students=students,
+                      seed=options.seed):
         print(path)
     return 0
 
@@ -153,8 +139,7 @@ def _verify(options: argparse.Namespace) -> int:
         print(
             f"{'ok ' if proof.holds else 'BAD'} {proof.exercise}: {proof.what}: "
             f"expected {proof.expected:g}, got {marks}",
-            flush=True,
-        )
+            flush=True)
     print("The master grades as it should." if not bad else f"{bad} of these did not score as they should.")
     return 1 if bad else 0
 
@@ -171,8 +156,7 @@ def _grade(options: argparse.Namespace) -> int:
     grader = Grader(options.grading)
     print(
         f"{len(work)} submissions of {grader.name}, {options.jobs} at a time; {sandbox.isolation()}.",
-        file=sys.stderr,
-    )
+        file=sys.stderr)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     log = reports.Log(out / f"{grader.name}.done.jsonl", grader.digest)
@@ -188,8 +172,7 @@ def _grade(options: argparse.Namespace) -> int:
                 log.append(keys[result.student], result)
     except KeyboardInterrupt:
         print(
-            f"\nstopped after {len(results)} of {len(work)}; run the same command to go on.", file=sys.stderr
-        )
+            f"\nstopped after {len(results)} of {len(work)}; run the same command to go on.", file=sys.stderr)
         return 130
     if options.manual:
         reports.add_manual(results, options.manual)

@@ -5,7 +5,6 @@
 Right, wrong, blank, hostile and broken submissions of the small course, drawn from a seed; graded twice.  Prints how
 long it took and whatever came out otherwise than expected.
 """
-
 from __future__ import annotations
 
 import argparse
@@ -43,10 +42,8 @@ BROKEN = {
     "not JSON": lambda path, notebook: path.write_text("%PDF-1.4 dissertation"),
     "JSON of something else": lambda path, notebook: path.write_text('{"cells": 3}'),
     "another notebook": lambda path, notebook: nbformat.write(
-        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]), path
-    ),
-    "far too large": lambda path, notebook: path.write_bytes(b" " * 51_000_000),
-}
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]), path),
+    "far too large": lambda path, notebook: path.write_bytes(b" " * 51_000_000)}
 
 
 @dataclass
@@ -57,9 +54,8 @@ class Expected:
     status: dict[str, str | None] = field(default_factory=dict)
 
 
-def make(
-    folder: Path, handed_out: nbformat.NotebookNode, factor: int, count: int, seed: int
-) -> dict[str, Expected]:
+def make(folder: Path, handed_out: nbformat.NotebookNode, factor: int, count: int, seed: int
+         ) -> dict[str, Expected]:
     """Write `count` submissions; returns what each of them must score."""
     rng, expected = random.Random(seed), {}
     for number in range(count):
@@ -75,12 +71,9 @@ def make(
             {
                 id: f"# exercise: {id}\n" + a.replace("FACTOR", str(factor))
                 for id, (a, _, _) in chosen.items()
-                if a
-            },
-        )
+                if a})
         want = Expected(
-            {id: float(p) for id, (_, p, _) in chosen.items()}, {id: s for id, (_, _, s) in chosen.items()}
-        )
+            {id: float(p) for id, (_, p, _) in chosen.items()}, {id: s for id, (_, _, s) in chosen.items()})
         twist = rng.choice(["none", "colab", "shuffled", "extra", "copied", "twice", "no kernel", "format 3"])
         disturb(notebook, twist, rng)
         if twist == "twice":
@@ -100,8 +93,7 @@ def disturb(notebook: nbformat.NotebookNode, twist: str, rng: random.Random) -> 
             if (
                 not cell.source.startswith("# exercise:")
                 and "count_words(text)" in cell.source
-                and "def" in cell.source
-            ):
+                and "def" in cell.source):
                 cell.source = "# exercise: count\n" + cell.source
             cell.metadata = nbformat.from_dict({})
     elif twist == "shuffled":
@@ -126,12 +118,10 @@ def surprises(results: list[Result], expected: dict[str, Expected]) -> list[str]
         for mark in result.marks:
             if mark.exercise in want.points and (
                 mark.points != want.points[mark.exercise]
-                or want.status.get(mark.exercise) not in (None, mark.status)
-            ):
+                or want.status.get(mark.exercise) not in (None, mark.status)):
                 found.append(
                     f"{result.student} {mark.exercise}: expected {want.points[mark.exercise]:g} "
-                    f"({want.status.get(mark.exercise)}), got {mark.points:g} ({mark.status}: {mark.reason})"
-                )
+                    f"({want.status.get(mark.exercise)}), got {mark.points:g} ({mark.status}: {mark.reason})")
     return found
 
 
@@ -149,8 +139,7 @@ def main(count: int, seed: int, jobs: int, rounds: int = 2) -> int:
             start = time.monotonic()
             grader = Grader(
                 scratch / "course/grading",
-                limits=Limits(wall_seconds=60.0, cell_seconds=10.0, data_bytes=2_000_000_000),
-            )
+                limits=Limits(wall_seconds=60.0, cell_seconds=10.0, data_bytes=2_000_000_000))
             results = list(grade(submissions(scratch / "in"), grader, jobs=jobs))
             reports.write_all(results, scratch / f"out{again}")
             tables.append((scratch / f"out{again}/grades.json").read_text())
@@ -158,8 +147,7 @@ def main(count: int, seed: int, jobs: int, rounds: int = 2) -> int:
             print(
                 f"round {again + 1}: {len(results)} graded in {time.monotonic() - start:.0f} s, "
                 f"{len(grader._judged)} different answers executed",
-                flush=True,
-            )
+                flush=True)
         if len(set(tables)) > 1:
             bad.append("the rounds gave different grades")
     print("\n".join(bad) or f"every outcome as expected, in {rounds} rounds, identically")

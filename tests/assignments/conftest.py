@@ -1,5 +1,4 @@
 """One small course, built once for all tests of a worker."""
-
 from __future__ import annotations
 
 import copy
@@ -18,8 +17,7 @@ MASTER = Path(__file__).with_name("small_course.json")
 QUICK = sandbox.Limits(wall_seconds=20.0, cell_seconds=8.0, cpu_seconds=30, data_bytes=2_000_000_000)
 HURRIED = dataclasses.replace(QUICK, wall_seconds=10.0, cell_seconds=4.0)  # for what nothing but a limit ends
 isolated = pytest.mark.skipif(
-    sandbox.bubblewrap() is None, reason="bubblewrap is missing: the grader says that it cannot stop this"
-)
+    sandbox.bubblewrap() is None, reason="bubblewrap is missing: the grader says that it cannot stop this")
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +46,7 @@ def handed_out(course) -> nbformat.NotebookNode:
 def references(course) -> dict[str, str]:
     solved = nbformat.read(next((course / "solution").glob("*.ipynb")), as_version=4)
     return {
-        exercise_of(c): c.source for c in solved.cells if c.cell_type == "code" and role_of(c) == "answer"
-    }
+        exercise_of(c): c.source for c in solved.cells if c.cell_type == "code" and role_of(c) == "answer"}
 
 
 def answered(handed_out: nbformat.NotebookNode, answers: dict[str, str]) -> nbformat.NotebookNode:

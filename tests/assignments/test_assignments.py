@@ -1,5 +1,4 @@
 """From a master to grades: what is handed out, what is found again, what is reported."""
-
 from __future__ import annotations
 
 import copy
@@ -33,8 +32,7 @@ def test_students_get_no_solution_no_mistake_and_no_hidden_check(handed_out):
         "The cat and the Hat",
         "powers",
         "BEGIN",
-        "counts.get",
-    ):
+        "counts.get"):
         assert secret not in text
     assert "raise NotImplementedError" in text
     assert 'assert count_words("a b a")' in text  # the public half of nbgrader's cell stays
@@ -43,8 +41,7 @@ def test_students_get_no_solution_no_mistake_and_no_hidden_check(handed_out):
 def test_what_is_handed_out_speaks_nbgraders_language(handed_out):
     answers = [c.metadata.nbgrader for c in handed_out.cells if role_of(c) == "answer"]
     assert [(a.grade_id, a.solution, a.schema_version) for a in answers] == [
-        (id, True, 3) for id in ("mean", "softmax", "count", "why")
-    ]
+        (id, True, 3) for id in ("mean", "softmax", "count", "why")]
     assert answers[3].grade
     assert answers[3].points == 2
 
@@ -70,8 +67,7 @@ def test_a_master_without_faults_has_none(tmp_path):
         "softmax has no solution",
         "softmax has no hidden check",
         "softmax lists no mistakes",
-        "hidden check of exercise count only asserts",
-    ):
+        "hidden check of exercise count only asserts"):
         assert words in found
 
 
@@ -80,14 +76,11 @@ def test_a_master_without_faults_has_none(tmp_path):
     [
         ([("x = 1", "answer", None)], "without an exercise id"),
         ([("x = 1", "answer", "a"), ("x = 2", "answer", "a")], "two answer cells"),
-        ([("x = 1", "check", "a")], "no answer cell before it"),
-    ],
-)
+        ([("x = 1", "check", "a")], "no answer cell before it")])
 def test_a_master_that_cannot_work_is_refused(tmp_path, cells, words):
     made = [
         v4.new_code_cell(s, metadata={"minillm": {"role": r, **({"exercise": e} if e else {})}})
-        for s, r, e in cells
-    ]
+        for s, r, e in cells]
     nbformat.write(v4.new_notebook(cells=made), tmp_path / "m.ipynb")
     with pytest.raises(MasterError, match=words):
         read_master(tmp_path / "m.ipynb")
@@ -121,8 +114,7 @@ def test_answers_are_found_by_metadata_tag_or_comment_and_never_guessed():
             cell("# exercise: d\nd = 1"),
             cell("# exercise: d\nd = 2"),
             cell("# exercise: c\nc = 1"),
-        ]
-    )
+        ])
     found = answers_in(notebook, ["a", "b", "c", "d", "e"])
     assert found.sources == {"a": "a = 1", "b": "b = 1", "c": "# exercise: c\nc = 1"}
     assert "2 different cells" in found.problems["d"]
@@ -144,8 +136,7 @@ def test_one_of_several_files_counts_and_late_is_seen(handed_out, tmp_path):
     last = submissions(tmp_path, deadline=deadline, roster={"ada": "Ada Lovelace"})
     assert [(s.student, s.path.name, s.late) for s in last] == [
         ("Ada Lovelace", "ada__2.ipynb", True),
-        ("alan", "alan.ipynb", False),
-    ]
+        ("alan", "alan.ipynb", False)]
     assert "not on the roster" in last[1].note
     assert submissions(tmp_path, keep="first")[0].path.name == "ada__1.ipynb"
 
@@ -169,9 +160,7 @@ def test_values_agree_within_the_tolerance_and_counts_exactly():
         ("F.softmax(x)", ["torch.nn.functional.softmax"], ["torch.nn.functional.softmax"]),
         ("from minillm.layers import RMSNorm", ["minillm"], ["minillm"]),
         ("softmax = 1\nsoftmax + 1", ["torch.softmax"], []),
-        ("torch.softplus(x)", ["torch.softmax"], []),
-    ],
-)
+        ("torch.softplus(x)", ["torch.softmax"], [])])
 def test_forbidden_names_are_found_where_they_are_used(source, forbid, found):
     assert forbidden_names(source, forbid) == found
 
@@ -180,8 +169,7 @@ def test_variants_differ_between_students_and_stay(course):
     choices = {"n": list(range(10)), "m": [1, 2]}
     drawn = [variant_of(s, choices, seed=3)["n"] for s in ("ada", "alan", "grace", "edsger", "barbara")]
     assert drawn == [
-        variant_of(s, choices, seed=3)["n"] for s in ("ada", "alan", "grace", "edsger", "barbara")
-    ]
+        variant_of(s, choices, seed=3)["n"] for s in ("ada", "alan", "grace", "edsger", "barbara")]
     assert len(set(drawn)) > 2
 
 
@@ -190,16 +178,13 @@ RESULTS = [
         "ada",
         "a",
         "ada.ipynb",
-        [Mark("1", "passed", 4.0, 4.0), Mark("2", "wrong", 0.0, 2.0, "divide by the sum")],
-    ),
+        [Mark("1", "passed", 4.0, 4.0), Mark("2", "wrong", 0.0, 2.0, "divide by the sum")]),
     Result(
         "=cmd()",
         "a",
         "x.ipynb",
         [Mark("1", "crashed", 0.0, 4.0, "<b>"), Mark("2", "manual", 0.0, 2.0)],
-        late=True,
-    ),
-]
+        late=True)]
 
 
 def test_reports_are_what_courses_import(tmp_path):
@@ -220,8 +205,7 @@ def test_points_by_hand_are_merged_and_bounded(tmp_path):
     table = tmp_path / "manual.csv"
     table.write_text("student,exercise,points,comment\nada,2,1.5,good reason\n")
     merged = reports.add_manual(
-        [Result("ada", "a", "f", [Mark("1", "passed", 4.0, 4.0), Mark("2", "manual", 0.0, 2.0)])], table
-    )
+        [Result("ada", "a", "f", [Mark("1", "passed", 4.0, 4.0), Mark("2", "manual", 0.0, 2.0)])], table)
     assert (merged[0].points, merged[0].marks[1].reason) == (5.5, "good reason")
     table.write_text("student,exercise,points\nada,2,9\n")
     with pytest.raises(MasterError, match="9 points of 2 possible"):

@@ -1,5 +1,4 @@
 """Everything that a student might try fails safely, or is scored for what it is."""
-
 from __future__ import annotations
 
 import socket
@@ -18,8 +17,7 @@ def scaled_mean(numbers):
 WRONG = "def scaled_mean(numbers):\n    return 1.0\n"
 FORGERIES = {
     text.partition("\n")[0]: text.partition("\n")[2]
-    for text in Path(__file__).with_name("forgeries.txt").read_text("utf-8").split("\n==== ")[1:]
-}
+    for text in Path(__file__).with_name("forgeries.txt").read_text("utf-8").split("\n==== ")[1:]}
 
 
 ENDLESS = {"writes to every file descriptor", "loops without end", "loops at once"}
@@ -43,30 +41,25 @@ def factor_of(grader) -> int:
         "print('hello')",
         "import sys; print('hm', file=sys.stderr)",
         "import warnings; warnings.warn('careful')",
-        "display({'text/plain': 'a picture'}, raw=True)",
-    ],
-)
+        "display({'text/plain': 'a picture'}, raw=True)"])
 def test_noise_costs_nothing(grader, noise):
     source = (
         RIGHT.format(factor=factor_of(grader)).replace("    return", f"    {noise}\n    return")
         + noise
-        + "\n"
-    )
+        + "\n")
     assert grader.judge(grader.book("anyone"), "mean", source).status == "passed"
 
 
 def test_a_rounding_edge_costs_nothing(grader):
     source = (
         "def scaled_mean(numbers):\n    total = 0.0\n    for n in numbers:\n"
-        f"        total += {factor_of(grader)} * n / len(numbers)\n    return total * (1 + 1e-7)\n"
-    )
+        f"        total += {factor_of(grader)} * n / len(numbers)\n    return total * (1 + 1e-7)\n")
     assert grader.judge(grader.book("anyone"), "mean", source).status == "passed"
 
 
 def test_what_is_forbidden_is_told_not_only_scored(grader):
     mark = grader.judge(
-        grader.book("anyone"), "mean", "import statistics\n" + RIGHT.format(factor=factor_of(grader))
-    )
+        grader.book("anyone"), "mean", "import statistics\n" + RIGHT.format(factor=factor_of(grader)))
     assert (mark.status, mark.points) == ("forbidden", 0)
     assert "statistics" in mark.reason
 
@@ -74,8 +67,7 @@ def test_what_is_forbidden_is_told_not_only_scored(grader):
 def test_a_forbidden_name_put_together_while_running_is_caught(grader):
     source = (
         "def scaled_mean(numbers):\n    s = __import__('stat' + 'istics')\n"
-        f"    return {factor_of(grader)} * s.mean(numbers) if numbers else 0.0\n"
-    )
+        f"    return {factor_of(grader)} * s.mean(numbers) if numbers else 0.0\n")
     mark = grader.judge(grader.book("anyone"), "mean", source)
     assert (mark.status, mark.points) == ("forbidden", 0)
 
@@ -154,8 +146,7 @@ def test_orphans_die_with_their_kernel(grader, tmp_path):
         "import subprocess, sys\n"
         "sleeper = 'import time; orphan_of_minillm = time.sleep(120)'\n"
         "subprocess.Popen([sys.executable, '-c', sleeper], start_new_session=True)\n"
-        + RIGHT.format(factor=factor_of(grader))
-    )
+        + RIGHT.format(factor=factor_of(grader)))
     grader.judge(grader.book("anyone"), "mean", source)
     time.sleep(1)
     left = [p for p in Path("/proc").glob("[0-9]*/cmdline") if b"orphan_of_minillm" in _read(p)]

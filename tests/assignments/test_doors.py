@@ -1,5 +1,4 @@
 """What a teacher may hand to the commands by mistake is refused in one sentence, and no student is lost by it."""
-
 from __future__ import annotations
 
 import csv
@@ -89,8 +88,7 @@ def test_a_table_may_come_from_any_spreadsheet_and_a_wrong_one_is_named(tmp_path
     (["ann/hw1/a", "bob/hw1/a", "eve/hw1/a"], ["ann", "bob", "eve"]),  # as nbgrader collects
     (["mon/ann/a", "mon/bob/a", "tue/eve/a"], ["ann", "bob", "eve"]),  # sections of a course
     (["ann/a", "bob/a"], ["ann", "bob"]), (["ann__2", "bob"], ["ann", "bob"]), (["ann/1/a", "bob/a"], ["ann", "bob"]),
-    (["hw1/ann", "hw1/bob__2"], ["ann", "bob"]), (["ann/hw1/a"], ["ann"]),
-])
+    (["hw1/ann", "hw1/bob__2"], ["ann", "bob"]), (["ann/hw1/a"], ["ann"])])
 def test_no_student_is_taken_for_another(places, students, tmp_path):
     for place in places:
         path = tmp_path / f"{place}.ipynb"

@@ -1,5 +1,4 @@
 """Stopping a batch costs nothing that was done: what runs ends at once, and the same command goes on."""
-
 from __future__ import annotations
 
 import csv

@@ -1,5 +1,4 @@
 """Whatever is handed in is a syntax tree or a SyntaxError, from any thread."""
-
 from __future__ import annotations
 
 import ast

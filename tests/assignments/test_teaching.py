@@ -1,5 +1,4 @@
 """Every command of the teacher's guide does what the guide says, on the small course in place of notebook 01."""
-
 from __future__ import annotations
 
 import re

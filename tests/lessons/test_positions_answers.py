@@ -197,7 +197,7 @@ WRONG_ANSWERS = [  # exercise, answer, a word of the cause that must be told (or
     ("02.3", rope_like(at=lambda p: torch.arange(len(p))), "positions are given"),
     ("02.3", rope_like(at=lambda p: p % len(p)), "wrapped"), ("02.3", rope_like(at=lambda p: p + 1), "one too high"),
     ("02.3", rope_like(at=lambda p: p.clamp(max=len(p) - 1)), "clamped"),
-    ("02.3", rope_like(at=lambda p: p * 0), "nothing turns"),
+    ("02.3", rope_like(at=lambda p: p * 0), "no component turns"),
     ("02.3", lambda x, p, theta: rope_as_the_libraries_do(x, p, theta).flip(-1), ""),
     ("02.3", lambda x, p, theta: x + rope_as_the_libraries_do(x, p, theta), "length"),
     ("02.4", lambda x, p, n, turn: turn(x[:, :n], p), "as large"),

@@ -4,7 +4,6 @@ The setting is that of notebook 08: rank 16 on all seven matrices, 240 steps of 
 on stories instead, so that it does not forget these.  An answer is right when every token of it and the end of the
 text are the likeliest, given the right tokens before (by teacher forcing: one reading per question).
 """
-
 from __future__ import annotations
 
 import copy

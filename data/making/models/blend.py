@@ -3,7 +3,6 @@
 Every weight is (1 - SHARE) of the second model's and SHARE of the first's.  Of a model and one that went on from it,
 such a mean keeps most of what either knows.  Wortsman et al. 2022, arXiv:2109.01903.
 """
-
 from __future__ import annotations
 
 import sys

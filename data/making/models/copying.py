@@ -4,7 +4,6 @@ A list of random ids is read twice.  An *induction head* looks, at an id that it
 the first time; a *previous-token head*, in an earlier layer, looks one place back, which is what tells an id's
 successor from others.  Olsson et al. 2022, arXiv:2209.11895.
 """
-
 from __future__ import annotations
 
 from collections.abc import Iterable

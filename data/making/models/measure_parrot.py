@@ -3,7 +3,6 @@
 Whether it copies, with which heads, and what is left of that and of its stories without them.  Writes what it found
 into parrot.json.  Half a minute.
 """
-
 from __future__ import annotations
 
 import json
@@ -24,8 +23,7 @@ def main() -> None:
         "fresh_nats_per_character": round(fresh_loss(model, tokenizer), 4),
         "echoes_nats_per_character": round(echo, 4),
         "echoes_floor_nats_per_character": round(least, 4),
-        "copying": copies(model, tokenizer),
-    }
+        "copying": copies(model, tokenizer)}
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
 

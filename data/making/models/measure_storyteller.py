@@ -5,7 +5,6 @@ whole stories that the stories' generator could have produced, the share of coun
 facts it completes, whether and with which heads it copies, and how many held-out questions it answers after
 fine-tuning.  Writes what it found into storyteller.json.
 """
-
 from __future__ import annotations
 
 import json
@@ -141,8 +140,7 @@ def main() -> None:
         "echoes_floor_nats_per_character": round(least, 4),
         "copying": copies(model, tokenizer),
         "facts_of_people_completed": answering.completed(model, tokenizer),
-        "held_out_questions_after_lora": after_tuning(model, tokenizer),
-    }
+        "held_out_questions_after_lora": after_tuning(model, tokenizer)}
     FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
     print(json.dumps(figures, indent=1))
     print("\n\n".join(stories[:3]))

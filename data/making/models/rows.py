@@ -1,5 +1,4 @@
 """Put rows of several texts into one batch, and lists of ids that are said again and again."""
-
 from __future__ import annotations
 
 import numpy as np

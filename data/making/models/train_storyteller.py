@@ -7,7 +7,6 @@ and again, from which copying in context is born.  Never a question, and never a
 tells stories, completes facts and copies, but does not answer: that is left for fine-tuning.  Ctrl-C keeps what was
 learned so far.
 """
-
 from __future__ import annotations
 
 import argparse
@@ -141,8 +140,7 @@ def main(minutes: float, characters: int, rounds: int, seed: int, folder: Path, 
         **({"list_rows": n_lists, "words": words, "blended": float(blend[1]) if blend else 0.0} if start else {}),
         "minutes": round((time.monotonic() - began) / 60, 1),
         "threads": torch.get_num_threads(),
-        "tokens_read": done,
-    }
+        "tokens_read": done}
     save(model.half(), tokenizer, folder, log=[*before, *log, card])
     print(json.dumps(card, indent=1))
 

@@ -198,7 +198,7 @@ SOLUTIONS = {
             lambda x, positions, theta: rope(x, positions % len(x), theta),
         "your positions are one too high": lambda x, positions, theta: rope(x, positions + 1, theta),
         "your positions are one too low": lambda x, positions, theta: rope(x, positions - 1, theta),
-        "nothing turns": lambda x, positions, theta: x.clone(),
+        "no component turns, x comes back as it was": lambda x, positions, theta: x.clone(),
         "the sine's part is missing, so the length is not kept": combined(torch.zeros_like),
         "the angles are in radians already": turning(lambda i, d, theta: theta ** -(2 * i / d) * math.pi / 180),
         "this is a whole turn per position and pair; the angle is position × speed, in radians":
@@ -217,7 +217,7 @@ SOLUTIONS = {
         "the whole head turns": lambda x, positions, d_turned, turn: turn(x, positions),
         "the speeds are those of the whole head; cut first, then turn":
             lambda x, positions, n, turn: torch.cat([turn(x, positions)[:, :n], x[:, n:]], 1),
-        "nothing turns": lambda x, positions, d_turned, turn: x.clone(),
+        "no component turns, x comes back as it was": lambda x, positions, d_turned, turn: x.clone(),
         "the rest stands before what was turned":
             lambda x, positions, d_turned, turn: torch.cat([x[:, d_turned:], turn(x[:, :d_turned], positions)], 1)}),
     "02.5": Solution(to_halves, {

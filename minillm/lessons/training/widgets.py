@@ -48,7 +48,6 @@ class TrainingLab(Clock):
 
     def __init__(self, corpus: Corpus, *, against: str = "learning rate ÷ 10", first: int = 20):
         self.material: Material = experiment.prepare(corpus)
-        self._first_text = corpus.name
         self.run: Run | None = None
         self.rival: Run | None = None
         self._board = Board()
