@@ -81,13 +81,24 @@ def deadline(seconds: float) -> Iterator[None]:
                     interrupt(here, ctypes.py_object(TooLate))
             wait = 1.0
 
+    def end() -> None:
+        while True:                                    # it may strike here as well
+            try:
+                over.set()
+                with turn:                             # not while the watch decides
+                    interrupt(here, None)              # what was raised a moment too late
+                return
+            except TooLate:
+                continue
+
     threading.Thread(target=watch, daemon=True).start()
     try:
-        yield
-    finally:
-        with turn:
-            over.set()
-            interrupt(here, None)                      # what was raised a moment too late
+        try:
+            yield
+        finally:
+            end()
+    finally:                                           # it struck on the way into the first
+        end()
 
 
 def _altered(given: tuple, arguments: tuple) -> bool:
