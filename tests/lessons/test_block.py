@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from minillm import LayerNorm
 from minillm.lessons.block import measures, plots, races, widgets
 from minillm.model import BLOCKS
 from minillm.notebook.checks import PASSED, WRONG, verdict
@@ -41,6 +42,8 @@ def test_epsilon_in_the_root_shrinks_a_small_row_by_a_fifth_and_behind_it_by_two
     full = widgets.rms_row(row, "none")
     assert float((widgets.rms_row(small, "inside") / full).mean()) == pytest.approx(0.82, abs=0.01)
     assert float((widgets.rms_row(small, "outside") / full).mean()) == pytest.approx(0.998, abs=5e-4)
+    centred = LayerNorm(len(row))
+    assert float((centred(small) / centred(row)).detach().mean()) == pytest.approx(0.58, abs=0.01)   # "by two fifths"
     live = widgets.norm_dials()
     live["scale"].value, live["eps"].value = 0, "none"
     assert "RMSNorm gives 0 / 0" in live.redraw()[0].alt
@@ -94,6 +97,7 @@ def test_what_the_notebook_says_of_the_winners():
     fair, unfair, norm = ends("MLP, equal parameters"), ends("MLP, equal width (unfair)"), ends("norm")
     assert all(fair["ReLU"][1] < other[0] for name, other in fair.items() if name != "ReLU")
     assert overlap(fair["ReLU²"], fair["GELU"]) and max(fair, key=lambda name: fair[name][1]) == "SwiGLU"
+    assert overlap(fair["SwiGLU"], fair["GELU"]) and unfair["SwiGLU, half as many again"][0] < unfair["GELU"][0]
     assert overlap(*unfair.values()) and overlap(*norm.values())
 
 
@@ -145,6 +149,7 @@ def test_a_small_start_keeps_the_stream_in_hand_and_a_norm_behind_undoes_it():
     assert min(growth("pre", "none")) > 3 and max(growth("pre", "scaled")) < 1.3
     assert growth("output", "none") == pytest.approx(growth("output", "scaled"), rel=0.02)
     assert max(growth("pre", "zero")) == pytest.approx(1) and max(growth("output", "zero")) == pytest.approx(1)
+    assert math.sqrt(1 + 24 * 0.7**2) == pytest.approx(np.mean(growth("pre", "none")), rel=0.1)      # "about 0.7"
     assert math.sqrt(25) == pytest.approx(np.mean(growth("output", "none")), rel=0.1)    # each writes size 1 there
 
 

@@ -121,10 +121,12 @@ def balance_with(scores, k, *, of=lambda s: s.softmax(-1), share="assignments", 
 
 SOLUTIONS = {
     "04.1": Solution(layer_norm, {
-        "the variance is divided by n - 1, as torch.std and torch.var do unless told otherwise; LayerNorm divides by n":
+        "the variance is divided by D - 1, as torch.std and torch.var do unless told otherwise; LayerNorm divides by D":
             variant(layer_norm_with, unbiased=True),
         "ε is added to the standard deviation; it stands inside the root, beside the variance":
             variant(layer_norm_with, inside=False),
+        "it is divided by x.std() + ε: std divides by D - 1 unless told otherwise, and ε stands inside the root":
+            variant(layer_norm_with, unbiased=True, inside=False),
         "ε is left out, so a row of equal numbers becomes 0 / 0": variant(layer_norm_with, use_eps=False),
         "the mean is not subtracted above the line": variant(layer_norm_with, centred=False),
         "mean and variance are taken along the sequence, so one token changes another":
@@ -152,9 +154,9 @@ SOLUTIONS = {
             variant(rms_norm_with, total=True),
         "the gain is applied before the division, so it changes the size that is divided by":
             variant(rms_norm_with, early=True),
-        "the gain is 1 + w; that is Gemma's way of storing it, where w starts at 0":
+        "the gain is 1 + weight; that is Gemma's way of storing it, where weight starts at 0":
             variant(rms_norm_with, gain=lambda w: 1 + w),
-        "the gain w is left out": variant(rms_norm_with, gain=torch.ones_like),
+        "the gain, weight, is left out": variant(rms_norm_with, gain=torch.ones_like),
         "ε is added to the root; it stands inside": variant(rms_norm_with, inside=False),
         "ε is left out": variant(rms_norm_with, use_eps=False),
         "the mean square is taken along the sequence, so one token changes another":
