@@ -164,11 +164,16 @@ class Page:
         return (first if kind in ("button", "play") else last) - began
 
     def control(self, index: int, label: str):
-        """(kind, locator) of the control with this label."""
-        found = self.controls(index)
-        for kind, text, locator in found:
-            if text.startswith(label):
-                return kind, locator
+        """(kind, locator) of the control with this label, as soon as it can be used."""
+        end = time.monotonic() + 10
+        while True:
+            found = self.controls(index)
+            for kind, text, locator in found:
+                if text.startswith(label):
+                    return kind, locator
+            if time.monotonic() > end:
+                break
+            self.page.wait_for_timeout(100)
         raise AssertionError(f"cell {index} has no usable control {label!r}, only {[text for _, text, _ in found]}")
 
     def shot(self, path: Path, index: int | None = None) -> Path:

@@ -39,7 +39,7 @@ def trainer():
     def start(rate):
         loss = 10.0
         while True:
-            time.sleep(0.005)
+            time.sleep(0.1 if rate == 0.05 else 0.005)     # the highest rate leaves time to change one's mind
             loss *= 1 - rate
             yield loss
     def draw(history, rate):
@@ -193,12 +193,12 @@ def test_play_trains_until_paused_and_a_cell_run_again_stops_it(page):
     kind, play = page.control(TRAINER_CELL, "play")
     assert int(page.evaluate(STEPS)) == 20
     page.timed(TRAINER_CELL, kind, play)
-    page.page.wait_for_timeout(2000)
+    until(page, lambda: int(page.evaluate(STEPS)) > 40)
     page.touch(*page.control(TRAINER_CELL, "play"))
     page.page.wait_for_timeout(1000)
     paused = int(page.evaluate(STEPS))
     page.page.wait_for_timeout(1000)
-    assert int(page.evaluate(STEPS)) == paused > 40
+    assert int(page.evaluate(STEPS)) == paused, "paused, it goes on"
     page.touch(*page.control(TRAINER_CELL, "play"))
     page.page.wait_for_timeout(500)
     page.run_cell(TRAINER_CELL)
@@ -214,10 +214,12 @@ def test_play_trains_until_paused_and_a_cell_run_again_stops_it(page):
 
 def test_a_long_run_can_be_stopped_by_its_own_button(page):
     page.run_all()
+    page.touch(*page.control(TRAINER_CELL, "rate"), "End")
     kind, button = page.control(TRAINER_CELL, "run 100 steps")
     page.timed(TRAINER_CELL, kind, button)
     page.touch(*page.control(TRAINER_CELL, "stop"))
     page.control(TRAINER_CELL, "run 100 steps")
+    page.page.wait_for_timeout(500)                  # the slice that was under way
     made = int(page.evaluate(STEPS))
     page.page.wait_for_timeout(800)
-    assert 20 < int(page.evaluate(STEPS)) == made < 120
+    assert 0 < int(page.evaluate(STEPS)) == made < 100

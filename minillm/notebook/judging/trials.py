@@ -9,8 +9,7 @@ import linecache
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +51,7 @@ def outcomes(function: Callable, cases: Sequence[tuple], *, patience: float = PA
     for arguments in cases:
         given = copy.deepcopy(arguments)
         try:
-            with deadline(end - time.monotonic()):
-                value = function(*given)
+            value = within(end - time.monotonic(), function, *given)
         except TooLate as error:
             return [*found, Outcome(error=error)]
         except KeyboardInterrupt:
@@ -65,14 +63,13 @@ def outcomes(function: Callable, cases: Sequence[tuple], *, patience: float = PA
     return found
 
 
-@contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Raise TooLate in this thread when time is up, also in a loop without end (but not within one call of C)."""
+def within(seconds: float, function: Callable, *arguments: Any) -> Any:
+    """What a function gives.  Raises TooLate when time is up, also in a loop without end (but not in one call of C)."""
     here, over, turn = ctypes.c_ulong(threading.get_ident()), threading.Event(), threading.Lock()
     interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
     def watch() -> None:
-        wait = max(0.0, seconds)
+        wait = seconds
         for _ in range(5):                             # an answer's bare `except:` may swallow the first
             if over.wait(wait):
                 return
@@ -91,10 +88,12 @@ def deadline(seconds: float) -> Iterator[None]:
             except TooLate:
                 continue
 
-    threading.Thread(target=watch, daemon=True).start()
-    try:
+    try:                                               # no context manager: what strikes in its own lines ends nothing
         try:
-            yield
+            if seconds <= 0:
+                raise TooLate
+            threading.Thread(target=watch, daemon=True).start()
+            return function(*arguments)
         finally:
             end()
     finally:                                           # it struck on the way into the first
