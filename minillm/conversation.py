@@ -34,7 +34,7 @@ class Template:
         if tokenizer.end_of_text is None:
             raise ValueError("this tokenizer has no end-of-text token, so a model could never learn to stop; train "
                              "one with special=(\"<|endoftext|>\",)")
-        return [*tokenizer.encode(self.reply.replace("{}", reply)), tokenizer.end_of_text]
+        return [*tokenizer.encode(self.reply.replace("{}", reply), continues=True), tokenizer.end_of_text]
 
 
 class PromptBatches(Endless):

@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     ids = tokenizer.encode(prompt)
     if not ids:  # begin as a document does
         ids = [beginning(tokenizer)]
-    decoder = tokenizer.decoder()
+    decoder = tokenizer.decoder(continues=bool(prompt))
     print(prompt, end="", flush=True)
     try:
         for token in generate(model, ids, n_tokens=options.tokens, temperature=options.temperature,

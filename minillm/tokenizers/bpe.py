@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import islice, pairwise
 from pathlib import Path
@@ -12,8 +12,8 @@ import regex
 
 from minillm import disk
 from minillm.tokenizers import huggingface
-from minillm.tokenizers.merges import learn_merges
-from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer
+from minillm.tokenizers.merges import join_lowest, learn_merges
+from minillm.tokenizers.protocol import END_OF_TEXT, IN_UTF8, Tokenizer, longest_first
 from minillm.tokenizers.splitting import PATTERNS, count_chunks, cut
 
 # Where a chunk ends in each of PATTERNS, whatever stands around: between anything and a blank, between a letter
@@ -37,10 +37,15 @@ class BPETokenizer(Tokenizer):
 
     def __init__(self, tokens: Sequence[bytes], *, pattern: str = "gpt4",
                  special: Iterable[str] | Mapping[str, int] = (END_OF_TEXT,), ids: Sequence[int] | None = None,
-                 normalization: str | None = None):
-        """`ids` gives each token's id where a published vocabulary does not number them by rank."""
-        if sorted(tokens[:256]) != [bytes([value]) for value in range(256)]:
-            raise ValueError("the first 256 tokens must be the single bytes, or some text could not be written")
+                 normalization: str | None = None, added: Mapping[str, int] | None = None,
+                 unmerged: Mapping[bytes, int] | None = None, ignore_merges: bool = False):
+        """What a published vocabulary may hold besides: `ids` of tokens that are not numbered by rank; `added`
+        names, which are one token in every text; `unmerged` tokens that no merge leads to, which are given where
+        they are a whole chunk and `ignore_merges` is set, and otherwise never."""
+        n_bytes = sum(len(token) == 1 for token in tokens)
+        if not IN_UTF8 <= set(tokens[:n_bytes]):
+            raise ValueError("the first 256 tokens must be the single bytes, or some text could not be written "
+                             "(13 that are no part of UTF-8 may be absent)")
         if len(set(tokens)) != len(tokens):
             raise ValueError(f"{len(tokens) - len(set(tokens))} of {len(tokens)} tokens are repeated")
         self.tokens = list(tokens)
@@ -51,13 +56,17 @@ class BPETokenizer(Tokenizer):
         first = 1 + max(self.ids)
         self.special = (dict(special) if isinstance(special, Mapping) else
                         {name: first + i for i, name in enumerate(special)})
-        self.vocab_size = max(first, 1 + max(self.special.values(), default=0))
-        self._bytes: list[bytes | None] = [None] * self.vocab_size
-        for i, token in zip(self.ids, tokens, strict=True):
-            self._bytes[i] = token
-        for name, i in self.special.items():
-            self._bytes[i] = name.encode("utf-8")
+        self.added, self.unmerged, self.ignore_merges = dict(added or {}), dict(unmerged or {}), ignore_merges
+        of = {i: token for token, i in self.unmerged.items()} | dict(zip(self.ids, tokens, strict=True))
+        of |= {i: name.encode("utf-8") for name, i in (self.special | self.added).items()}
+        self.vocab_size = 1 + max(of)
+        self._bytes = [of.get(i) for i in range(self.vocab_size)]
         self._ranks = {token: rank for rank, token in enumerate(tokens)}
+        for name, i in (self.special | self.added).items():
+            rank = self._ranks.get(huggingface.spelled_as(name))
+            if rank is not None and self.ids[rank] != i:
+                raise ValueError(f"special token {name!r} is also how token {self.ids[rank]}, {tokens[rank]!r}, is "
+                                 f"written; give it a name that no text holds, such as <|{name}|>")
         self._split = regex.compile(self.pattern)
 
     @classmethod
@@ -81,34 +90,57 @@ class BPETokenizer(Tokenizer):
         """The chunks of a text; no token spans two of them."""
         return cut(text, self._split)
 
-    def merge(self, chunk: bytes, below: int | None = None) -> list[bytes]:
-        """The tokens of one chunk, merge by merge, the lowest rank first; with `below`, only by ranks below it."""
-        never = len(self.tokens) if below is None else below
+    def merge(self, chunk: bytes) -> list[bytes]:
+        """The tokens of one chunk, merge by merge, the lowest rank first."""
+        never = len(self.tokens)
         parts = [bytes([value]) for value in chunk]
         while len(parts) > 1:
             rank, i = min((self._ranks.get(a + b, never), i) for i, (a, b) in enumerate(pairwise(parts)))
-            if rank >= never:
+            if rank == never:
                 break
             parts[i:i + 2] = [parts[i] + parts[i + 1]]
         return parts
 
     def encode_readable(self, text: str) -> list[int]:
         """What `encode` does, in the open: chunk by chunk, merge by merge.  A hundred times slower."""
-        chunks = self.split(self._normalize(text))
-        return self._to_ids([self._ranks[token] for chunk in chunks for token in self.merge(chunk.encode("utf-8"))])
+        return self._between_added(text, lambda part: [
+            i for chunk in self.split(part) for i in self._whole(chunk)
+            or self._to_ids([self._ranks[token] for token in self.merge(chunk.encode("utf-8"))])])
 
     def _encode(self, text: str) -> list[int]:
-        text = self._normalize(text)
-        if self.pattern in PATTERNS.values() and not self._fools_tiktoken(text):
+        return self._between_added(text, self._encode_plain)
+
+    def _between_added(self, text: str, encode: Callable[[str], list[int]]) -> list[int]:
+        """Ids of a text in which every added name is one token, wherever it stands."""
+        text, ids, start = self._normalize(text), [], 0
+        for match in self._added_pattern.finditer(text) if self.added else ():
+            ids += [*encode(text[start:match.start()]), self.added[match[0]]]
+            start = match.end()
+        return ids + encode(text[start:])
+
+    def _encode_plain(self, text: str) -> list[int]:
+        chunk_by_chunk = self.pattern not in PATTERNS.values() or self.ignore_merges and self.unmerged
+        if not chunk_by_chunk and not self._fools_tiktoken(text):
             return self._to_ids(self._tiktoken.encode_ordinary(text))
-        chunks = self.split(text)
-        return self._to_ids([rank for chunk in chunks for rank in self._tiktoken_chunk.encode_ordinary(chunk)])
+        return [i for chunk in self.split(text)
+                for i in self._whole(chunk) or self._to_ids(self._tiktoken_chunk.encode_ordinary(chunk))]
+
+    def _whole(self, chunk: str) -> list[int]:
+        """The id of a chunk that is a token although no merge leads to it."""
+        if not (self.ignore_merges and self.unmerged):
+            return []
+        return [self.unmerged[spelled]] if (spelled := chunk.encode("utf-8")) in self.unmerged else []
 
     def _cut(self, text: str) -> int:
         if self.pattern not in PATTERNS.values():
             return 0  # nothing is known about another pattern, so a stream is held to its end
-        match = _SURE_END.search(text)
-        return match.start() if match else 0
+        ends = (match.start() for match in _SURE_END.finditer(text))  # from the last to the first
+        return next((end for end in ends if not self._divides_added(text, end)), 0)
+
+    def _divides_added(self, text: str, cut: int) -> bool:
+        """May an added name begin before this place and end after it?"""
+        return any(text.endswith(name[:k], 0, cut) and (name[k:].startswith(text[cut:cut + len(name) - k]))
+                   for name in self.added for k in range(1, len(name)))
 
     def token_bytes(self, token: int) -> bytes:
         if not 0 <= token < self.vocab_size or self._bytes[token] is None:
@@ -119,13 +151,13 @@ class BPETokenizer(Tokenizer):
     def merges(self) -> list[tuple[bytes, bytes]]:
         """The pairs that were joined, in order; found again from the tokens."""
         pairs = []
-        for rank, token in enumerate(self.tokens[256:], start=256):
+        for token in self.tokens:
             splits = [(token[:i], token[i:]) for i in range(1, len(token))]
-            known = [pair for pair in splits if max(self._ranks.get(part, rank) for part in pair) < rank]
-            pair = known[0] if len(known) == 1 else tuple(self.merge(token, below=rank))
-            if len(pair) != 2:
-                raise ValueError(f"token {token!r} is not the join of two tokens of lower rank")
-            pairs.append(pair)
+            known = [pair for pair in splits if pair[0] in self._ranks and pair[1] in self._ranks]
+            pair = known[0] if len(known) == 1 else tuple(join_lowest(token, self._ranks, but=token))
+            if len(token) > 1 and len(pair) != 2:
+                raise ValueError(f"token {token!r} is not the join of two tokens of the vocabulary")
+            pairs += [pair] if len(token) > 1 else []
         return pairs
 
     def save(self, folder: str | os.PathLike) -> None:
@@ -155,6 +187,10 @@ class BPETokenizer(Tokenizer):
 
     def _to_ids(self, ranks: list[int]) -> list[int]:
         return ranks if self._in_order else [self.ids[rank] for rank in ranks]
+
+    @cached_property
+    def _added_pattern(self) -> regex.Pattern:
+        return longest_first(self.added)
 
     @cached_property
     def _tiktoken(self):

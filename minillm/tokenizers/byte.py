@@ -16,6 +16,10 @@ class ByteTokenizer(Tokenizer):
     kind = "byte"
 
     def __init__(self, *, special: Iterable[str] = ()):
+        special = tuple(special)
+        if taken := [name for name in special if len(name.encode("utf-8")) == 1]:
+            raise ValueError(f"special token {taken[0]!r} is also one of the 256 bytes; give it a name that no text "
+                             f"holds, such as <|{taken[0]}|>")
         self.special = {name: 256 + i for i, name in enumerate(special)}
         self.vocab_size = 256 + len(self.special)
         self._bytes = [bytes([i]) for i in range(256)] + [name.encode("utf-8") for name in self.special]

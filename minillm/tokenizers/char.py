@@ -18,6 +18,10 @@ class CharTokenizer(Tokenizer):
     def __init__(self, characters: str, *, special: Iterable[str] = ()):
         if len(set(characters)) != len(characters):
             raise ValueError(f"characters repeats {len(characters) - len(set(characters))}; give each once")
+        special = tuple(special)
+        if taken := set(characters).intersection(special):
+            raise ValueError(f"special token {min(taken)!r} is also a character of the vocabulary; give it a name "
+                             f"that no text holds, such as <|{min(taken)}|>")
         self.characters = characters
         self.special = {name: len(characters) + i for i, name in enumerate(special)}
         self.vocab_size = len(characters) + len(self.special)

@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+from minillm.tokenizers.merges import reached
+from minillm.tokenizers.protocol import IN_UTF8
 from minillm.tokenizers.splitting import PATTERNS
 
 FILE = "tokenizer.json"
@@ -16,22 +18,43 @@ _CHARACTERS = {**{value: chr(value) for value in _SHOWN}, **{value: chr(256 + i)
 _VALUES = {character: value for value, character in _CHARACTERS.items()}
 
 
+# What each part may hold, and what the values may be of those whose effect is not built here.
+ANY = object()
+NOTHING = (None, False, "", [], {})
+KNOWN = {
+    "file": {"version": ANY, "truncation": NOTHING, "padding": NOTHING, "added_tokens": ANY, "normalizer": ANY,
+             "pre_tokenizer": ANY, "post_processor": ANY, "decoder": ANY, "model": ANY},
+    "model": {"type": ANY, "vocab": ANY, "merges": ANY, "ignore_merges": (True, *NOTHING), "unk_token": ANY,
+              "fuse_unk": ANY, "dropout": (0.0, *NOTHING), "continuing_subword_prefix": NOTHING,
+              "end_of_word_suffix": NOTHING, "byte_fallback": NOTHING},
+    "added token": {"id": ANY, "content": ANY, "special": ANY, "normalized": ANY, "single_word": NOTHING,
+                    "lstrip": NOTHING, "rstrip": NOTHING},
+    "ByteLevel": {"type": ANY, "trim_offsets": ANY, "use_regex": ANY, "add_prefix_space": NOTHING},
+    "Digits": {"type": ANY, "individual_digits": (True,)},
+    "Split": {"type": ANY, "pattern": ANY, "behavior": ANY, "invert": ANY},
+}
+FLAGS = {"single_word": False, "lstrip": False, "rstrip": False}
+MOST = 1 << 24  # ids; a larger one would only fill the memory
+
+
 def files(tokenizer) -> dict[str, str]:
     """The two files, name -> text, from which transformers' AutoTokenizer builds the same tokenizer."""
     vocabulary = {_spell(token): i for token, i in zip(tokenizer.tokens, tokenizer.ids, strict=True)}
+    vocabulary |= {_spell(token): i for token, i in tokenizer.unmerged.items()}
     split = {"type": "Split", "pattern": {"Regex": tokenizer.pattern}, "behavior": "Isolated", "invert": False}
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    added = [{"id": i, "content": name, **FLAGS, "normalized": name in tokenizer.added,
+              "special": name not in tokenizer.added} for name, i in (tokenizer.special | tokenizer.added).items()]
     content = {
         "version": "1.0", "truncation": None, "padding": None,
-        "added_tokens": [{"id": i, "content": name, **flags}
-                         for name, i in sorted(tokenizer.special.items(), key=lambda item: item[1])],
+        "added_tokens": sorted(added, key=lambda token: token["id"]),
         "normalizer": {"type": tokenizer.normalization} if tokenizer.normalization else None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
         "post_processor": None,
         "decoder": byte_level,
         "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
+                  "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+                  "ignore_merges": tokenizer.ignore_merges,
                   "vocab": dict(sorted(vocabulary.items(), key=lambda item: item[1])),
                   "merges": [" ".join(map(_spell, pair)) for pair in tokenizer.merges]},
     }
@@ -46,45 +69,96 @@ def _spell(token: bytes) -> str:
     return "".join(_CHARACTERS[value] for value in token)
 
 
+def _value(name: str) -> bytes:
+    return bytes(_VALUES[character] for character in name)
+
+
+def spelled_as(name: str) -> bytes | None:
+    """The bytes that a name of the vocabulary stands for in this file; None where it is no such name."""
+    return _value(name) if all(character in _VALUES for character in name) else None
+
+
 def read(path: str | os.PathLike) -> dict:
     """The arguments of `BPETokenizer` from a tokenizer.json; refuses what our byte-level BPE cannot repeat."""
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        model = content["model"]
-        kind = model.get("type", "BPE" if "merges" in model else None)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a tokenizer.json of Hugging Face tokenizers ({error!r})") from None
+        return _arguments(content, path)
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError, json.JSONDecodeError,
+            UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a tokenizer.json of Hugging Face tokenizers ({error!r}); download it again"
+                         ) from None
+
+
+def _arguments(content: dict, path: Path) -> dict:
+    model = content["model"]
+    kind = model.get("type", "BPE" if "merges" in model else None)
     if kind != "BPE" or model.get("byte_fallback"):
         raise ValueError(f"{path} holds {kind}{' over characters' if kind == 'BPE' else ''}, not byte-level BPE; "
                          "a tokenizer.model beside it is for SentencePieceTokenizer.from_model")
-    for setting in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
-        if model.get(setting):
-            raise ValueError(f"{path} sets {setting}={model[setting]!r}, which minillm's BPE does not know")
-
-    special = {token["content"]: token["id"] for token in content.get("added_tokens") or []}
-    ids = {token: i for token, i in model["vocab"].items() if token not in special}
-    names = sorted((name for name in ids if len(name) == 1), key=ids.get)
-    if set(names) != set(_VALUES):
-        raise ValueError(f"{path} is not byte-level: its tokens hold {len(set(names) & set(_VALUES))} of 256 bytes")
-    seen = set(names)
+    _check("file", content, path)
+    _check("model", model, path)
+    special, added = _added_tokens(content, path)
+    vocabulary = model["vocab"]
+    if not all(type(i) is int and 0 <= i < MOST for i in [*vocabulary.values(), *special.values(), *added.values()]):
+        raise ValueError(f"{path} holds ids that are no whole numbers from 0 to {MOST - 1}; download it again")
+    for name, i in (special | added).items():
+        if vocabulary.get(name, i) != i:
+            raise ValueError(f"{path} gives {name!r} two ids, {vocabulary[name]} and {i}; which is meant?")
+    single = sorted((name for name in vocabulary if len(name) == 1 and name in _VALUES), key=vocabulary.get)
+    if len(missing := {character for character in _VALUES if _value(character) in IN_UTF8}.difference(single)):
+        raise ValueError(f"{path} is not byte-level: its tokens hold {256 - len(missing)} of 256 bytes")
+    pairs = []
     for pair in model["merges"]:
-        name = "".join(pair.split(" ") if isinstance(pair, str) else pair)
-        if name not in ids:
-            raise ValueError(f"{path} joins {pair!r}, but {name!r} is not in its vocabulary")
-        if name not in seen:
-            seen.add(name)
-            names.append(name)
-    return {"tokens": [bytes(_VALUES[character] for character in name) for name in names],
-            "ids": [ids[name] for name in names], "special": special,
+        parts = pair.split(" ") if isinstance(pair, str) else pair
+        if len(parts) != 2:
+            raise ValueError(f"{path} joins {pair!r}, which are no two tokens; download it again")
+        left, right = parts
+        if left + right not in vocabulary:
+            raise ValueError(f"{path} joins {pair!r}, but {left + right!r} is not in its vocabulary")
+        pairs.append((_value(left), _value(right)))
+    tokens = [*map(_value, single), *reached(pairs)]
+    ids = [vocabulary[_spell(token)] for token in tokens]
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"{path} gives {len(ids) - len(set(ids))} ids to two tokens each; download it again")
+    unmerged = {_value(name): i for name, i in vocabulary.items() if name not in special and name not in added}
+    return {"tokens": tokens, "ids": ids, "special": special, "added": added,
+            "unmerged": {token: i for token, i in unmerged.items() if token not in set(tokens)},
+            "ignore_merges": bool(model.get("ignore_merges")),
             "pattern": _pattern(content.get("pre_tokenizer"), path),
             "normalization": _normalization(content.get("normalizer"), path)}
 
 
+def _check(what: str, part: dict, path: Path) -> None:
+    """Refuse a setting that is not known, or has another value than those that are obeyed."""
+    for key, value in part.items():
+        allowed = KNOWN[what].get(key, NOTHING)
+        if allowed is not ANY and not any(value == each and type(value) is type(each) for each in allowed):
+            raise ValueError(f"{path} sets {key}={value!r} for its {what}, which minillm's BPE does not know")
+
+
+def _added_tokens(content: dict, path: Path) -> tuple[dict[str, int], dict[str, int]]:
+    """Names that are one token where they are asked for, and those that are one token in every text."""
+    special, added = {}, {}
+    for token in content.get("added_tokens") or []:
+        _check("added token", token, path)
+        if not token["content"]:
+            raise ValueError(f"{path} adds a token without a name, id {token['id']}; download it again")
+        is_special = bool(token.get("special"))
+        if content.get("normalizer") and bool(token.get("normalized")) == is_special:
+            raise ValueError(f"{path} sets normalized={token.get('normalized')!r} for its "
+                             f"{'' if is_special else 'not '}special token {token['content']!r}, which minillm's BPE "
+                             "does not know")
+        (special if is_special else added)[token["content"]] = token["id"]
+    return special, added
+
+
 def _normalization(normalizer: dict | None, path: Path) -> str | None:
-    if normalizer is None or normalizer == {"type": "Sequence", "normalizers": []}:
+    if normalizer and normalizer.get("type") == "Sequence" and len(normalizer["normalizers"]) < 2:
+        normalizer = (normalizer["normalizers"] or [None])[0]
+    if normalizer is None:
         return None
-    if normalizer.get("type") in ("NFC", "NFD", "NFKC", "NFKD"):
+    if normalizer.get("type") in ("NFC", "NFD", "NFKC", "NFKD") and len(normalizer) == 1:
         return normalizer["type"]
     raise ValueError(f"{path} normalises text by {normalizer.get('type')}, which minillm's BPE does not know")
 
@@ -93,6 +167,9 @@ def _pattern(pre_tokenizer: dict | None, path: Path) -> str:
     """The one regular expression that cuts as a pre-tokenizer of Hugging Face does."""
     steps = (pre_tokenizer or {}).get("pretokenizers", [pre_tokenizer or {}])
     kinds = [step.get("type") for step in steps]
+    for step, kind in zip(steps, kinds, strict=True):
+        if kind in KNOWN and kind != "ByteLevel":
+            _check(kind, step, path)
     if kinds[-1] == "ByteLevel" and not steps[-1].get("add_prefix_space"):
         own_pattern = steps[-1].get("use_regex", True)
         if kinds == ["ByteLevel"] and own_pattern:

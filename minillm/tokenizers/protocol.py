@@ -14,6 +14,7 @@ from minillm import disk
 
 END_OF_TEXT = "<|endoftext|>"
 SETTINGS_FILE = "minillm_tokenizer.json"
+IN_UTF8 = {bytes([value]) for value in range(256) if value not in (0xC0, 0xC1, *range(0xF5, 0x100))}  # RFC 3629
 BLOCK = 1 << 16  # characters that a stream holds at a time
 
 
@@ -45,25 +46,32 @@ class Tokenizer(ABC):
     def token_bytes(self, token: int) -> bytes:
         """The bytes that one id stands for: some characters, or (⟨E2 82⟩) a part of one."""
 
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
+    def encode(self, text: str, *, special: bool = False, continues: bool = False) -> list[int]:
         """Ids of a text.  A special token's name inside it is plain text, unless ``special=True``.
 
-        Refuses half of a surrogate pair, which is no character and has no UTF-8 form, with its position.
+        With ``continues=True`` the ids are to follow others of the same text, as an answer follows its question: what
+        a published model puts before the beginning of a text does not stand in its middle.  Refuses half of a
+        surrogate pair, which is no character and has no UTF-8 form, with its position.
         """
         check_text(text)
-        if not (special and self.special):
-            return self._encode(text)
         ids, start = [], 0
-        for match in self._special_pattern().finditer(text):
-            ids += [*self._encode(text[start:match.start()]), self.special[match[0]]]
+        for match in self._special_pattern().finditer(text) if special and self.special else ():
+            ids += [*self._part(text[start:match.start()], continues or start > 0), self.special[match[0]]]
             start = match.end()
-        return ids + self._encode(text[start:])
+        return ids + self._part(text[start:], continues or start > 0)
+
+    def _part(self, text: str, continues: bool) -> list[int]:
+        return self._continue(text) if continues else self._encode(text)
+
+    def _continue(self, text: str) -> list[int]:
+        """Ids of plain, checked text that does not stand at the beginning."""
+        return self._encode(text)
 
     def encode_stream(self, texts: Iterable[str], *, special: bool = False) -> Iterator[int]:
         """The ids of ``"".join(texts)``, one by one, holding only a block of the text at a time."""
         names = self._special_pattern() if special and self.special else None
         longest = max(map(len, self.special)) if names else 1
-        held, wanted = "", 0
+        held, wanted, begun = "", 0, False
         for text in _blocks(texts):
             held += text
             if len(held) < wanted:
@@ -73,23 +81,27 @@ class Tokenizer(ABC):
             for match in names.finditer(held) if names else ():
                 if match.start() >= sure:
                     break
-                yield from self._encode(held[start:match.start()])
+                yield from self._part(held[start:match.start()], begun)
                 yield self.special[match[0]]
-                start = match.end()
+                start, begun = match.end(), True
             cut = start + self._cut(held[start:max(start, sure)])
-            yield from self._encode(held[start:cut])
-            held = held[cut:]
+            yield from self._part(held[start:cut], begun)
+            held, begun = held[cut:], begun or cut > 0
             wanted = 2 * len(held)  # where nothing can be cut, do not look again at every block
-        yield from self.encode(held, special=special)
+        yield from self.encode(held, special=special, continues=begun)
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids.  Bytes that form no character (a model may write them) become U+FFFD."""
+    def decode(self, ids: Iterable[int], *, continues: bool = False) -> str:
+        """The text of some ids.  Bytes that form no character (a model may write them) become U+FFFD.
+
+        ``continues=True`` where they follow others, as what a model writes follows its prompt.
+        """
         data = b"".join(map(self.token_bytes, ids))
-        return (data.removeprefix(b" ") if self.starts_with_space else data).decode("utf-8", errors="replace")
+        begins = self.starts_with_space and not continues
+        return (data.removeprefix(b" ") if begins else data).decode("utf-8", errors="replace")
 
-    def decoder(self) -> StreamDecoder:
+    def decoder(self, *, continues: bool = False) -> StreamDecoder:
         """Decode as ids arrive: ``push(id)`` gives the text that is certain by now, ``finish()`` the rest."""
-        return StreamDecoder(self)
+        return StreamDecoder(self, continues=continues)
 
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Each token for display; bytes that are only a part of a character are written out: ⟨E2 82⟩."""
@@ -119,7 +131,7 @@ class Tokenizer(ABC):
         return cls.from_settings(settings, Path(folder))
 
     def _special_pattern(self) -> regex.Pattern:
-        return regex.compile("|".join(map(regex.escape, sorted(self.special, key=len, reverse=True))))
+        return longest_first(self.special)
 
     def _refuse(self, token: int) -> None:
         raise ValueError(f"id {token} is outside the vocabulary of {self.vocab_size} tokens (0 to "
@@ -129,9 +141,9 @@ class Tokenizer(ABC):
 class StreamDecoder:
     """Turn ids into text one at a time and never show half a character."""
 
-    def __init__(self, tokenizer: Tokenizer):
+    def __init__(self, tokenizer: Tokenizer, *, continues: bool = False):
         self._token_bytes = tokenizer.token_bytes
-        self._prefix = b" " if tokenizer.starts_with_space else b""
+        self._prefix = b" " if tokenizer.starts_with_space and not continues else b""
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token: int) -> str:
@@ -142,6 +154,11 @@ class StreamDecoder:
     def finish(self) -> str:
         """What is left at the end: nothing, or U+FFFD for a character that never came to its end."""
         return self._utf8.decode(b"", final=True)
+
+
+def longest_first(names: Iterable[str]) -> regex.Pattern:
+    """Any of these names; where one begins another, the longest."""
+    return regex.compile("|".join(map(regex.escape, sorted(names, key=len, reverse=True))))
 
 
 def check_text(text: object, position: int = 0) -> None:

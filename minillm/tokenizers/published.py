@@ -3,8 +3,11 @@ from __future__ import annotations
 
 import json
 import os
+from base64 import b64encode
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from minillm import disk
@@ -28,18 +31,47 @@ def published_tokenizer(folder: str | os.PathLike) -> Tokenizer | None:
 
 
 def export_tokenizer(tokenizer: Tokenizer, folder: str | os.PathLike) -> None:
-    """Write our own files, and those from which transformers' AutoTokenizer gives the same ids."""
+    """Write our own files, and those from which transformers' AutoTokenizer gives the same ids.
+
+    Raises ValueError where it does not, for one of SAMPLES (where the tokenizers library is there to be asked).
+    """
     folder = Path(folder)
+    files = FILES[tokenizer.kind](tokenizer)
+    _compare(tokenizer, files[huggingface.FILE])
     tokenizer.save(folder)
-    for name, text in FILES[tokenizer.kind](tokenizer).items():
+    for name, text in files.items():
         disk.write(folder / name, text)
+
+
+SAMPLES = (
+    "Hello, world!", " a  b   c ", "", " ", "\n", "one\ntwo\n\n three\t4\r\n", "  1234567890,  3.14\n  ",
+    "It's naïve: “ﬁne” Ａ² ½ ㎏ e\u0301 \u00a0\u3000x", "def f(x):\n    return x ** 2  # 👩🏽", "Привет, 你好。 日本語",
+    "العربية", "बिल्ली", "<unknown> 0x41", "a" * 40)
+
+
+def _compare(tokenizer: Tokenizer, content: str) -> None:
+    """Does the tokenizers library, given this file, find our ids?"""
+    try:
+        from tokenizers import Tokenizer as Theirs
+    except ImportError:
+        return
+    theirs = Theirs.from_str(content)
+    for text in SAMPLES:
+        try:
+            ours = tokenizer.encode(text)
+        except ValueError:  # a character that this vocabulary has no way to write
+            continue
+        if (found := theirs.encode(text, add_special_tokens=False).ids) != ours:
+            raise ValueError(f"{text!r} is {ours} here, but Hugging Face's tokenizers would make {found} of it, so the "
+                             f"export would not be the same tokenizer; export the model alone (tokenizer=None)")
 
 
 def _byte_files(tokenizer: ByteTokenizer) -> dict[str, str]:
     """Bytes are a byte-pair encoding that has not merged anything yet."""
     return huggingface.files(SimpleNamespace(
         tokens=[bytes([value]) for value in range(256)], ids=range(256), merges=[], pattern=r"[\s\S]",
-        normalization=None, special=tokenizer.special, end_of_text=tokenizer.end_of_text))
+        normalization=None, special=tokenizer.special, added={}, unmerged={}, ignore_merges=False,
+        end_of_text=tokenizer.end_of_text))
 
 
 def _char_files(tokenizer: CharTokenizer) -> dict[str, str]:
@@ -53,38 +85,66 @@ def _char_files(tokenizer: CharTokenizer) -> dict[str, str]:
 
 
 def _sentencepiece_files(tokenizer: SentencePieceTokenizer) -> dict[str, str]:
-    """The pieces, cut word by word as here; a character without one is spelled in bytes."""
-    blank = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
-    words = {"type": "Split", "pattern": {"Regex": rf"\n|{SPACE}*[^{SPACE}\n]+|{SPACE}+"},
-             "behavior": "Isolated", "invert": False}
+    """The pieces, with what the model does to a text before; a character without one is spelled in bytes."""
+    before = [{"type": "Replace", "pattern": {"String": " "}, "content": SPACE}]
+    if tokenizer.starts_with_space:
+        before.insert(0, {"type": "Prepend", "prepend": " "})
+    if tokenizer.trims:
+        before[:0] = [{"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
+                      for pattern, content in ((r"\A +| +\z", ""), (" {2,}", " "))]
+    if tokenizer.own_symbols and not tokenizer.by_word:
+        raise ValueError(f"{next(iter(tokenizer.own_symbols))!r} is a token in every text, and this model adds or "
+                         f"removes blanks, which tokenizer.json cannot do at once; export the model alone "
+                         f"(tokenizer=None)")
+    if tokenizer.characters_map:
+        table = b64encode(tokenizer.characters_map).decode()
+        before.insert(0, {"type": "Precompiled", "precompiled_charsmap": table})
+    if tokenizer.characters_map and "\n" not in tokenizer.own_symbols:  # which Precompiled takes for one character
+        with suppress(ValueError):  # a vocabulary that cannot write it
+            line_end = tokenizer.decode(tokenizer.encode("a\r\na"))[1:-1]
+            before.insert(0, {"type": "Replace", "pattern": {"String": "\r\n"}, "content": line_end})
+    words = {"type": "Split", "pattern": {"Regex": rf"{SPACE}*[^{SPACE}]+|{SPACE}+"}, "behavior": "Isolated",
+             "invert": False}
     back = [{"type": "Replace", "pattern": {"String": SPACE}, "content": " "}, {"type": "ByteFallback"},
             {"type": "Fuse"}]
-    return _files(tokenizer, {"normalizer": blank, "pre_tokenizer": words, "model": _pieces(tokenizer),
-                              "decoder": {"type": "Sequence", "decoders": back}})
+    if tokenizer.starts_with_space:
+        back.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    return _files(tokenizer, {"normalizer": {"type": "Sequence", "normalizers": before},
+                              "pre_tokenizer": words if tokenizer.by_word else None, "model": _pieces(tokenizer),
+                              "decoder": {"type": "Sequence", "decoders": back}}, added=tokenizer.own_symbols)
 
 
 def _pieces(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
     """Scores of the pieces; where these are ranks (BPE), the merges that they stand for."""
-    import sentencepiece
-
-    library = sentencepiece.SentencePieceProcessor(model_proto=tokenizer.model)
-    scores = {library.IdToPiece(i): library.GetScore(i) for i in range(tokenizer.vocab_size)}
-    if not all(score == round(score) for score in scores.values()):
-        return {"type": "Unigram", "vocab": [*scores.items()], "unk_id": library.unk_id(),
-                "byte_fallback": True}
-    ranks = {piece: i for i, piece in enumerate(scores)}
-    pairs = [(piece[:cut], piece[cut:]) for piece in ranks for cut in range(1, len(piece))
-             if piece[:cut] in ranks and piece[cut:] in ranks]
+    library = tokenizer.library
+    names = [library.IdToPiece(i) for i in range(tokenizer.vocab_size)]
+    scores = dict(zip(names, map(library.GetScore, range(tokenizer.vocab_size)), strict=True))
+    if tokenizer.algorithm not in ("unigram", "bpe"):
+        raise ValueError(f"a SentencePiece model of kind {tokenizer.algorithm} has no form in tokenizer.json; export "
+                         f"the model alone (tokenizer=None)")
+    if tokenizer.algorithm == "unigram":
+        never = min(scores.values()) - 100  # these are no text, whatever they look like
+        vocabulary = [(name, never if _is_no_text(library, i) else scores[name]) for i, name in enumerate(names)]
+        return {"type": "Unigram", "vocab": vocabulary, "unk_id": library.unk_id(), "byte_fallback": True}
+    ranks = {piece: i for i, piece in enumerate(names)}
+    text = {name for i, name in enumerate(names) if not _is_no_text(library, i)}
+    pairs = [(piece[:cut], piece[cut:]) for piece in text for cut in range(1, len(piece))
+             if piece[:cut] in text and piece[cut:] in text]
     merges = sorted(pairs, key=lambda pair: (-scores["".join(pair)], ranks[pair[0]], ranks[pair[1]]))
     return {"type": "BPE", "vocab": ranks, "merges": merges, "byte_fallback": True, "fuse_unk": False,
-            "unk_token": library.IdToPiece(library.unk_id()), "dropout": None, "ignore_merges": False,
+            "unk_token": names[library.unk_id()], "dropout": None, "ignore_merges": False,
             "continuing_subword_prefix": None, "end_of_word_suffix": None}
 
 
-def _files(tokenizer: Tokenizer, parts: dict[str, Any]) -> dict[str, str]:
-    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    added = [{"id": i, "content": name, **flags} for name, i in tokenizer.special.items()]
-    content = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+def _is_no_text(library, i: int) -> bool:
+    return library.IsByte(i) or library.IsControl(i) or library.IsUnknown(i) or library.IsUnused(i)
+
+
+def _files(tokenizer: Tokenizer, parts: dict[str, Any], *, added: Mapping[str, int] = MappingProxyType({})
+           ) -> dict[str, str]:
+    names = [{"id": i, "content": name, **huggingface.FLAGS, "normalized": False, "special": name not in added}
+             for name, i in (tokenizer.special | dict(added)).items()]
+    content = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": names,
                "normalizer": None, "post_processor": None, **parts}
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     if tokenizer.end_of_text is not None:

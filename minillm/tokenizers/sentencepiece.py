@@ -5,16 +5,21 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 
 import regex
 
 from minillm import disk
+from minillm.tokenizers.protobuf import read_field
 from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, check_text
 
 FILE = "tokenizer.model"
 NORMALIZATIONS = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf")
 SPACE = "▁"  # U+2581: how a piece shows a blank
+USER_DEFINED = 4  # of the kinds of piece
+PREFIX, NO_PREFIX = (b"\x1a\x02\x18" + value for value in (b"\x01", b"\x00"))
+# appended to a model, these set its add_dummy_prefix: in protobuf the last word holds
 _SURE_END = regex.compile(r"(?r)(?<=[^ ])(?= )|(?<=\n)|(?=\n)")
 _WORDS = regex.compile(r"\n| *[^ \n]+| +")
 
@@ -35,22 +40,23 @@ class SentencePieceTokenizer(Tokenizer):
     kind = "sentencepiece"
 
     def __init__(self, model: bytes):
-        import sentencepiece
-
         self.model = model
-        self._processor = sentencepiece.SentencePieceProcessor()
-        try:
-            self._processor.LoadFromSerializedProto(model)
-            self.vocab_size = self._processor.GetPieceSize()
-        except RuntimeError:
-            raise ValueError(f"these {len(model)} bytes are not a SentencePiece model") from None
-        names = [self._processor.IdToPiece(i) for i in range(self.vocab_size)]
-        self.special = {name: i for i, name in enumerate(names) if self._processor.IsControl(i)}
-        self._unknown = self._processor.unk_id()
+        self.library = _library(model)
+        self.vocab_size = self.library.GetPieceSize()
+        trainer, normalizer = (b"".join(read_field(model, number)) for number in (2, 3))
+        self.algorithm = ["unigram", "unigram", "bpe", "word", "char"][(read_field(trainer, 3) or [1])[-1]]
+        self.characters_map = (read_field(normalizer, 2) or [b""])[-1]  # what becomes of which, before all else
+        names = [self.library.IdToPiece(i) for i in range(self.vocab_size)]
+        self.special = {name: i for i, name in enumerate(names) if self.library.IsControl(i)}
+        self._unknown = self.library.unk_id()
         self._bytes = [self._spelling(i, name) for i, name in enumerate(names)]
-        self._byte_ids = {i: self._processor.PieceToId(f"<0x{i:02X}>") for i in SPACE.encode("utf-8")}
-        self.starts_with_space = "".join(self._processor.EncodeAsPieces("a")).startswith(SPACE)
-        self._by_word = self._keeps(" a  b ") and not any(
+        self._byte_ids = {i: self.library.PieceToId(f"<0x{i:02X}>") for i in SPACE.encode("utf-8")}
+        self.starts_with_space = "".join(self.library.EncodeAsPieces("a")).startswith(SPACE)
+        if self._spelled("a").endswith(" "):
+            raise ValueError("this model puts a blank after every text, not before it (treat_whitespace_as_suffix), "
+                             "which is not built here; choose another tokenizer")
+        self.trims = not self._spelled("a  b").endswith("a  b")
+        self.by_word = self._keeps(" a  b ") and not any(
             regex.search(r"[^ ] |.\n|\n.", token.decode("utf-8", errors="replace"), flags=regex.DOTALL)
             for token in self._bytes)
 
@@ -104,29 +110,55 @@ class SentencePieceTokenizer(Tokenizer):
 
     @property
     def end_of_text(self) -> int | None:
-        end = self._processor.eos_id()
+        end = self.library.eos_id()
         return self.special.get(END_OF_TEXT, end if end >= 0 else None)
 
     def piece_scores(self) -> dict[str, float]:
         """Unigram: each piece's log probability (nats), with blanks as they are; BPE: minus its rank."""
-        return {self._bytes[i].decode("utf-8"): self._processor.GetScore(i) for i in range(self.vocab_size)
-                if not (self._processor.IsByte(i) or self._processor.IsControl(i) or self._processor.IsUnknown(i))}
+        return {self._bytes[i].decode("utf-8"): self.library.GetScore(i) for i in range(self.vocab_size)
+                if not (self.library.IsByte(i) or self.library.IsControl(i) or self.library.IsUnknown(i))}
 
     def _encode(self, text: str) -> list[int]:
+        return self._ids(text, self.library)
+
+    def _continue(self, text: str) -> list[int]:
+        """As the whole text reads from here: no blank is put before it, and of those that it begins with, a model that
+        trims keeps one, as it does inside a text."""
+        if self.by_word:
+            return self._encode(text)
+        begins = self.trims and text[:1].isspace() and self._spelled(f"a{text[0]}a").endswith("a a")
+        return self._ids(text, self._before_a_word if begins else self._inside)
+
+    def _ids(self, text: str, processor) -> list[int]:
         ids = []
         for i, part in enumerate(text.split(SPACE)):
             if i:
                 ids += map(self._byte_ids.__getitem__, SPACE.encode("utf-8"))
-            words = _WORDS.findall(part) if self._by_word else [part]
-            for word, word_ids in zip(words, self._processor.EncodeAsIds(words), strict=True):
+                processor = self.library if self.by_word else self._inside
+            words = _WORDS.findall(part) if self.by_word else [part]
+            for word, word_ids in zip(words, processor.EncodeAsIds(words), strict=True):
                 ids += self._with_blanks(word_ids) if " " in word else word_ids
         if self._unknown in ids:
             self._refuse_unknown(text)
         return ids
 
+    @cached_property
+    def own_symbols(self) -> dict[str, int]:
+        """Pieces that whoever trained the model asked for: each is one token in every text."""
+        kinds = [(read_field(piece, 3) or [1])[-1] for piece in read_field(self.model, 1)]
+        return {self.library.IdToPiece(i): i for i, kind in enumerate(kinds) if kind == USER_DEFINED}
+
+    @cached_property
+    def _inside(self):
+        return _library(self.model + NO_PREFIX)
+
+    @cached_property
+    def _before_a_word(self):
+        return _library(self.model + PREFIX)
+
     def _with_blanks(self, ids: list[int]) -> list[int]:
         """A model without a piece for the blank spells U+2581 in bytes where one stands: spell the blank instead."""
-        sign, blank = [*self._byte_ids.values()], self._processor.PieceToId("<0x20>")
+        sign, blank = [*self._byte_ids.values()], self.library.PieceToId("<0x20>")
         places = [i for i in range(len(ids) - 2) if ids[i:i + 3] == sign]
         for i in reversed(places if self._unknown not in (*sign, blank) else []):
             ids[i:i + 3] = [blank]
@@ -134,11 +166,15 @@ class SentencePieceTokenizer(Tokenizer):
 
     def _keeps(self, text: str) -> bool:
         """Does the library give all of a text back: no blank added, none removed?"""
-        data = b"".join(self._bytes[i] for i in self._processor.EncodeAsIds(text))
-        return data.decode("utf-8", errors="replace").replace(SPACE, " ") == text
+        return self._spelled(text) == text
+
+    def _spelled(self, text: str) -> str:
+        """What the library makes of a text."""
+        data = b"".join(self._bytes[i] for i in self.library.EncodeAsIds(text))
+        return data.decode("utf-8", errors="replace").replace(SPACE, " ")
 
     def _cut(self, text: str) -> int:
-        match = _SURE_END.search(text) if self._by_word else None
+        match = _SURE_END.search(text) if self.by_word else None
         return match.start() if match else 0
 
     def token_bytes(self, token: int) -> bytes:
@@ -159,17 +195,29 @@ class SentencePieceTokenizer(Tokenizer):
         return cls.from_model(folder / settings["model"])
 
     def _spelling(self, token: int, name: str) -> bytes:
-        if self._processor.IsByte(token):
+        if self.library.IsByte(token):
             return bytes([int(name[3:5], base=16)])
-        if self._processor.IsUnknown(token):
+        if self.library.IsUnknown(token):
             return "\N{REPLACEMENT CHARACTER}".encode()
-        return (name if self._processor.IsControl(token) else name.replace(SPACE, " ")).encode("utf-8")
+        return (name if self.library.IsControl(token) else name.replace(SPACE, " ")).encode("utf-8")
 
     def _refuse_unknown(self, text: str) -> None:
         position, character = next((i, c) for i, c in enumerate(text)
-                                   if self._unknown in self._processor.EncodeAsIds(c))
+                                   if self._unknown in self.library.EncodeAsIds(c))
         raise ValueError(f"character {position}, {character!r} (U+{ord(character):04X}), is unknown to this model, "
                          "which was made without byte fallback; remove it, or train a SentencePieceTokenizer")
+
+
+def _library(model: bytes):
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        processor.LoadFromSerializedProto(model)
+        processor.GetPieceSize()
+    except RuntimeError:
+        raise ValueError(f"these {len(model)} bytes are not a SentencePiece model") from None
+    return processor
 
 
 def _lines(texts: str | Iterable[str]) -> Iterator[str]:

@@ -1,12 +1,21 @@
 """tokenizer.json: what we write, Hugging Face reads with equal ids, and the other way round."""
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizer_samples import SETTLED_TEXT, TEXT
 
-from minillm.tokenizers import PATTERNS, BPETokenizer, load_tokenizer
+from minillm.tokenizers import (
+    PATTERNS,
+    BPETokenizer,
+    ByteTokenizer,
+    CharTokenizer,
+    SentencePieceTokenizer,
+    load_tokenizer,
+)
 
 hf = pytest.importorskip("tokenizers")
 SPECIAL = ("<|endoftext|>", "<|user|>")
@@ -131,6 +140,22 @@ def broken(change):
     (lambda c: c["model"].update(byte_fallback=True), "over characters, not byte-level"),
     (lambda c: c["model"].update(dropout=0.1), "sets dropout=0.1"),
     (lambda c: c["model"]["vocab"].pop("!"), "255 of 256 bytes"),
+    (lambda c: c["model"].update(end_of_word_suffix="</w>"), "sets end_of_word_suffix='</w>' for its model"),
+    (lambda c: c["model"].update(novelty=3), "sets novelty=3 for its model"),
+    (lambda c: c.update(truncation={"max_length": 9}), "sets truncation="),
+    (lambda c: c.update(augmentation=True), "sets augmentation=True for its file"),
+    (lambda c: c["added_tokens"][0].update(lstrip=True), "sets lstrip=True for its added token"),
+    (lambda c: c["added_tokens"][0].update(rstrip=True), "sets rstrip=True"),
+    (lambda c: c["added_tokens"][0].update(single_word=True), "sets single_word=True"),
+    (lambda c: c["added_tokens"][0].update(content=""), "without a name, id 0"),
+    (lambda c: c["added_tokens"][0].update(id=7), "gives '<s>' two ids, 0 and 7"),
+    (lambda c: c["added_tokens"][0].update(id=1 << 40), "whole numbers from 0 to 16777215"),
+    (lambda c: c["model"]["vocab"].update(a="x"), "whole numbers from 0"),
+    (lambda c: c["model"]["vocab"].update(a=c["model"]["vocab"]["b"]), "gives 1 ids to two tokens"),
+    (lambda c: c["model"].update(merges=[["a"]]), "are no two tokens"),
+    (lambda c: c["model"].update(vocab=[1]), "is not a tokenizer.json"),
+    (lambda c: c.update(normalizer={"type": "NFC"}, added_tokens=[
+        {"id": 0, "content": "<s>", "special": True, "normalized": True}]), "sets normalized=True for its special"),
     (lambda c: c["model"]["merges"].append(["q", "q"]), "'qq' is not in its vocabulary"),
     (lambda c: c.update(normalizer={"type": "Lowercase"}), "normalises text by Lowercase"),
     (lambda c: c["pre_tokenizer"].update(add_prefix_space=True), "cuts text by ByteLevel"),
@@ -140,3 +165,97 @@ def test_what_we_could_not_repeat_is_refused(change, reason, tmp_path):
     (tmp_path / "tokenizer.json").write_text(json.dumps(broken(change)), encoding="utf-8")
     with pytest.raises(ValueError, match=reason):
         load_tokenizer(tmp_path)
+
+
+def file_of(content, folder):
+    path = folder / "tokenizer.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return BPETokenizer.from_tokenizer_json(path), hf.Tokenizer.from_str(json.dumps(content))
+
+
+def opened(folder):
+    return load_tokenizer(folder), hf.Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def same_ids(ours, theirs, text):
+    ids = theirs.encode(text, add_special_tokens=False).ids
+    assert ours.encode(text, special=True) == ids
+    assert ours.decode(ids) == text
+    assert list(ours.encode_stream([text[:9], text[9:]], special=True)) == ids
+    plain = ours.encode(text)
+    assert ours.encode_readable(text) == plain and ours.decode(plain) == text
+
+
+@pytest.mark.parametrize("ignore", [True, False])
+@pytest.mark.parametrize("again", [True, False], ids=["saved", "read"])
+def test_a_token_that_no_merge_leads_to_is_taken_as_theirs_takes_it(ignore, again, tmp_path):
+    content = json.loads(trained_by_them("llama3").to_str())
+    content["model"]["vocab"] |= {"zebra": 605, "Ġzebra": 606, "sat": 607, "qqq": 608}
+    content["model"]["ignore_merges"] = ignore
+    ours, theirs = file_of(content, tmp_path)
+    if again:
+        ours.save(tmp_path / "again")
+        ours, theirs = opened(tmp_path / "again")
+    for text in ("zebra", "the zebra", "zebra cat", "zebras", "a cat sat", "qqq qqq", TEXT):
+        same_ids(ours, theirs, text)
+    assert ours.decode([605, 607]) == "zebrasat"
+
+
+@given(st.lists(st.tuples(*[st.text("abc", min_size=1, max_size=3)] * 2), max_size=12),
+       st.lists(st.text("abc", min_size=1, max_size=9), min_size=1), st.booleans())
+def test_merges_in_any_order_give_their_ids(some, texts, ignore):
+    content = json.loads(trained_by_them("llama3").to_str())
+    names = dict.fromkeys([c for c in content["model"]["vocab"] if len(c) == 1])
+    names |= dict.fromkeys(part for left, right in some for part in (left, right, left + right))
+    content["model"].update(vocab={name: i for i, name in enumerate(names)}, merges=some, ignore_merges=ignore)
+    content["added_tokens"] = []
+    with tempfile.TemporaryDirectory() as folder:
+        ours, theirs = file_of(content, Path(folder))
+    for text in texts:
+        same_ids(ours, theirs, text)
+
+
+def test_names_that_are_not_special_are_one_token_in_every_text(tmp_path):
+    """As Pythia's and CodeGen's runs of blanks, and Qwen's <tool_call>."""
+    for normalizer in (None, hf.normalizers.NFC()):
+        theirs = trained_by_them("gpt2", normalizer)
+        theirs.add_special_tokens([hf.AddedToken("<|end|>", normalized=False)])
+        theirs.add_tokens([hf.AddedToken(" " * n, normalized=True) for n in (2, 3, 4, 8)])
+        theirs.add_tokens([hf.AddedToken("<tool_call>", normalized=True)])
+        ours, theirs = file_of(json.loads(theirs.to_str()), tmp_path)
+        for text in ("def f(x):\n    return x", "a  b   c         d", "   ", "x<tool_call>y <tool_call",
+                     "<|end|>  <|end|>", TEXT, "x" + " " * 70_000 + "y"):
+            same_ids(ours, theirs, text)
+        assert ours.encode("<tool_call>") == [ours.added["<tool_call>"]]
+        assert len(ours.encode("<|end|>")) > 1
+        ours.save(tmp_path / "again")
+        same_ids(*opened(tmp_path / "again"), TEXT)
+
+
+def test_bytes_that_no_text_holds_may_lack_a_token(tmp_path):
+    content = json.loads(trained_by_them("gpt2").to_str())
+    for value in (0xC0, 0xC1, *range(0xF5, 0x100)):
+        del content["model"]["vocab"][chr(value)]
+    ours, theirs = file_of(content, tmp_path)
+    same_ids(ours, theirs, TEXT + "\U0010ffff\U000fffff😀")
+    ours.save(tmp_path / "again")
+    assert load_tokenizer(tmp_path / "again").encode(TEXT) == ours.encode(TEXT)
+
+
+@pytest.mark.parametrize("name", ["user", "c", "é", "hello", " the"])
+@pytest.mark.parametrize("make", [
+    lambda special: CharTokenizer.train(WORDS, special=special), lambda special: ByteTokenizer(special=special),
+    lambda special: BPETokenizer.train(WORDS, 400, special=special),
+    lambda special: SentencePieceTokenizer.train(WORDS, 400, special=special)], ids=["char", "byte", "bpe", "pieces"])
+def test_a_special_token_that_is_also_a_word_is_refused_or_kept(make, name, tmp_path):
+    try:
+        tokenizer = make(("<|endoftext|>", name))
+    except ValueError as refusal:
+        assert repr(name) in str(refusal) and "give it a name that no text holds" in str(refusal)
+        return
+    tokenizer.save(tmp_path)
+    for special in (True, False):
+        assert load_tokenizer(tmp_path).encode(WORDS, special=special) == tokenizer.encode(WORDS, special=special)
+
+
+WORDS = "user: hi, how is the café?\nassistant: hello there, c\n" * 30

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizer_samples import ANY_TEXT, TEXT
 
-from minillm.tokenizers import SentencePieceTokenizer
+from minillm.conversation import Template
+from minillm.tokenizers import BPETokenizer, SentencePieceTokenizer, published
 
 TOKENIZERS = {name: SentencePieceTokenizer.train(TEXT, 400, algorithm=name) for name in ("unigram", "bpe")}
 both = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
@@ -105,7 +106,7 @@ def test_unknown_options_are_refused_by_name():
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory):
+def llama(tmp_path_factory):
     """A model as Llama 2's was made: a blank before every text, <s> and </s>, byte fallback."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -118,8 +119,8 @@ def published(tmp_path_factory):
 
 
 @given(text=ANY_TEXT)
-def test_a_published_model_keeps_its_ids_and_its_text(published, text):
-    tokenizer, library = published
+def test_a_published_model_keeps_its_ids_and_its_text(llama, text):
+    tokenizer, library = llama
     text = text.replace("▁", "")
     ids = tokenizer.encode(text)
     assert ids == library.encode(text) == list(tokenizer.encode_stream(text))
@@ -128,9 +129,9 @@ def test_a_published_model_keeps_its_ids_and_its_text(published, text):
     assert "".join(map(decoder.push, ids)) + decoder.finish() == text
 
 
-def test_a_published_model_names_its_end_of_text(published):
-    assert published[0].special == {"<s>": 1, "</s>": 2}
-    assert published[0].end_of_text == 2
+def test_a_published_model_names_its_end_of_text(llama):
+    assert llama[0].special == {"<s>": 1, "</s>": 2}
+    assert llama[0].end_of_text == 2
 
 
 def test_a_model_without_byte_fallback_refuses_what_it_cannot_write():
@@ -181,3 +182,78 @@ def test_a_blank_that_a_model_has_no_piece_for_is_spelled_as_a_blank():
         normalization_rule_name="identity")
     tokenizer = SentencePieceTokenizer(model.getvalue())
     assert tokenizer.decode(tokenizer.encode(" 猫  is▁a cat ")) == " 猫  is▁a cat "
+
+
+@pytest.mark.parametrize("blanks", list(product([True, False], repeat=2)), ids=str)
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_a_text_that_is_encoded_in_two_parts_reads_as_in_one(algorithm, blanks):
+    tokenizer = model_with(algorithm, *blanks)
+    for text, more in [("hello", " world"), ("hello", "  world"), ("hello ", "world"), ("hello\tworld", " world"),
+                       ("", "world"), ("hello", "")]:
+        whole, parts = text + more, [text, more]
+        ids = tokenizer.encode(text) + tokenizer.encode(more, continues=bool(text))
+        lost = blanks[1] and text.endswith(" ")  # a model that trims takes the blank before it knows of a next word
+        assert tokenizer.decode(ids) == ("helloworld" if lost else tokenizer.decode(tokenizer.encode(whole)))
+        marked = "</s>".join(parts)
+        assert tokenizer.decode(tokenizer.encode(marked, special=True)) == (
+            tokenizer.decode(tokenizer.encode(text)) + "</s>" +
+            tokenizer.decode(tokenizer.encode(more, continues=True), continues=True))
+        assert list(tokenizer.encode_stream([marked[:7], marked[7:]], special=True)) == \
+            tokenizer.encode(marked, special=True)
+        decoder = tokenizer.decoder(continues=True)
+        ids = tokenizer.encode(more, continues=True)
+        assert "".join(map(decoder.push, ids)) + decoder.finish() == tokenizer.decode(ids, continues=True)
+
+
+@cache
+def model_with(algorithm: str, prefix: bool, trims: bool, normalization: str = "identity", *,
+               byte_fallback: bool = True, user_defined_symbols: tuple[str, ...] = (),
+               treat_whitespace_as_suffix: bool = False) -> SentencePieceTokenizer:
+    """A model of the library's own trainer, with </s>, whatever it does to blanks."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["hello world, a b c", "the world of ﬁne ²", "hello again, world"] * 30),
+        model_writer=model, model_type=algorithm, vocab_size=330, hard_vocab_limit=False, minloglevel=2,
+        byte_fallback=byte_fallback, normalization_rule_name=normalization, add_dummy_prefix=prefix,
+        remove_extra_whitespaces=trims, user_defined_symbols=list(user_defined_symbols),
+        treat_whitespace_as_suffix=treat_whitespace_as_suffix)
+    return SentencePieceTokenizer(model.getvalue())
+
+
+@pytest.mark.parametrize("blanks", list(product([True, False], repeat=2)), ids=str)
+@pytest.mark.parametrize("normalization", ["identity", "nfkc", "nmt_nfkc", "nfkc_cf"])
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_an_exported_model_of_any_setting_has_its_ids_in_hugging_faces_tokenizers(algorithm, normalization, blanks):
+    theirs = pytest.importorskip("tokenizers").Tokenizer
+    for ours in (model_with(algorithm, *blanks, normalization), SentencePieceTokenizer.train(
+            TEXT, 380, algorithm=algorithm, normalization=normalization)):
+        exported = theirs.from_str(published.FILES["sentencepiece"](ours)["tokenizer.json"])
+        for text in (*published.SAMPLES, TEXT, " hello", "hello  world ", "e\u0301 ￥", "１２", "\tab", "a\u2003b"):
+            ids = ours.encode(text)
+            assert exported.encode(text, add_special_tokens=False).ids == ids
+            assert exported.decode(ids) == ours.decode(ids)
+
+
+def test_a_tokenizer_that_would_be_another_one_is_not_exported(tmp_path):
+    with pytest.raises(ValueError, match="'<tool>' is a token in every text, and this model adds or removes blanks"):
+        published.export_tokenizer(model_with("bpe", True, True, user_defined_symbols=("<tool>",)), tmp_path)
+    with pytest.raises(ValueError, match="of kind word has no form in tokenizer.json"):
+        published.export_tokenizer(model_with("word", True, True, byte_fallback=False), tmp_path)
+    changed = BPETokenizer.train(TEXT, 400)
+    changed.pattern = r"[\s\S]"  # what is written is no longer what encodes
+    with pytest.raises(ValueError, match="tokenizers would make .* of it, so the export would not be the same"):
+        published.export_tokenizer(changed, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_a_dialogue_with_a_published_model_has_the_ids_of_its_text(algorithm):
+    template, tokenizer = Template(), model_with(algorithm, True, False)
+    ids = template.ask("hello world", tokenizer) + template.answer("a b", tokenizer)[:-1]
+    assert ids == tokenizer.encode("Question: hello world\nAnswer: a b")
+    assert tokenizer.decode(tokenizer.encode("a▁b")) == "a▁b"
+
+
+def test_a_model_that_puts_its_blank_behind_is_refused():
+    with pytest.raises(ValueError, match="treat_whitespace_as_suffix"):
+        model_with("unigram", True, False, treat_whitespace_as_suffix=True)

@@ -25,9 +25,10 @@ def hub() -> Live:
         if model not in fetched:
             return card(f"<b>{escape(model)}</b> has not been fetched yet.", f"{model} has not been fetched yet")
         network, tokenizer = fetched[model]
-        ids = list(generate(network, tokenizer.encode(prompt), n_tokens=24, temperature=0.0))
-        said = f"{escape(prompt)}<b>{escape(tokenizer.decode(ids))}</b>"
-        return card(said, f"{model} continues: {prompt}{tokenizer.decode(ids)}")
+        ids = list(generate(network, tokenizer.encode(prompt), n_tokens=24, temperature=0.0,
+                            stop=tokenizer.end_of_text))
+        more = tokenizer.decode(ids, continues=True)
+        return card(f"{escape(prompt)}<b>{escape(more)}</b>", f"{model} continues: {prompt}{more}")
 
     live = Live("weights from the hub",
                 {"model": choice("model", HUB), "prompt": text("prompt", "The capital of France is"),
