@@ -5,6 +5,6 @@ __getattr__, __dir__ = lazily(
     __name__,
     race="raced losses train tiny three_back last_vowel",
     measures="mean_scores far_gaze",
-    pictures="one_hot_drawing three_places waves_map pairings race_picture slopes_picture cache_drawing",
+    pictures="one_hot_drawing three_places pairings race_picture slopes_picture cache_drawing",
     dials="waves dial shift depth",
     widgets="symptoms distances beyond")

@@ -131,7 +131,7 @@ def _message(error: BaseException) -> str:
 
 
 def _line(error: BaseException, function: Callable) -> str:
-    home = getattr(getattr(function, "__code__", None), "co_filename", None)
+    home = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
     place, step = None, error.__traceback__
     while step is not None:
         if step.tb_frame.f_code.co_filename == home:
