@@ -71,8 +71,8 @@ def given(name: str, arguments: list[str]) -> set[str]:
     """Which options were typed, among them those whose value is the usual one."""
     parser = parser_of(name)
     for action in parser._actions:  # argparse itself keeps no record of what was typed
-        action.default = argparse.SUPPRESS if action.option_strings else None
-    return {name for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+        action.default = argparse.SUPPRESS if action.option_strings else None  # a word may be left out
+    return {name for name, value in vars(parser.parse_args(arguments)).items() if value not in (None, [])}
 
 
 def overview() -> str:
