@@ -47,6 +47,17 @@ class LayerCache:
         seen = min(self.length, self.capacity)
         return self.keys[:, :, :seen], self.values[:, :, :seen], self.positions[:seen]
 
+    def forget(self, length: int) -> None:
+        """Keep the first `length` positions only: what was read after them was a guess, and wrong.
+
+        A ring has overwritten what stood before, so it can only keep all.
+        """
+        if not 0 <= length <= self.length or self.ring and length < self.length > self.capacity:
+            raise ValueError(f"length={length} of {self.length} cached positions cannot be kept"
+                             + (f" by a window that remembers {self.capacity}" if self.ring else "")
+                             + "; start a new KVCache")
+        self.length = length
+
     @property
     def bytes(self) -> int:
         """Memory taken, in bytes."""
@@ -77,6 +88,12 @@ class StateCache(LayerCache):
         """Remember the state after `seq` more positions."""
         self.state, self.length = state.detach(), self.length + seq
 
+    def forget(self, length: int) -> None:
+        """Keep all: a state has mixed what it read, and cannot give back a part."""
+        if length != self.length:
+            raise ValueError(f"length={length} of {self.length} positions cannot be kept: a linear layer has mixed "
+                             f"them; start a new KVCache")
+
     @property
     def bytes(self) -> int:
         """Memory taken, in bytes."""
@@ -105,6 +122,11 @@ class KVCache:
     def length(self) -> int:
         """Positions seen so far."""
         return self.layers[0].length
+
+    def forget(self, length: int) -> None:
+        """Keep the first `length` positions of every layer."""
+        for layer in self.layers:
+            layer.forget(length)
 
     @property
     def bytes(self) -> int:

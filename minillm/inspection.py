@@ -1,8 +1,9 @@
 """Look inside a model while it runs, and reach in to change what flows."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
@@ -10,6 +11,11 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from minillm.layers.norm import LayerNorm
+
+Part = tuple[int, int | str]  # (layer, head) or (layer, "mlp"), both counted from 0
+Measure = Callable[[Tensor], Tensor]  # logits (batch, seq, vocab) -> a number for each text
 
 
 @contextmanager
@@ -72,6 +78,161 @@ def token_losses(model: nn.Module, tokens: Int[Tensor, "batch seq"]) -> Float[Te
     return F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
                            ).unflatten(0, tokens[:, 1:].shape)
 
+
+# -- what each part writes to the stream, and to a logit --------------------------------------------------------------
+
+def written(model: nn.Module, tokens: Int[Tensor, "batch seq"]) -> dict[str, Float[Tensor, "batch seq d_model"]]:
+    """What the embedding, each head and each MLP add to the residual stream; together they are the last stream.
+
+    Names: "embedding", "layer 1 head 1" …, "layer 1 mlp" …, counted from 1.  Where a norm stands behind attention,
+    heads cannot be told apart, and "layer 1 attention" is one part.  Raises ValueError where the stream is no sum.
+    """
+    c = model.config
+    if c.norm_order == "post" or c.residual != "plain":
+        raise ValueError(f"norm_order={c.norm_order!r} with residual={c.residual!r}: this stream is not the sum of "
+                         f"what was written to it; use a model whose norms stand beside the stream")
+    normed = c.norm_order in ("output", "sandwich")
+    ends = ("attention_out_norm", "mlp_out_norm") if normed else ("attention.gate", "mlp")
+    with capture(model, "dropout", *(f"blocks.*.{end}" for end in ends)) as seen:
+        model(tokens)
+    parts = {"embedding": seen["dropout"]}
+    for i, block in enumerate(model.blocks):
+        attended, thought = (seen[f"blocks.{i}.{end}"] for end in ends)
+        if normed:
+            parts[f"layer {i + 1} attention"] = attended
+        else:
+            matrices = block.attention.o_proj.weight.split(attended.shape[-1], dim=1)  # each head's own columns
+            parts |= {f"layer {i + 1} head {head + 1}": attended[:, head] @ matrix.T
+                      for head, matrix in enumerate(matrices)}
+            if block.attention.o_proj.bias is not None:
+                parts[f"layer {i + 1} attention bias"] = block.attention.o_proj.bias.expand_as(thought)
+        parts[f"layer {i + 1} mlp"] = thought
+    return parts
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each part adds to a logit, or to a difference of two: `values` (part,) sum to it, before a soft cap."""
+    names: list[str]
+    values: Float[Tensor, "part"]
+
+
+@torch.no_grad()
+def logit_shares(model: nn.Module, tokens: Int[Tensor, "1 seq"], token: int, other: int | None = None, *,
+                 position: int = -1) -> Shares:
+    r"""Cut the logit of `token` (minus that of `other`) into what each part has written towards it.
+
+    $$ \ell_v = \sum_j \sum_d W^{unembed}_{vd} \, \gamma_d \, \frac{y_{jd}}{\mathrm{rms}(x)}, \qquad x = \sum_j y_j $$
+
+    $y_j$ is what part j wrote, x the last stream.  The norm is linear once its scale is known, and that is the *whole*
+    stream's, the same for every part.  Elhage et al. 2021, "A mathematical framework for transformer circuits".
+    """
+    parts = written(model, tokens)
+    streams = torch.stack([part[0, position] for part in parts.values()])
+    pulls = model.unembed.weight[token] - (0.0 if other is None else model.unembed.weight[other])
+    values = scaled_as_a_whole(model.norm, streams) @ pulls
+    fixed = model.norm(torch.zeros_like(pulls)) @ pulls  # LayerNorm's shift; 0 for RMSNorm
+    if (bias := model.unembed.bias) is not None:
+        fixed = fixed + bias[token] - (0.0 if other is None else bias[other])
+    return Shares([*parts, *["biases"] * bool(fixed)], torch.cat([values, fixed[None]]) if fixed else values)
+
+
+def scaled_as_a_whole(norm: nn.Module, streams: Float[Tensor, "part d_model"]) -> Float[Tensor, "part d_model"]:
+    """What a norm makes of each part when their sum goes through it: gain and scale, without the shift."""
+    if isinstance(norm, LayerNorm):
+        streams = streams - streams.mean(-1, keepdim=True)
+    gain = norm.weight if isinstance(norm.weight, Tensor) else 1.0
+    return gain * streams * torch.rsqrt(streams.sum(0).square().mean() + norm.eps)
+
+
+# -- reaching in -----------------------------------------------------------------------------------------------------
+
+@contextmanager
+def ablate(model: nn.Module, parts: Iterable[Part], *, instead: str = "zero",
+           others: Int[Tensor, "batch seq"] | None = None) -> Iterator[None]:
+    """Take heads and MLPs away while the block is open: what they write is replaced.
+
+    "zero": by nothing, which the layers behind have never seen.  "mean": by what the part writes on average over all
+    texts and positions of `others`.  "resampled": by what it writes on the texts of `others`, position by position;
+    they are as many as the tokens that are read, and at least as long.  `parts` are (layer, head) or (layer, "mlp"),
+    counted from 0.
+    """
+    if instead not in ("zero", "mean", "resampled") or (instead != "zero") != (others is not None):
+        raise ValueError(f"instead={instead!r} with others={'given' if others is not None else None}: say \"zero\", or "
+                         f"\"mean\" or \"resampled\" with the texts to take them from")
+    heads: dict[str, list[int]] = {}
+    for layer, part in parts:
+        name = f"blocks.{layer}.mlp" if part == "mlp" else f"blocks.{layer}.attention.gate"
+        heads.setdefault(name, []).append(0 if part == "mlp" else int(part))
+    elsewhere: dict[str, Tensor] = {}
+    if others is not None:
+        with torch.no_grad(), capture(model, *heads) as elsewhere:
+            model(others)
+
+    def change(name: str, output: Tensor) -> Tensor:
+        new = torch.zeros_like(output) if instead == "zero" else elsewhere[name]
+        if instead == "mean":
+            new = new.mean((0, -2), keepdim=True).expand_as(output)
+        new = new[..., :output.shape[-2], :]
+        if name.endswith(".mlp"):
+            return new
+        output = output.clone()
+        output[:, heads[name]] = new[:, heads[name]]
+        return output
+
+    with intervene(model, {name: lambda output, name=name: change(name, output) for name in heads}):
+        yield
+
+
+@torch.no_grad()
+def patch_grid(model: nn.Module, clean: Int[Tensor, "1 seq"], corrupt: Int[Tensor, "1 corrupt"], measure: Measure, *,
+               name: str = "blocks.*") -> Float[Tensor, "place seq"]:
+    """Read `corrupt`, with one vector of the reading of `clean` put in its place: how much of the answer comes back?
+
+    For each module that `name` matches and each position, what `measure` says of the logits, on a scale where 0 is
+    the corrupt reading and 1 the clean one.  Both texts have as many tokens, so that positions mean the same.
+    Vig et al. 2020; Meng et al. 2022, arXiv:2202.05262 ("causal tracing").
+    """
+    ends, seen, _ = _ends(model, clean, corrupt, measure, name)
+    everywhere, grid = torch.arange(clean.shape[1]), []
+    for place, output in seen.items():
+        def put(old: Tensor, output: Tensor = output) -> Tensor:
+            new = old.clone()
+            new[everywhere, everywhere] = output[0]  # text t of the batch is patched at position t
+            return new
+        with intervene(model, {place: put}):
+            grid.append(measure(model(corrupt.expand(len(everywhere), -1))))
+    return (torch.stack(grid) - ends[1]) / (ends[0] - ends[1])
+
+
+def attribution_patching(model: nn.Module, clean: Int[Tensor, "1 seq"], corrupt: Int[Tensor, "1 corrupt"],
+                         measure: Measure, *, name: str = "blocks.*") -> Float[Tensor, "place seq"]:
+    r"""What `patch_grid` would find, to first order, for all places at once: one backward pass.  Nanda 2023.
+
+    $$ \frac{1}{\mathrm{clean} - \mathrm{corrupt}} \sum_d (x^{\mathrm{clean}}_{td} - x^{\mathrm{corrupt}}_{td}) \,
+       \frac{\partial \, \mathrm{measure}}{\partial x^{\mathrm{corrupt}}_{td}} $$
+    """
+    ends, there, here = _ends(model, clean, corrupt, measure, name)
+    slopes = torch.autograd.grad(ends[1].sum(), list(here.values()))
+    grid = [((new - old) * slope).sum(-1)[0] for new, old, slope in
+            zip(there.values(), here.values(), slopes, strict=True)]
+    return (torch.stack(grid) / (ends[0] - ends[1])).detach()
+
+
+def _ends(model: nn.Module, clean: Tensor, corrupt: Tensor, measure: Measure, name: str
+          ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """Both readings: what is measured, and what the named modules gave."""
+    if clean.shape != corrupt.shape or len(clean) != 1:
+        raise ValueError(f"clean has shape {tuple(clean.shape)}, corrupt {tuple(corrupt.shape)}; give one text each, "
+                         f"of as many tokens, so that a position means the same in both")
+    with capture(model, name) as there:
+        best = measure(model(clean))
+    with capture(model, name) as here:
+        worst = measure(model(corrupt))
+    return (best, worst), there, here
+
+
+# -- how it is done --------------------------------------------------------------------------------------------------
 
 @contextmanager
 def _hooked(model: nn.Module, changes: dict[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:

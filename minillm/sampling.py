@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -66,6 +66,43 @@ def next_token_probabilities(logits: Logits, *, temperature: float = 1.0, top_k:
     if min_p is not None:
         logits = keep_min_p(logits, min_p)
     return logits.softmax(dim=-1)
+
+
+def penalize_repeats(logits: Logits, seen: Int[Tensor, "*batch seq"], penalty: float) -> Logits:
+    r"""Make what the text has already less likely beside what it has not.  Keskar et al. 2019, arXiv:1909.05858.
+
+    $$ \ell_v \leftarrow \ell_v / \kappa \;\; (\ell_v > 0), \qquad
+       \ell_v \leftarrow \kappa \, \ell_v \;\; (\ell_v \le 0) $$
+
+    κ, the penalty, is 1 for none; 1.2 is usual.  It acts on the size of logits, which a shift of all of them changes.
+    """
+    if not penalty >= 1:
+        raise ValueError(f"penalty={penalty} must be at least 1, which changes nothing")
+    old = logits.gather(-1, seen)
+    return logits.scatter(-1, seen, torch.where(old > 0, old / penalty, old * penalty))
+
+
+def until(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
+    """Pass the pieces of a text on as they come, and end before the first of the `stops`.
+
+    What could be the beginning of one is held back until it is clear, so a stop may lie across pieces.
+    """
+    if not all(stops):
+        raise ValueError("an empty stop would end every text at once; leave it out")
+    held = ""
+    for piece in pieces:
+        held += piece
+        found = min((place for stop in stops if (place := held.find(stop)) >= 0), default=None)
+        if found is not None:
+            if found:
+                yield held[:found]
+            return
+        keep = max((n for stop in stops for n in range(1, len(stop)) if held.endswith(stop[:n])), default=0)
+        if len(held) > keep:
+            yield held[:len(held) - keep]
+            held = held[len(held) - keep:]
+    if held:
+        yield held
 
 
 def generate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"] | Int[Tensor, "seq"], *,

@@ -22,7 +22,7 @@ FLOORS = {  # a module imports from lower floors only; see also WITHIN
     "meter": 0,
     "presets": 1, "layers": 1, "model": 3,
     "data": 4, "conversation": 4, "optim": 4, "training": 4, "sampling": 4, "inspection": 4, "lora": 4, "costs": 4,
-    "checkpoints": 5, "drafts": 5, "recipes": 5, "pretrained": 5, "ejection": 5,
+    "checkpoints": 5, "drafts": 5, "copying": 5, "speculation": 5, "recipes": 5, "pretrained": 5, "ejection": 5,
     "notebook": 6, "lessons": 7, "assignments": 8, "cli": 9, "__main__": 10, "__init__": 10,
 }
 WITHIN = {  # the few imports between modules of one floor

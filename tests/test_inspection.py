@@ -7,7 +7,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from minillm.inspection import capture, intervene, logit_lens, token_losses
+from minillm.inspection import (
+    ablate,
+    attribution_patching,
+    capture,
+    intervene,
+    logit_lens,
+    logit_shares,
+    patch_grid,
+    token_losses,
+    written,
+)
 from minillm.model import Transformer
 from tests.variants import SMALL
 
@@ -90,3 +100,129 @@ def test_a_change_keeps_the_shape_or_is_refused_by_name(model):
         with intervene(model, {"blocks.0.attention.pattern": lambda a: a[:, 0, 0]}):
             model(TOKENS)
     assert all(not m._forward_hooks for m in model.modules())
+
+
+# -- shares, ablation, patching --------------------------------------------------------------------------------------
+
+TEXT, OTHER = TOKENS[:1], (TOKENS[:1] + torch.tensor([0] * 5 + [7] + [0] * 6)) % 31
+ADDED = {"plain": {}, "biases and LayerNorm": {"norm": "layernorm", "bias": "all", "mlp": "gelu", "unembed_bias": True},
+         "side by side": {"norm_order": "parallel"}, "output norms": {"norm_order": "output"},
+         "sandwich": {"norm_order": "sandwich"}, "shared keys, gated": {"n_kv_heads": 2, "attention_gate": True},
+         "learned positions": {"position": "learned", "tie_embeddings": False},
+         "a mixture": {"n_experts": 4}, "latent": {"attention": "latent"}, "linear": {"linear_attention": "delta"}}
+
+
+def shaken(**change) -> Transformer:
+    """A random model whose gains and biases all do something."""
+    torch.manual_seed(0)
+    model = Transformer(replace(SMALL, **change)).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.2 * torch.randn_like(weight))
+    return model
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", ADDED.values(), ids=ADDED)
+def test_what_the_parts_wrote_is_the_stream_and_their_shares_end_at_the_logit(change):
+    model = shaken(**change)
+    parts = written(model, TEXT)
+    with capture(model, f"blocks.{SMALL.n_layers - 1}") as seen:
+        logits = model(TEXT)[0]
+    torch.testing.assert_close(sum(parts.values()), seen[f"blocks.{SMALL.n_layers - 1}"], atol=1e-4, rtol=1e-4)
+    for position, token, other in ((-1, 3, None), (4, 7, 2)):
+        found = logit_shares(model, TEXT, token, other, position=position)
+        wanted = logits[position, token] - (0 if other is None else logits[position, other])
+        assert len(found.names) == len(found.values)
+        torch.testing.assert_close(found.values.sum(), wanted, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_each_part_by_its_own_size_does_not_end_at_the_logit():
+    """The mistake: a norm for each part.  So the test above can fail."""
+    model = shaken()
+    parts = torch.stack([part[0, -1] for part in written(model, TEXT).values()])
+    wrong = (model.norm(parts) @ model.unembed.weight[3]).sum()
+    assert abs(wrong - model(TEXT)[0, -1, 3]) > 0.1
+
+
+@pytest.mark.parametrize("change", [{"norm_order": "post"}, {"residual": "x0"}])
+def test_a_stream_that_is_no_sum_is_refused(change):
+    with pytest.raises(ValueError, match="this stream is not the sum of"):
+        written(shaken(**change), TEXT)
+
+
+@torch.no_grad()
+def test_a_head_that_is_ablated_writes_what_is_put_in_its_place():
+    model, others = shaken(), TOKENS.flip(1)
+    whole, elsewhere = written(model, TOKENS), written(model, others)
+    for instead, given, wanted in (("zero", None, 0.0), ("mean", others, elsewhere["layer 1 head 2"].mean((0, 1))),
+                                   ("resampled", others, elsewhere["layer 1 head 2"])):
+        with ablate(model, [(0, 1)], instead=instead, others=given):
+            parts = written(model, TOKENS)
+        torch.testing.assert_close(parts["layer 1 head 2"], wanted + 0 * parts["layer 1 head 2"], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(parts["layer 1 head 1"], whole["layer 1 head 1"])
+    with ablate(model, [(1, "mlp"), (1, 3)]):
+        parts = written(model, TOKENS)
+    assert not parts["layer 2 mlp"].any() and not parts["layer 2 head 4"].any() and parts["layer 2 head 3"].any()
+    torch.testing.assert_close(written(model, TOKENS), whole)          # nothing is left behind
+
+
+def test_a_head_without_output_is_a_head_without_a_pattern():
+    """Taking away what it writes and letting it see nothing are the same."""
+    model = shaken()
+    kept = torch.ones(4, 1, 1)
+    kept[2] = 0.0
+    with ablate(model, [(0, 2)]):
+        one = model(TOKENS)
+    with intervene(model, {"blocks.0.attention.pattern": lambda pattern: pattern * kept}):
+        torch.testing.assert_close(model(TOKENS), one)
+
+
+def test_ways_to_ablate_that_do_not_exist_are_refused():
+    with pytest.raises(ValueError, match="instead='mean' with others=None"):
+        with ablate(shaken(), [(0, 0)], instead="mean"):
+            pass
+
+
+def measure(logits):
+    return logits[:, -1, 3] - logits[:, -1, 5]
+
+
+@torch.no_grad()
+def test_the_grid_runs_from_corrupt_to_clean_and_a_cell_is_what_a_pass_of_its_own_gives():
+    model = shaken()
+    grid = patch_grid(model, TEXT, OTHER, measure)
+    assert grid.shape == (2, 12)
+    torch.testing.assert_close(grid[:, :5], torch.zeros(2, 5), atol=1e-5, rtol=0)      # there both texts agree
+    torch.testing.assert_close(grid[-1], torch.eye(12)[-1], atol=1e-5, rtol=0)         # the last layer, the last place
+    with capture(model, "blocks.0") as seen:
+        best = measure(model(TEXT))
+    worst = measure(model(OTHER))
+    with intervene(model, {"blocks.0": lambda x: torch.cat([x[:, :5], seen["blocks.0"][:, 5:6], x[:, 6:]], 1)}):
+        alone = (measure(model(OTHER)) - worst) / (best - worst)
+    torch.testing.assert_close(grid[0, 5:6], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_the_linear_grid_is_the_slope_of_the_exact_one():
+    """For a clean reading that differs by very little, both grids are one; a reversed direction would not be."""
+    model = shaken()
+    near = model.embed.weight.detach()[TEXT[0, 5]] + 1e-3 * torch.randn(SMALL.d_model)
+    with torch.no_grad():
+        model.embed.weight[30] = near
+    clean = TEXT.clone()
+    clean[0, 5] = 30
+    exact, linear = (grid(model.double(), clean, TEXT, measure) for grid in (patch_grid, attribution_patching))
+    assert exact.abs().max() > 0.1
+    torch.testing.assert_close(linear, exact, atol=1e-2, rtol=1e-2)
+
+
+def test_attribution_patching_takes_one_backward_pass_and_leaves_no_gradient():
+    model = shaken()
+    attribution_patching(model, TEXT, OTHER, measure, name="blocks.*.mlp")
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_texts_of_different_lengths_are_refused():
+    with pytest.raises(ValueError, match=r"clean has shape \(1, 12\), corrupt \(1, 9\)"):
+        patch_grid(shaken(), TEXT, OTHER[:, :9], measure)

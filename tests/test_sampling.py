@@ -1,7 +1,7 @@
 """What the filters keep, and that generation is the model's own distribution, however long the text."""
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 
 import jaxtyping
 import numpy as np
@@ -20,7 +20,9 @@ from minillm.sampling import (
     keep_top_k,
     keep_top_p,
     next_token_probabilities,
+    penalize_repeats,
     remember,
+    until,
 )
 
 P = torch.tensor([0.5, 0.3, 0.15, 0.05])
@@ -202,3 +204,35 @@ def test_of_equals_the_first_are_kept(k):
     order = logits.sort(dim=-1, descending=True, stable=True).indices[:, :k]
     kept = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, True)
     assert torch.equal(keep_top_k(logits, k), logits.masked_fill(~kept, -torch.inf))
+
+
+def test_a_penalty_makes_what_was_seen_less_likely_and_nothing_else():
+    logits, seen = torch.tensor([2.0, 1.0, -1.0]), torch.tensor([0, 2, 0])
+    assert penalize_repeats(logits, seen, 2.0).tolist() == [1, 1, -2]
+    assert penalize_repeats(logits, seen, 1.0).equal(logits)
+    before, after = logits.softmax(-1), penalize_repeats(logits, seen, 1.2).softmax(-1)
+    assert all(after[v] / after[1] < before[v] / before[1] for v in (0, 2)) and after[1] > before[1]
+    with pytest.raises(ValueError, match="penalty=0.5 must be at least 1"):
+        penalize_repeats(logits, seen, 0.5)
+
+
+@given(st.text("ab|", max_size=24), st.lists(st.text("ab|", min_size=1, max_size=3), max_size=3), st.data())
+def test_a_stream_ends_before_the_first_stop_however_it_is_cut(text, stops, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    pieces = [text[a:b] for a, b in pairwise([0, *cuts, len(text)])]
+    ends = [text.find(stop) for stop in stops if stop in text]
+    # of stops that overlap the one that is complete first ends the text; so it ends no later than its first stop
+    found = "".join(until(pieces, stops))
+    assert text.startswith(found) and len(found) >= min(ends, default=len(text))
+    if not ends:
+        assert found == text
+    elif len(set(stops)) == 1:
+        assert len(found) == ends[0]
+
+
+def test_what_could_become_a_stop_is_held_back():
+    stream = until(iter(["Hello ", "Us", "er", "s!"]), ["User:"])
+    assert [next(stream), next(stream)] == ["Hello ", "Users!"]
+    assert list(until(["Us", "er: more"], ["User:"])) == []
+    with pytest.raises(ValueError, match="an empty stop"):
+        next(until(["a"], [""]))

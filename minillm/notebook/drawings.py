@@ -48,8 +48,8 @@ class Box:
 class Sheet:
     """A card to draw on.  `figure` is the picture; `describe(words)` ends the drawing and gives it back."""
 
-    def __init__(self, width: int, height: int, title: str):
-        self.figure = picture(width, height, title=title)
+    def __init__(self, width: int, height: int, title: str, *, colours: int | None = None):
+        self.figure = picture(width, height, title=title, colours=colours)
         self.ax = self.figure.add_axes((0, 0, 1, 1))
         self.ax.set(xlim=(0, width), ylim=(height, 0))
         self.ax.axis("off")

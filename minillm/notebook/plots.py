@@ -71,10 +71,14 @@ class Picture(Figure):
         return data, {"image/png": {"width": self.width, "alt": self.alt}}
 
 
-def picture(width: int = WIDTH, height: int = 320, *, title: str = "") -> Picture:
-    """An empty card of so many CSS pixels; a title asks the question that the picture answers."""
+def picture(width: int = WIDTH, height: int = 320, *, title: str = "", colours: int | None = None) -> Picture:
+    """An empty card of so many CSS pixels; a title asks the question that the picture answers.
+
+    `colours`: stored with so many, at a third of the size, for a notebook of very many pictures (None: with all).
+    """
     figure = Picture(figsize=(width / _DPI, height / _DPI), dpi=_DPI * _SHARP, facecolor=CARD)
     FigureCanvasAgg(figure)
+    figure.colours = colours
     if title:
         figure.suptitle(title, x=14 / width, y=1 - 10 / height, va="top", ha="left", color=INK, fontsize=13,
                         fontweight="bold")
@@ -111,7 +115,8 @@ def png(figure: Figure, *, live: bool = False) -> bytes:
         image = Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
     if live:
         return _packed(image, compress_level=1, compress_type=zlib.Z_RLE)
-    packed = _packed(image, compress_level=9)
+    colours = getattr(figure, "colours", None)
+    packed = _packed(image.quantize(colours, dither=Image.Dither.NONE) if colours else image, compress_level=9)
     while len(packed) > 100_000:                # fewer colours; of what is still too much, fewer pixels
         packed = _packed(image.quantize(64, dither=Image.Dither.NONE), compress_level=9)
         image = image.resize([side * 3 // 4 for side in image.size])

@@ -6,8 +6,8 @@ import json
 import pytest
 import torch
 
-from data.making.models import copying
 from data.making.models import measure_parrot as measure
+from minillm import copying
 from minillm.checkpoints import load
 from minillm.config import ModelConfig
 from minillm.model import Transformer

@@ -67,6 +67,18 @@ def test_a_stored_picture_stays_below_100_kb_however_noisy():
     assert len(plots.png(noisy())) <= 100_000
 
 
+def test_a_picture_of_few_colours_is_small_and_shows_the_same():
+    def drawn(colours):
+        figure = plots.picture(400, 300, title="How small?", colours=colours)
+        ax = plots.axes(figure, xlabel="step", ylabel="loss")
+        ax.plot(np.sin(np.arange(200) / 9), color=plots.BLUE)
+        return plots.png(figure)
+    full, few = drawn(None), drawn(64)
+    assert len(few) < 0.6 * len(full)
+    images = [np.asarray(Image.open(io.BytesIO(each)).convert("RGB"), dtype=int) for each in (full, few)]
+    assert np.abs(images[0] - images[1]).mean() < 2
+
+
 def test_live_and_stored_pictures_show_the_same():
     figure = plots.picture(300, 200, title="A line?")
     plots.axes(figure).plot([1, 3, 2])

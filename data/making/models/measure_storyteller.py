@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from data.making.models import answering, copying
+from data.making.models import answering
 from data.making.stories import echoes
 from data.making.stories.chance import Dice
 from data.making.stories.countries import COUNTRIES
@@ -21,7 +21,7 @@ from data.making.stories.entropy import surprise
 from data.making.stories.floor import program
 from data.making.stories.grammar import is_grammatical, sentences
 from data.making.stories.lexicon import possible
-from minillm import corpora
+from minillm import copying, corpora
 from minillm.checkpoints import load
 from minillm.sampling import generate, generate_batch
 from minillm.training import evaluate

@@ -6,7 +6,7 @@ successor from others.  Olsson et al. 2022, arXiv:2209.11895.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +61,7 @@ def gain(model: nn.Module, tokens: Tensor) -> tuple[float, float]:
     return losses[:, :n - 1].mean().item(), losses[:, n:].mean().item()
 
 
-def without(model: nn.Module, heads: Iterable[tuple[int, int]]):
+def without(model: nn.Module, heads: Iterable[Sequence[int]]):
     """A context in which these heads see nothing: their patterns are zero."""
     kept: dict[int, Tensor] = {}
     for layer, head in heads:
