@@ -125,3 +125,16 @@ def test_no_late_interrupt_strikes_what_comes_after():
     finally:
         sys.setswitchinterval(usual)
     assert 0 < len(kept) < 300
+
+
+def test_an_import_that_is_under_way_is_let_finish(tmp_path, monkeypatch):
+    (tmp_path / "slow_to_load.py").write_text("import time\nbegun = True\ntime.sleep(0.3)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def answer():
+        import slow_to_load
+        while slow_to_load.whole:
+            pass
+    with pytest.raises(TooLate):
+        within(0.1, answer)
+    assert sys.modules.pop("slow_to_load").whole

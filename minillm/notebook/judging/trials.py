@@ -6,6 +6,7 @@ import copy
 import ctypes
 import inspect
 import linecache
+import sys
 import textwrap
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import Any
 from minillm.notebook.agreement import difference, show_value
 
 PATIENCE = 10.0  # seconds for all cases together
+IMPORT = 30.0  # seconds more for an import that is under way
 
 
 class TooLate(BaseException):
@@ -64,7 +66,10 @@ def outcomes(function: Callable, cases: Sequence[tuple], *, patience: float = PA
 
 
 def within(seconds: float, function: Callable, *arguments: Any) -> Any:
-    """What a function gives.  Raises TooLate when time is up, also in a loop without end (but not in one call of C)."""
+    """What a function gives.  Raises TooLate when time is up, also in a loop without end.
+
+    It strikes neither within one call of C nor within an import.
+    """
     here, over, turn = ctypes.c_ulong(threading.get_ident()), threading.Event(), threading.Lock()
     interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
@@ -73,6 +78,9 @@ def within(seconds: float, function: Callable, *arguments: Any) -> Any:
         for _ in range(5):                             # an answer's bare `except:` may swallow the first
             if over.wait(wait):
                 return
+            end = time.monotonic() + IMPORT
+            while _importing(here.value) and time.monotonic() < end and not over.wait(0.02):
+                pass                                   # a module that is loaded by half stays so
             with turn:
                 if not over.is_set():
                     interrupt(here, ctypes.py_object(TooLate))
@@ -98,6 +106,16 @@ def within(seconds: float, function: Callable, *arguments: Any) -> Any:
             end()
     finally:                                           # it struck on the way into the first
         end()
+
+
+def _importing(thread: int) -> bool:
+    """Whether what `within` called in this thread is loading a module."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None and frame.f_code is not within.__code__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _altered(given: tuple, arguments: tuple) -> bool:
