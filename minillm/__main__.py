@@ -41,32 +41,44 @@ def child_environment(**more: str) -> dict[str, str]:
     return {**more, **os.environ, "PYTHONPATH": path, "JUPYTER_PREFER_ENV_PATH": "1"}
 
 
-def lab(arguments: list[str]) -> int:
-    """Open JupyterLab on a personal copy of the notebooks."""
+def lab_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What `lab` was asked for, and the words that go to JupyterLab; a mistyped one is refused before anything starts."""
     parser = argparse.ArgumentParser(
         prog="python -m minillm lab", description="Set up what is missing and open JupyterLab on your own copy of "
         "the notebooks (my_notebooks/, which is never overwritten).", allow_abbrev=False,
         epilog="JupyterLab's own options go to it in their long form, such as --ServerApp.ip=0.0.0.0.")
+    parser.add_argument("notebook", nargs="?", help="which one opens, such as 03_attention; the first when left out")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
-    parser.add_argument("--port", type=int, default=8888, help="the next free one is taken if it is in use")
+    parser.add_argument("--port", default="8888", help="the next free one is taken if it is in use")
     parser.add_argument("--fresh", action="store_true", help="begin a new copy; the old one is kept under a dated name")
     options, rest = parser.parse_known_args(arguments)
     for word in rest:
-        if not re.match(r"--[A-Z]\w+\.\w+=|--(ip|debug|config|certfile|keyfile)\b|[^-]", word):
+        if not re.match(r"--[A-Z]\w+\.\w+=|--debug$|--(ip|config|certfile|keyfile)=", word):
             raise SetupError(f"there is no option {word}; there are --no-browser, --port, --fresh, and JupyterLab's "
                              "own in their long form, such as --ServerApp.ip=0.0.0.0")
+    if not options.port.isdecimal() or not 0 < int(options.port) < 65_536:
+        raise SetupError(f"--port takes a number from 1 to 65535, and {options.port!r} was given")
+    options.port = int(options.port)
+    return options, rest
+
+
+def lab(arguments: list[str]) -> int:
+    """Open JupyterLab on a personal copy of the notebooks."""
+    options, rest = lab_options(arguments)
     python = environment(("lab",))
     notebooks = ROOT / "my_notebooks"
     before = set() if options.fresh else set(notebooks.rglob("*.ipynb"))
     copy = personal_copy(ROOT / "notebooks", notebooks, fresh=options.fresh)
     trust(python, sorted(set(copy.rglob("*.ipynb")) - before))
-    first = min(copy.glob("*.ipynb")).relative_to(ROOT).as_posix()
+    first = asked_for(options.notebook, copy).relative_to(ROOT).as_posix()
     given = [word.partition("=")[2] for word in rest if re.match(r"--(IdentityProvider|ServerApp)\.token=", word)]
     token, port = given[-1] if given else os.environ.get("JUPYTER_TOKEN") or secrets.token_hex(24), free(options.port)
     command = [python, "-m", "jupyterlab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url=/lab/tree/{first}",
                f"--ServerApp.port={port}", "--ServerApp.log_level=WARN", "--LabApp.log_level=WARN",
                "--ServerApp.answer_yes=True", "--ServerApp.use_redirect_file=False",
-               *(["--KernelManager.transport=ipc"] if os.name == "posix" else []), *absolute(rest)]
+               *(["--KernelManager.transport=ipc"] if takes_sockets(python) else []), *absolute(rest)]
+    if not any(re.match(r"--(ServerApp\.)?(ip|tornado_settings)=", word) for word in rest):
+        command.append("--ServerApp.tornado_settings={'ws_ping_interval': 0}")  # its default warns; here no line can die
     displays = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
     if options.no_browser or sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
         command.append("--no-browser")
@@ -76,6 +88,25 @@ def lab(arguments: list[str]) -> int:
           "and your notebooks are in my_notebooks/. Ctrl-C in this window stops it.", file=sys.stderr, flush=True)
     os.chdir(ROOT)
     return run(command, child_environment(JUPYTER_TOKEN=token))
+
+
+def asked_for(name: str | None, folder: Path) -> Path:
+    """The notebook of this name, with or without its ending; the first one where none is named."""
+    found = sorted(folder.glob("*.ipynb"))
+    for path in found:
+        if name is None or Path(name).name in (path.name, path.stem):
+            return path
+    raise SetupError(f"there is no notebook {name!r} in {folder.name}/; there are {', '.join(p.stem for p in found)}")
+
+
+def takes_sockets(python: str) -> bool:
+    """Can kernels be reached by files, which only their owner reads?  Not on Windows, on some networks' disks, or where
+    the path is too long for a socket: there they listen on ports of this machine."""
+    probe = ("import os, socket\nfrom jupyter_core.paths import jupyter_runtime_dir as folder\n"
+             "os.makedirs(folder(), mode=0o700, exist_ok=True)\n"
+             "path = os.path.join(folder(), 'kernel-' + 36 * 'x' + f'-ipc-{os.getpid()}')\n"
+             "socket.socket(socket.AF_UNIX).bind(path)\nos.remove(path)\n")
+    return os.name == "posix" and subprocess.run([python, "-c", probe], capture_output=True).returncode == 0
 
 
 def trust(python: str, notebooks: list[Path]) -> None:

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -416,7 +417,8 @@ def started(bare):
     (root / "notebooks" / "01_a.ipynb").write_text("{}")
 
     def start(*words):
-        return run('[ "$1" = -c ] && echo "$@" >> signed && exit; printf "%s\\n" "$JUPYTER_TOKEN" "$@"', "lab", *words)
+        return run('[ "$1" = -c ] && { case "$2" in *Trust*) echo "$@" >> signed;; esac; exit; }; '
+                   'printf "%s\\n" "$JUPYTER_TOKEN" "$@"', "lab", *words)
     return root, away, start
 
 
@@ -443,10 +445,31 @@ def test_lab_prints_one_address_that_opens(started):
 
 
 @posix
-@pytest.mark.parametrize("word", ["--freshh", "--no-browserr", "--por=1"])
-def test_a_mistyped_option_of_lab_is_refused_by_name(started, word):
-    done = started[2](word)
-    assert done.returncode == 1 and f"there is no option {word}; there are --no-browser" in done.stderr
+@pytest.mark.parametrize("words, said", [
+    (["--freshh"], "there is no option --freshh; there are --no-browser"),
+    (["--no-browserr"], "there is no option --no-browserr; there are"), (["--por=1"], "there is no option --por=1;"),
+    (["--ip", "0.0.0.0"], "there is no option --ip;"), (["--port", "x"], "--port takes a number from 1 to 65535, and 'x'"),
+    (["--port=70000"], "and '70000' was given"), (["02_b"], "there is no notebook '02_b' in my_notebooks/; there are 01_a")])
+def test_a_mistyped_word_of_lab_is_refused_by_name(started, words, said):
+    done = started[2](*words)
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
+    assert not done.stdout, "nothing was started"
+
+
+@posix
+@pytest.mark.parametrize("name", ["02_b", "02_b.ipynb", "notebooks/02_b.ipynb"])
+def test_lab_opens_the_notebook_that_is_named(started, name):
+    root, _, start = started
+    (root / "notebooks" / "02_b.ipynb").write_text("{}")
+    assert "/lab/tree/my_notebooks/02_b.ipynb?token=" in start(name).stderr
+
+
+@posix
+def test_kernels_listen_on_files_where_a_socket_can_stand_and_on_ports_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", tempfile.mkdtemp())
+    assert command.takes_sockets(sys.executable) and not os.listdir(os.environ["JUPYTER_RUNTIME_DIR"])
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / ("long" * 20)))
+    assert not command.takes_sockets(sys.executable)
 
 
 def test_a_port_in_use_is_passed_over():

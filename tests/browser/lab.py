@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import secrets
 import shutil
@@ -92,7 +91,7 @@ class Page:
     def cell(self, index: int):
         """The cell as playwright's locator, scrolled to (JupyterLab draws only the cells near the window)."""
         self.page.evaluate(f"(i) => {_CURRENT}.content.scrollToItem(i, 'center')", index)
-        found = self.page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{index}']")
+        found = self.page.locator(f".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell[data-windowed-list-index='{index}']")
         found.wait_for(timeout=PATIENCE)
         return found
 
@@ -232,23 +231,13 @@ class Lab:
              f"--LabApp.user_settings_dir={home / 'settings'}", f"--LabApp.workspaces_dir={home / 'workspaces'}"],
             env=variables, stdout=log, stderr=subprocess.STDOUT, cwd=home)
         self._stack.callback(_stop, server)
-        self._wait_for_server(server, home / "log")
+        if not answers(f"{self.address}/api/status?token={self.token}", server):
+            raise RuntimeError(f"JupyterLab did not start: {(home / 'log').read_text()[-2000:]}")
         playwright = self._stack.enter_context(sync_playwright())
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
         self._stack.callback(browser.close)
         self.browser = browser
-
-    def _wait_for_server(self, server: subprocess.Popen, log: Path) -> None:
-        end = time.monotonic() + PATIENCE / 1000
-        while time.monotonic() < end and server.poll() is None:
-            try:
-                with urllib.request.urlopen(f"{self.address}/api/status?token={self.token}", timeout=5) as answer:
-                    if json.load(answer):
-                        return
-            except OSError:
-                time.sleep(0.2)
-        raise RuntimeError(f"JupyterLab did not start: {log.read_text()[-2000:]}")
 
     @contextlib.contextmanager
     def open(self, notebook: Path, *, dark: bool = False) -> Iterator[Page]:
@@ -272,6 +261,18 @@ class Lab:
                                     timeout=PATIENCE)
         page.page.evaluate(f"async () => {{ const context = {_CURRENT}.sessionContext; await context.ready; "
                            f"await {_CURRENT}.revealed; await context.session.kernel.info; }}")
+
+
+def answers(address: str, server: subprocess.Popen) -> bool:
+    """Wait until the address answers; False where the server ended or kept silent."""
+    end = time.monotonic() + PATIENCE / 1000
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return True
+        except OSError:
+            time.sleep(0.2)
+    return False
 
 
 def _stop(server: subprocess.Popen) -> None:

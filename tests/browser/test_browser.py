@@ -1,9 +1,16 @@
 """Widgets in JupyterLab, in a real browser: first touch, every kind of control, a cell run again, a page reloaded."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
 import time
 
 import nbformat
 import pytest
-from lab import CHROMIUM, PATIENCE, Lab
+from lab import CHROMIUM, PATIENCE, ROOT, Lab, answers
 
 from minillm.notebook.stored import refresh
 
@@ -223,3 +230,45 @@ def test_a_long_run_can_be_stopped_by_its_own_button(page):
     made = int(page.evaluate(STEPS))
     page.page.wait_for_timeout(800)
     assert 0 < int(page.evaluate(STEPS)) == made < 100
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a terminal's Ctrl-C is pressed here")
+def test_the_command_opens_a_trusted_copy_alarms_nobody_and_stops_at_once(lab, stored, tmp_path):
+    """`python -m minillm lab NAME` from another folder: its address opens, and its terminal stays quiet."""
+    root = tmp_path / "clone"
+    shutil.copytree(ROOT / "minillm", root / "minillm", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "constraints.txt"):
+        shutil.copyfile(ROOT / name, root / name)
+    (root / "notebooks").mkdir()
+    shutil.copy(stored, root / "notebooks")
+    places = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA")}
+    places["JUPYTER_RUNTIME_DIR"] = tempfile.mkdtemp()      # a socket's path is short
+    terminal = tmp_path / "terminal"
+    with terminal.open("w") as written:
+        process = subprocess.Popen([sys.executable, "-m", "minillm", "lab", "widgets", "--no-browser"], cwd=tmp_path,
+                                   env={**os.environ, **places, "PYTHONPATH": str(root)}, stdout=written,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        while "Ctrl-C in this window" not in terminal.read_text():
+            assert process.poll() is None, terminal.read_text()
+            time.sleep(0.1)
+        line = re.search(r"http://\S+", terminal.read_text())[0]
+        with lab.browser.new_context(viewport=lab.size) as context:
+            page = context.new_page()
+            assert answers(line, process)
+            page.goto(line, timeout=PATIENCE)
+            cell = page.locator(f".jp-Cell[data-windowed-list-index='{DIAL_CELL}']")
+            assert "controls of “dial”" in cell.inner_text()
+            page.get_by_text("| Idle").wait_for(timeout=PATIENCE)       # in the status bar: the kernel is there
+            page.get_by_role("menuitem", name="Run", exact=True).click()
+            page.get_by_text("Run All Cells", exact=True).click()
+            cell.locator(".widget-slider").wait_for(timeout=PATIENCE)
+    finally:
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)                 # as a terminal sends it: to all that runs in it
+        process.wait(60)
+    assert time.monotonic() - began < 15 and process.returncode == 0
+    said = [line.strip() for line in terminal.read_text().split("\n") if line.strip() and "Shutting down" not in line]
+    assert said == ["JupyterLab starts at", line,
+                    "and your notebooks are in my_notebooks/. Ctrl-C in this window stops it."]
+    assert (root / "my_notebooks" / stored.name).exists()
