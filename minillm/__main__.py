@@ -42,7 +42,7 @@ def child_environment(**more: str) -> dict[str, str]:
 
 
 def lab_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
-    """What `lab` was asked for, and the words that go to JupyterLab; a mistyped one is refused before anything starts."""
+    """What `lab` was asked for, and the words that go to JupyterLab; a mistyped one is refused at once."""
     parser = argparse.ArgumentParser(
         prog="python -m minillm lab", description="Set up what is missing and open JupyterLab on your own copy of "
         "the notebooks (my_notebooks/, which is never overwritten).", allow_abbrev=False,
@@ -78,7 +78,7 @@ def lab(arguments: list[str]) -> int:
                "--ServerApp.answer_yes=True", "--ServerApp.use_redirect_file=False",
                *(["--KernelManager.transport=ipc"] if takes_sockets(python) else []), *absolute(rest)]
     if not any(re.match(r"--(ServerApp\.)?(ip|tornado_settings)=", word) for word in rest):
-        command.append("--ServerApp.tornado_settings={'ws_ping_interval': 0}")  # its default warns; here no line can die
+        command.append("--ServerApp.tornado_settings={'ws_ping_interval': 0}")  # the default warns; no line dies here
     displays = ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME")
     if options.no_browser or sys.platform.startswith("linux") and not any(map(os.environ.get, displays)):
         command.append("--no-browser")

@@ -2,11 +2,12 @@
 
 Badge and set-up cell come from the repository's address in pyproject.toml, headings and metadata of exercises from
 the `exercises.py` of their lesson, solutions from its `solutions.py` (when the cell runs), the table of symbols from
-`symbols.py`.
+`symbols.py`, links between notebooks from those that exist.
 """
 from __future__ import annotations
 
 import re
+from itertools import cycle
 from pathlib import Path
 
 from nbformat import v4
@@ -17,6 +18,8 @@ from minillm.notebook.checks import Exercise, registered
 ROOT = Path(__file__).resolve().parents[2]
 _BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
 _TABLE = re.compile(r"(?m)^\| *(?:letter|symbol)\b[^\n]*\|\n(?:\|[^\n]*\|(?:\n|$))+")
+_LINKED = re.compile(r"\[((?:[Nn]otebooks? )?\d\d(?: · [^\]\n]+)?)\]\(\d\d_\w+\.ipynb\)")
+_NAMED = re.compile(r"(?m)^Next: (\d\d · [^,.\n]+)|\b([Nn]otebooks? \d\d)\b(?: to (\d\d)\b)?")
 _ANSWER, _SOLUTION = re.compile(r"# exercise: (\S+)"), re.compile(r'solution\("([^"]+)"\)$|# @title Solution (\S+)')
 
 
@@ -29,6 +32,9 @@ def write(notebook, name: str, home: str) -> None:
     _exercises(notebook)
     _address(notebook, name, home)
     _table_of_symbols(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = linked(cell.source, name)
 
 
 def address(pyproject: Path = ROOT / "pyproject.toml") -> str:
@@ -108,6 +114,22 @@ def _address(notebook, name: str, home: str) -> None:
     shown = badge(home, name)
     title.source = "\n".join([first, *(["", shown] if shown else []), *rest])
     setup.source = setup_cell(home)
+
+
+def linked(text: str, name: str, folder: Path = ROOT / "notebooks") -> str:
+    """Where words name another notebook ("notebook 03", "Next: 04 · The block"), a link to it if there is one."""
+    paths = {path.name[:2]: path.name for path in folder.glob("[0-9][0-9]_*.ipynb") if path.stem != name}
+
+    def link(found: re.Match) -> str:
+        words = found[0]
+        for said in reversed([each for each in found.groups() if each]):
+            if path := paths.get(re.search(r"\d\d", said)[0]):
+                before, _, after = words.rpartition(said)
+                words = f"{before}[{said}]({path}){after}"
+        return words
+
+    parts = re.split(r"(?s)(```.*?```|`[^`\n]*`)", _LINKED.sub(r"\1", text))
+    return "".join(part if code else _NAMED.sub(link, part) for part, code in zip(parts, cycle([False, True])))
 
 
 def equations_of(notebook) -> list[str]:

@@ -128,3 +128,19 @@ def test_widget_views_leave_their_words():
 
 def test_every_registered_exercise_has_its_facts():
     assert all(each.points > 0 and each.minutes > 0 and each.title for each in checks.registered())
+
+
+def test_links_between_notebooks_come_from_those_that_exist(tmp_path):
+    for name in ("02_b", "03_c"):
+        (tmp_path / f"{name}.ipynb").touch()
+    text = ("Notebook 01, notebook 02 (see notebook 03) and notebooks 02 to 03, or to 03; `notebook 02`.\n\n"
+            "Next: 03 · The third one, where it ends.\nNext: 04 · None")
+    linked = derived.linked(text, "01_a", tmp_path)
+    assert linked == ("Notebook 01, [notebook 02](02_b.ipynb) (see [notebook 03](03_c.ipynb)) and "
+                      "[notebooks 02](02_b.ipynb) to [03](03_c.ipynb), or to 03; `notebook 02`.\n\n"
+                      "Next: [03 · The third one](03_c.ipynb), where it ends.\nNext: 04 · None")
+    assert derived.linked(linked, "01_a", tmp_path) == linked
+    (tmp_path / "03_c.ipynb").unlink()
+    assert "03_c" not in derived.linked(linked, "01_a", tmp_path) and "· The third one, where" in derived.linked(
+        linked, "01_a", tmp_path), "a notebook that went takes its links along"
+    assert "02_b" not in derived.linked(text, "02_b", tmp_path), "none leads to itself"
