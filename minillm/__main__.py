@@ -29,7 +29,8 @@ def personal_copy(source: Path, target: Path, *, fresh: bool = False, now: datet
     for path in sorted(source.rglob("*")):
         relative = path.relative_to(source)
         copy = target / relative
-        if path.is_dir() or copy.exists() or any(part.startswith((".", "__")) for part in relative.parts):
+        made_here = relative.parts[0] == "runs" or any(part.startswith((".", "__")) for part in relative.parts)
+        if made_here or path.is_dir() or copy.exists():
             continue
         disk.write(copy, path.read_bytes())  # a full disk leaves no half notebook
     return target

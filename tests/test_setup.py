@@ -448,8 +448,9 @@ def test_lab_prints_one_address_that_opens(started):
 @pytest.mark.parametrize("words, said", [
     (["--freshh"], "there is no option --freshh; there are --no-browser"),
     (["--no-browserr"], "there is no option --no-browserr; there are"), (["--por=1"], "there is no option --por=1;"),
-    (["--ip", "0.0.0.0"], "there is no option --ip;"), (["--port", "x"], "--port takes a number from 1 to 65535, and 'x'"),
-    (["--port=70000"], "and '70000' was given"), (["02_b"], "there is no notebook '02_b' in my_notebooks/; there are 01_a")])
+    (["--ip", "0.0.0.0"], "there is no option --ip;"), (["--port=70000"], "and '70000' was given"),
+    (["--port", "x"], "--port takes a number from 1 to 65535, and 'x'"),
+    (["02_b"], "there is no notebook '02_b' in my_notebooks/; there are 01_a")])
 def test_a_mistyped_word_of_lab_is_refused_by_name(started, words, said):
     done = started[2](*words)
     assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr
