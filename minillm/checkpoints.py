@@ -65,6 +65,8 @@ def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu", dtype
         return model, load_tokenizer(disk.find(folder, WITH_MODEL)) if spoken else None
 
     model, tokenizer = _undisturbed(folder, read)
+    if tokenizer is not None:
+        model.nameless = tokenizer.nameless(model.config.vocab_size)
     return model.to(device, dtype).eval(), tokenizer
 
 

@@ -127,6 +127,7 @@ class Transformer(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
+        self.nameless: tuple[int, ...] = ()  # rows that no token of the tokenizer stands for; `generate` draws none
         c = config.resolve()
         self.embed = nn.Embedding(c.vocab_size, c.d_model)
         self.embed_factor = math.sqrt(c.d_model) if c.embed_scale else 1.0
@@ -189,7 +190,7 @@ class WithoutWeights(TorchFunctionMode):
             return args[0] if args else kwargs["tensor"]
         if function is torch.Tensor.normal_:
             return args[0]
-        if function is torch.empty:
+        if function in (torch.empty, torch.zeros, torch.ones):
             kwargs = {**kwargs, "device": "meta"}
         return function(*args, **kwargs)
 

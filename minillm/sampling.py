@@ -107,9 +107,9 @@ def until(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
 
 def generate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"] | Int[Tensor, "seq"], *,
              n_tokens: int | None = None, temperature: float = 1.0, top_k: int | None = None,
-             top_p: float | None = None, min_p: float | None = None, seed: int = 0, stop: int | None = None
-             ) -> Iterator[int]:
-    """Continue `tokens`, one id at a time, until `n_tokens` are written, or `stop` (end of text) is drawn.
+             top_p: float | None = None, min_p: float | None = None, seed: int = 0,
+             stop: int | Iterable[int] | None = None) -> Iterator[int]:
+    """Continue `tokens`, one id at a time, until `n_tokens` are written, or `stop` is drawn (end of text, or several).
 
     The same `seed` writes the same text; temperature 0 always takes the likeliest token.  The length has no
     limit: when the context is full, the model goes on from what `remember` keeps of it.
@@ -125,8 +125,8 @@ def generate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
 @torch.inference_mode()
 def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_tokens: int | None = None,
                    temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
-                   min_p: float | None = None, seed: int = 0, stop: int | None = None
-                   ) -> Iterator[list[int | None]]:
+                   min_p: float | None = None, seed: int = 0,
+                   stop: int | Iterable[int] | None = None) -> Iterator[list[int | None]]:
     """Continue several prompts of equal length at once, one id per text; None once it has ended."""
     if n_tokens is not None and n_tokens < 0:
         raise ValueError(f"n_tokens={n_tokens} must be at least 0, or None to go on until the end of text")
@@ -139,6 +139,8 @@ def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_toke
         raise ValueError(f"id {low if low < 0 else high} is outside vocab_size={model.config.vocab_size}; were these "
                          f"ids made by another model's tokenizer?")
     new = written = tokens.to(next(model.parameters()).device)
+    stops = torch.tensor([] if stop is None else [stop] if isinstance(stop, int) else [*stop], device=written.device)
+    nameless = list(getattr(model, "nameless", ()))  # rows to which the tokenizer has no token
     generator = torch.Generator(written.device).manual_seed(seed)
     running = torch.ones(len(tokens), dtype=torch.bool, device=written.device)
     cache = KVCache(model.config)
@@ -147,10 +149,11 @@ def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_toke
             new, cache = remember(written, n_prompt, context), KVCache(model.config)
         with evaluating(model):  # a reader may train it between two tokens
             logits = model(new, cache)[:, -1]
+        logits = logits.index_fill(-1, torch.tensor(nameless, device=logits.device), -torch.inf) if nameless else logits
         probabilities = next_token_probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p,
                                                  min_p=min_p)
         new = torch.multinomial(probabilities, 1, generator=generator)
-        running &= new[:, 0] != (-1 if stop is None else stop)
+        running &= ~torch.isin(new[:, 0], stops)
         if not running.any():
             return
         written = torch.cat([written, new], dim=1)

@@ -202,14 +202,14 @@ def test_another_models_weights_are_refused_by_name(tmp_path):
     state = load_file(tmp_path / "model.safetensors")
     gone = state.pop("model.layers.1.mlp.up_proj.weight")
     save_file(state, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="lack 'blocks.1.mlp.up_proj.weight'"):
+    with pytest.raises(ValueError, match="lack 'model.layers.1.mlp.up_proj.weight'"):
         load_pretrained(tmp_path)
     save_file(state | {"model.layers.1.mlp.up_proj.weight": gone[:5].clone()}, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"blocks.1.mlp.up_proj.weight' is of shape \(5, 32\).*\(48, 32\)"):
+    with pytest.raises(ValueError, match=r"'model.layers.1.mlp.up_proj.weight' is of shape \(5, 32\).*\(48, 32\)"):
         load_pretrained(tmp_path)
     extra = {"model.layers.1.mlp.up_proj.weight": gone, "model.layers.7.what.weight": gone.clone()}
     save_file(state | extra, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match="hold 'blocks.7.what.weight'"):
+    with pytest.raises(ValueError, match="hold 'model.layers.7.what.weight'"):
         load_pretrained(tmp_path)
 
 

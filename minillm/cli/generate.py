@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         for token in generate(model, ids, n_tokens=options.tokens, temperature=options.temperature,
                               top_k=options.top_k, top_p=options.top_p, min_p=options.min_p, seed=options.seed,
-                              stop=tokenizer.end_of_text):
+                              stop=tokenizer.ends):
             print(decoder.push(token), end="", flush=True)
     except KeyboardInterrupt:
         pass

@@ -3,27 +3,30 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from fnmatch import fnmatch
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from minillm import disk
 from minillm.checkpoints import bare, check_described
-from minillm.config import ModelConfig, canonical
+from minillm.config import ModelConfig
 from minillm.model import Transformer, WithoutWeights
+from minillm.pretrained import files
 from minillm.pretrained.families import family_for, family_of
 from minillm.pretrained.layouts import State
+from minillm.pretrained.roles import GENERATION, take_roles, tell_roles
+from minillm.pretrained.settings import Family, same_model
 from minillm.tokenizers import Tokenizer
 from minillm.tokenizers.published import export_tokenizer, published_tokenizer
 
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-EXPORTED = ["config.json", WEIGHTS, "tokenizer*.json", "tokenizer.model", "minillm_tokenizer.json"]
-WANTED = ["config.json", "*.safetensors", INDEX, "tokenizer*", "vocab.json", "merges.txt"]
+EXPORTED = ["config.json", GENERATION, files.WEIGHTS, "tokenizer*.json", "tokenizer.model", "minillm_tokenizer.json"]
+WANTED = ["config.json", GENERATION, "*.safetensors", files.INDEX, "tokenizer*", "added_tokens.json",
+          "vocab.json", "merges.txt"]
 
 
 def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.float32
@@ -31,7 +34,8 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
     """A published model and its tokenizer, from a folder, or by name ("gpt2") from the Hugging Face hub.
 
     A folder holds config.json, safetensors (one file, or shards) and the tokenizer's files; without those the
-    tokenizer is None.  Raises ValueError naming the first tensor or setting that does not fit,
+    tokenizer is None, and one that cannot be read here says why when it is asked for anything (`UnreadTokenizer`).
+    Raises ValueError naming the first tensor or setting that does not fit,
     FileNotFoundError where a file is missing, ConnectionError or PermissionError where the hub gives nothing.
     Nothing is unpickled.
     """
@@ -39,13 +43,69 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
     if (folder / disk.NEXT).exists():
         raise ValueError(f"{folder} was cut off at the end of its replacement; export the model again, or move what "
                          f"is in {folder / disk.NEXT} one level up")
-    theirs = _read_json(folder / "config.json")
-    if "format" in theirs and "model_type" not in theirs:
-        raise ValueError(f"{folder} was written by minillm.save; open it with load({str(folder)!r})")
-    family = family_of(theirs)
+    theirs = files.read_json(folder / "config.json")
+    files.check_kind(folder, theirs)
+    family, weights = family_of(theirs), files.parts(folder)
+    held = files.shapes(weights)
+    family.check_depth(theirs, len(held))
     config = family.read(theirs)
-    state = family.load({name: x.to(dtype) for name, x in _read_weights(folder).items()}, config)
-    return build(config, state), published_tokenizer(folder)
+    check_shapes(family, config, held)
+    theirs_by_name = one_of_twins(family, config, dict(files.tensors(weights)))
+    state = family.load({name: x.to(dtype) for name, x in theirs_by_name.items()}, config)
+    model, tokenizer = build(config, state), published_tokenizer(folder)
+    if tokenizer is not None:
+        take_roles(tokenizer, folder, theirs)
+        model.nameless = tokenizer.nameless(config.vocab_size)
+    return model, tokenizer
+
+
+def check_shapes(family: Family, config: ModelConfig, held: dict[str, tuple]) -> None:
+    """Do the files hold each tensor that this configuration needs, in its shape, and no other?  On paper: nothing is
+    read, and no size is believed that the weights do not bear out."""
+    least = config.n_layers * max(1, config.n_experts if config.n_layers > config.n_dense_layers else 1)
+    if least > len(held):
+        raise ValueError(f"config.json tells of {config.n_layers} layers (of {config.n_experts} experts), but the "
+                         f"weights are {len(held)} tensors; do the two belong together?")
+    try:
+        with WithoutWeights():
+            state = Transformer(config).state_dict()
+        expected = {name: tuple(x.shape) for name, x in family.save(state, config.resolve()).items()}
+    except (RuntimeError, OverflowError, TypeError) as error:
+        raise ValueError(f"sizes such as config.json's cannot be built ({str(error).splitlines()[0]}); do "
+                         f"config.json and weights belong together?") from None
+    have: dict[str, str] = {}
+    for name, (_, kind, _) in held.items():
+        if family.is_computed(name):
+            continue
+        if (full := family.full_name(name)) in have:
+            raise ValueError(f"{name!r} and {have[full]!r} are one tensor by their names; which is meant?")
+        if kind not in files.FLOATS:
+            raise ValueError(f"{name!r} holds numbers of kind {kind}, not {', '.join(files.FLOATS)}: quantized "
+                             f"weights, which are not opened here; choose the checkpoint in full precision")
+        have[full] = name
+    twin = family.twin(config)
+    for name in [*expected, *have]:
+        if name not in expected and name not in twin:
+            raise ValueError(f"the weights hold {have[name]!r}, which this configuration has no place for; do "
+                             f"config.json and weights belong together?")
+        if name not in have:
+            raise ValueError(f"the weights lack {name!r}, which this configuration needs; do config.json and weights "
+                             f"belong together?")
+        want, found = expected[twin.get(name, name)], held[have[name]][0]
+        if found != want:
+            raise ValueError(f"{have[name]!r} is of shape {found}, but the configuration needs {want}; do "
+                             f"config.json and weights belong together?")
+
+
+def one_of_twins(family: Family, config: ModelConfig, state: State) -> State:
+    """The tensors that the model is built from: no tables, and of tied ones the first.  A second must not differ."""
+    state = {name: x for name, x in state.items() if not family.is_computed(name)}
+    by_name = {family.full_name(name): name for name in state}
+    for name, first in family.twin(config).items():
+        if name in by_name and not torch.equal(state.pop(by_name[name]), state[by_name[first]]):
+            raise ValueError(f"{by_name[name]!r} differs from {by_name[first]!r}, but tie_word_embeddings is true, "
+                             f"which makes them one; which is meant?")
+    return state
 
 
 def build(config: ModelConfig, state: State) -> Transformer:
@@ -54,16 +114,7 @@ def build(config: ModelConfig, state: State) -> Transformer:
     with WithoutWeights():
         model = Transformer(config)
     if config.tie_embeddings:
-        state = state | {"unembed.weight": state["embed.weight"]} if "embed.weight" in state else state
-    expected = model.state_dict()
-    for name, have, want in [(name, state.get(name), expected.get(name)) for name in [*expected, *state]]:
-        if have is None or want is None:
-            raise ValueError(f"the weights {'lack' if have is None else 'hold'} {name!r}, which this "
-                             f"configuration {'needs' if have is None else 'has no place for'}; "
-                             f"do config.json and weights belong together?")
-        if have.shape != want.shape:
-            raise ValueError(f"{name!r} is of shape {tuple(have.shape)}, but the configuration needs "
-                             f"{tuple(want.shape)}; do config.json and weights belong together?")
+        state = state | {"unembed.weight": state["embed.weight"]}
     model.load_state_dict({name: nn.Parameter(x.contiguous()) for name, x in state.items()}, assign=True)
     if config.tie_embeddings:
         model.unembed.weight = model.embed.weight
@@ -82,19 +133,23 @@ def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.
     check_described(model)
     family = family_for(model.config)
     theirs = family.write(model.config)
-    if family.read(theirs) != canonical(model.config):
+    if not same_model(family.read(theirs), model.config):
         raise ValueError(f"the {family.model_type} format does not give {model.config} back; "
                          f"please report this")
-    end = tokenizer.end_of_text if tokenizer else None
+    if family.model_type == "deepseek":
+        warnings.warn("transformers has no class for a mixture with shared experts and attention of this kind; the "
+                      "folder opens here, and there with the code of deepseek-ai/deepseek-moe-16b-base", stacklevel=2)
     dtype = str(model.embed.weight.dtype).removeprefix("torch.")
-    theirs |= {"bos_token_id": None, "eos_token_id": end, "pad_token_id": None, "torch_dtype": dtype}
+    roles = tell_roles(tokenizer)
+    theirs |= roles | {"torch_dtype": dtype}
     state = {name: x.detach().cpu().contiguous()
              for name, x in family.save(model.state_dict(), model.config.resolve()).items()}
 
     try:
         with disk.folder(folder, seal="config.json", ours=_exported) as draft:
             (draft / "config.json").write_text(json.dumps(theirs, indent=2) + "\n", encoding="utf-8")
-            save_file(state, draft / WEIGHTS, metadata={"format": "pt"})
+            (draft / GENERATION).write_text(json.dumps(roles, indent=2) + "\n", encoding="utf-8")
+            save_file(state, draft / files.WEIGHTS, metadata={"format": "pt"})
             if tokenizer is not None:
                 export_tokenizer(tokenizer, draft)
     except (OSError, SafetensorError) as error:
@@ -107,43 +162,12 @@ def _is_export(folder: Path) -> bool:
     if disk.is_empty(folder) or not folder.is_dir():
         return folder.is_dir()
     config = disk.find(folder, "config.json")
-    return disk.is_empty(folder, but=_exported(folder)) and config.is_file() and "model_type" in _read_json(config)
+    return disk.is_empty(folder, but=_exported(folder)) and config.is_file() and "model_type" in files.read_json(config)
 
 
 def _exported(folder: Path) -> list[str]:
     """What an earlier export left in a folder."""
     return [path.name for path in folder.iterdir() if any(fnmatch(path.name, wanted) for wanted in EXPORTED)]
-
-
-def _read_weights(folder: Path) -> State:
-    if (folder / INDEX).is_file():
-        shards = sorted(set(_read_json(folder / INDEX)["weight_map"].values()))
-    elif (folder / WEIGHTS).is_file():
-        shards = [WEIGHTS]
-    else:
-        pickled = " (it holds pickled weights, which can run any code and are not opened)" if any(
-            folder.glob("*.bin")) else ""
-        raise FileNotFoundError(f"{folder} holds no {WEIGHTS}{pickled}; choose a checkpoint in safetensors")
-    state: State = {}
-    for shard in shards:
-        if not (folder / shard).is_file():
-            raise FileNotFoundError(f"{folder} lacks {shard}, one of {len(shards)} parts of the weights; "
-                                    f"download the folder again")
-        try:
-            state |= load_file(folder / shard)
-        except Exception as error:  # safetensors raises its own kind, which says nothing of the file
-            raise ValueError(f"{folder / shard} is damaged or cut short ({error}); "
-                             f"download it again") from error
-    return state
-
-
-def _read_json(path: Path) -> dict:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.parent} holds no {path.name}; is it a folder with a published model?")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); download it again") from None
 
 
 def _download(name: str) -> Path:

@@ -6,6 +6,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import regex
@@ -18,6 +19,15 @@ IN_UTF8 = {bytes([value]) for value in range(256) if value not in (0xC0, 0xC1, *
 BLOCK = 1 << 16  # characters that a stream holds at a time
 
 
+@dataclass(frozen=True)
+class Roles:
+    """What a published model uses its special tokens for: one that it was shown before every text, those (any of them)
+    that close one, one that fills batches up."""
+    begin: int | None = None
+    ends: tuple[int, ...] = ()
+    padding: int | None = None
+
+
 class Tokenizer(ABC):
     """Text <-> ids, without loss: ``decode(encode(text)) == text`` for every text that `encode` accepts.
 
@@ -27,11 +37,22 @@ class Tokenizer(ABC):
     kind: str
     vocab_size: int
     special: dict[str, int]
+    roles = Roles()
     starts_with_space = False  # SentencePiece models may put a blank before every text; decoding takes it off
 
     @property
     def end_of_text(self) -> int | None:
         """The id that closes a document; None where the vocabulary has no such token."""
+        return self.roles.ends[0] if self.roles.ends else self._usual_end()
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """All ids after which nothing more is to come: give them to `generate` as `stop`."""
+        end = self.end_of_text
+        return self.roles.ends or (() if end is None else (end,))
+
+    def _usual_end(self) -> int | None:
+        """What closes a document where nobody has said so."""
         return self.special.get(END_OF_TEXT)
 
     @abstractmethod
@@ -103,6 +124,16 @@ class Tokenizer(ABC):
         """Decode as ids arrive: ``push(id)`` gives the text that is certain by now, ``finish()`` the rest."""
         return StreamDecoder(self, continues=continues)
 
+    def nameless(self, n: int) -> tuple[int, ...]:
+        """Those of the first n ids that no token of this tokenizer has: a model may have rows to spare."""
+        missing = []
+        for i in range(n):
+            try:
+                self.token_bytes(i)
+            except ValueError:
+                missing.append(i)
+        return tuple(missing)
+
     def pieces(self, ids: Iterable[int]) -> list[str]:
         """Each token for display; bytes that are only a part of a character are written out: ⟨E2 82⟩."""
         return [show_bytes(self.token_bytes(token)) for token in ids]
@@ -118,8 +149,9 @@ class Tokenizer(ABC):
 
     def save(self, folder: str | os.PathLike) -> None:
         """Write the tokenizer into a folder, made if need be; `load_tokenizer` reads it back."""
+        roles = {} if self.roles == Roles() else {"roles": asdict(self.roles)}
         disk.write(Path(folder) / SETTINGS_FILE,
-                   json.dumps({"kind": self.kind, **self.settings()}, ensure_ascii=False, indent=1) + "\n")
+                   json.dumps({"kind": self.kind, **self.settings(), **roles}, ensure_ascii=False, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> Tokenizer:
@@ -128,7 +160,11 @@ class Tokenizer(ABC):
         if settings["kind"] != cls.kind:
             raise ValueError(f"{folder} holds a tokenizer of kind {settings['kind']!r}, not {cls.kind!r}; "
                              "load_tokenizer(folder) picks the right class")
-        return cls.from_settings(settings, Path(folder))
+        tokenizer = cls.from_settings(settings, Path(folder))
+        if "roles" in settings:
+            roles = settings["roles"]
+            tokenizer.roles = Roles(roles["begin"], tuple(roles["ends"]), roles["padding"])
+        return tokenizer
 
     def _special_pattern(self) -> regex.Pattern:
         return longest_first(self.special)
@@ -136,6 +172,33 @@ class Tokenizer(ABC):
     def _refuse(self, token: int) -> None:
         raise ValueError(f"id {token} is outside the vocabulary of {self.vocab_size} tokens (0 to "
                          f"{self.vocab_size - 1}); were these ids made by another tokenizer?")
+
+
+class UnreadTokenizer(Tokenizer):
+    """Stand for a published tokenizer that cannot be read here, and say why when it is asked for anything."""
+    kind, vocab_size, special = "unread", 0, {}
+
+    def __init__(self, reason: str):
+        self.reason = reason
+
+    def _encode(self, text: str) -> list[int]:
+        raise ValueError(self.reason)
+
+    def _cut(self, text: str) -> int:
+        raise ValueError(self.reason)
+
+    def token_bytes(self, token: int) -> bytes:
+        raise ValueError(self.reason)
+
+    def nameless(self, n: int) -> tuple[int, ...]:
+        return ()
+
+    def settings(self) -> dict:
+        raise ValueError(self.reason)
+
+    @classmethod
+    def from_settings(cls, settings: dict, folder: Path) -> UnreadTokenizer:
+        raise ValueError(f"{folder} holds no tokenizer that was saved; save one with its model")
 
 
 class StreamDecoder:

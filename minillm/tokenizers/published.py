@@ -14,7 +14,7 @@ from minillm import disk
 from minillm.tokenizers import huggingface
 from minillm.tokenizers.byte import ByteTokenizer
 from minillm.tokenizers.char import CharTokenizer
-from minillm.tokenizers.protocol import SETTINGS_FILE, Tokenizer
+from minillm.tokenizers.protocol import SETTINGS_FILE, Tokenizer, UnreadTokenizer
 from minillm.tokenizers.sentencepiece import FILE as MODEL_FILE
 from minillm.tokenizers.sentencepiece import SPACE, SentencePieceTokenizer
 
@@ -22,12 +22,15 @@ from minillm.tokenizers.sentencepiece import SPACE, SentencePieceTokenizer
 def published_tokenizer(folder: str | os.PathLike) -> Tokenizer | None:
     """The tokenizer beside published weights, or None where there is none.
 
-    A folder that was exported from here opens as the kind that it was.
+    A folder that was exported from here opens as the kind that it was; what cannot be read says why when it is used.
     """
     if not any((Path(folder) / name).is_file() for name in (SETTINGS_FILE, MODEL_FILE, huggingface.FILE)):
         return None
     from minillm.tokenizers import load_tokenizer
-    return load_tokenizer(folder)
+    try:
+        return load_tokenizer(folder)
+    except ValueError as error:  # the weights may be what is wanted
+        return UnreadTokenizer(str(error))
 
 
 def export_tokenizer(tokenizer: Tokenizer, folder: str | os.PathLike) -> None:
@@ -36,6 +39,8 @@ def export_tokenizer(tokenizer: Tokenizer, folder: str | os.PathLike) -> None:
     Raises ValueError where it does not, for one of SAMPLES (where the tokenizers library is there to be asked).
     """
     folder = Path(folder)
+    if isinstance(tokenizer, UnreadTokenizer):
+        raise ValueError(tokenizer.reason)
     files = FILES[tokenizer.kind](tokenizer)
     _compare(tokenizer, files[huggingface.FILE])
     tokenizer.save(folder)

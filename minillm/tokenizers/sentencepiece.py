@@ -108,8 +108,7 @@ class SentencePieceTokenizer(Tokenizer):
         """Read a SentencePiece `.model`, of ours or of a published model (Llama 2, Mistral, Gemma, T5 …)."""
         return cls(Path(path).read_bytes())
 
-    @property
-    def end_of_text(self) -> int | None:
+    def _usual_end(self) -> int | None:
         end = self.library.eos_id()
         return self.special.get(END_OF_TEXT, end if end >= 0 else None)
 

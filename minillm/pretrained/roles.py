@@ -1,0 +1,41 @@
+"""Read and write what a published model uses its special tokens for: where a text begins and where it ends."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from minillm.pretrained.files import read_json
+from minillm.tokenizers import Tokenizer
+from minillm.tokenizers.protocol import Roles
+
+GENERATION = "generation_config.json"  # of several files that tell, the one that holds
+
+
+def take_roles(tokenizer: Tokenizer, folder: Path, theirs: dict[str, Any]) -> None:
+    """Tell a tokenizer what generation_config.json says, else config.json, else tokenizer_config.json."""
+    told = {key: value for key, value in theirs.items() if value is not None}
+    if (folder / GENERATION).is_file():
+        told |= {key: value for key, value in read_json(folder / GENERATION).items() if value is not None}
+    names = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").is_file() else {}
+
+    def read(role: str) -> tuple[int, ...]:
+        ids = told.get(f"{role}_token_id")
+        if ids is None:
+            name = names.get(f"{role}_token")
+            ids = tokenizer.special.get(name.get("content") if isinstance(name, dict) else name)
+        ids = ids if isinstance(ids, list) else [] if ids is None else [ids]
+        if not all(type(i) is int for i in ids):
+            raise ValueError(f"{role}_token_id={ids} in {folder} is no id and no list of ids; which token is meant?")
+        return tuple(i for i in ids if 0 <= i < tokenizer.vocab_size)  # another could never be drawn
+
+    begin, ends, padding = map(read, ("bos", "eos", "pad"))
+    tokenizer.roles = Roles(begin=next(iter(begin), None), ends=ends, padding=next(iter(padding), None))
+
+
+def tell_roles(tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """The same for config.json and generation_config.json."""
+    if tokenizer is None:
+        return {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
+    ends = tokenizer.ends
+    return {"bos_token_id": tokenizer.roles.begin, "pad_token_id": tokenizer.roles.padding,
+            "eos_token_id": list(ends) if len(ends) > 1 else next(iter(ends), None)}

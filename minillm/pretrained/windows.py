@@ -1,0 +1,46 @@
+"""Read and write which layers of a published model see a window only: layer by layer, by a pattern, by habit."""
+from __future__ import annotations
+
+from typing import Any
+
+from minillm.config import ModelConfig
+
+KINDS = ("full_attention", "sliding_attention")
+
+
+def read_window(theirs: dict[str, Any], facts: dict[str, Any], n_layers: int) -> dict[str, Any]:
+    """The fields about windows, from those keys that the family's code reads.
+
+    `use_sliding_window`, where it is read, is off unless it is on, and then the first max_window_layers see all.
+    """
+    window = theirs.get("sliding_window", facts.get("window"))
+    if window is None or not theirs.get("use_sliding_window", True):
+        return {"window": None, "global_every": None}
+    habit, types = theirs.get("sliding_window_pattern", facts.get("global_every")), theirs.get("layer_types")
+    if types is None and "use_sliding_window" in theirs:
+        first = min(n_layers, theirs.get("max_window_layers", 28))
+        types = ["full_attention"] * first + ["sliding_attention"] * (n_layers - first)
+    if types is None:
+        return {"window": window, "global_every": habit}
+    if not isinstance(types, list) or len(types) != n_layers or not set(types) <= set(KINDS):
+        raise ValueError(f"layer_types={types} is no list of {n_layers} layers, each {' or '.join(KINDS)}; choose "
+                         f"another checkpoint")
+    if set(types) == {"full_attention"}:
+        return {"window": None, "global_every": None}
+    for every in (habit, None, *range(2, n_layers + 1)):
+        if types == [_layer_type(every, i) for i in range(n_layers)]:
+            return {"window": window, "global_every": every}
+    raise ValueError(f"layer_types={types} is no regular pattern; built are windows in all layers, or in all "
+                     f"but every n-th")
+
+
+def write_window(c: ModelConfig, keys: tuple[str, ...]) -> dict[str, Any]:
+    """The fields about windows for config.json."""
+    out = {"sliding_window": c.window, "use_sliding_window": c.window is not None,
+           "max_window_layers": c.n_layers if c.window is None else 0,
+           "layer_types": [KINDS[c.is_windowed(i)] for i in range(c.n_layers)]}
+    return {key: value for key, value in out.items() if key in keys}
+
+
+def _layer_type(global_every: int | None, layer: int) -> str:
+    return KINDS[not (global_every and (layer + 1) % global_every == 0)]
