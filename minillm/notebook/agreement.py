@@ -83,8 +83,15 @@ def difference(mine: Any, other: Any, tolerance: float) -> str:
 
     Floats agree within `tolerance`, absolute for values below 1 and relative above; infinities and NaN only with
     themselves; where a whole number is expected, a float must hit it; everything else agrees exactly.  The way a
-    value is wrapped (`as_expected`) does not matter.
+    value is wrapped (`as_expected`) does not matter.  Never raises: what cannot be compared differs.
     """
+    try:
+        return _difference(mine, other, tolerance)
+    except Exception as error:                         # noqa: BLE001 - an answer may hold anything, itself too
+        return f"{_kind(mine)} that cannot be compared with {_kind(other)} ({type(error).__name__})"
+
+
+def _difference(mine: Any, other: Any, tolerance: float) -> str:
     other = _without_numpy(other)
     mine = as_expected(mine, other)
     if isinstance(mine, Tensor) or isinstance(other, Tensor):
@@ -96,18 +103,15 @@ def difference(mine: Any, other: Any, tolerance: float) -> str:
     if isinstance(mine, (list, tuple)) and isinstance(other, (list, tuple)):
         if len(mine) != len(other):
             return f"{len(mine)} elements instead of {len(other)}"
-        return _first((i, difference(a, b, tolerance)) for i, (a, b) in enumerate(zip(mine, other, strict=True)))
+        return _first((i, _difference(a, b, tolerance)) for i, (a, b) in enumerate(zip(mine, other, strict=True)))
     if isinstance(mine, Mapping) and isinstance(other, Mapping):
         if mine.keys() != other.keys():
             extra, lacking = list(mine.keys() - other.keys()), list(other.keys() - mine.keys())
             return f"the keys differ: {show_value(lacking)} lacking, {show_value(extra)} too many"
-        return _first((key, difference(mine[key], other[key], tolerance)) for key in other)
+        return _first((key, _difference(mine[key], other[key], tolerance)) for key in other)
     if type(mine) is not type(other):
         return f"{_kind(mine)} instead of {_kind(other)}"
-    try:
-        return "" if bool(mine == other) else f"{show_value(mine)} instead of {show_value(other)}"
-    except Exception as error:                         # noqa: BLE001 - an object may refuse to be compared
-        return f"they cannot be compared ({error})"
+    return "" if bool(mine == other) else f"{show_value(mine)} instead of {show_value(other)}"
 
 
 def as_expected(value: Any, expected: Any) -> Any:
@@ -116,6 +120,13 @@ def as_expected(value: Any, expected: Any) -> Any:
     A number for a tensor or array without axes, and the reverse; a list for a tuple, and the reverse; a tensor for
     an array; bytes for a bytearray; counts of zero in a Counter count as absent.  Lists are unwrapped inside as well.
     """
+    try:
+        return _as_expected(value, expected)
+    except Exception:                                  # noqa: BLE001 - what cannot be looked into is not unwrapped
+        return value
+
+
+def _as_expected(value: Any, expected: Any) -> Any:
     if isinstance(expected, (bool, int, float)) and getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
     if isinstance(expected, Tensor) and not isinstance(value, Tensor):
@@ -124,7 +135,7 @@ def as_expected(value: Any, expected: Any) -> Any:
         return _without_numpy(value)
     if isinstance(expected, (list, tuple)) and isinstance(value, (list, tuple)):
         if len(value) == len(expected):
-            value = [as_expected(a, b) for a, b in zip(value, expected, strict=True)]
+            value = [_as_expected(a, b) for a, b in zip(value, expected, strict=True)]
         return list(value) if isinstance(expected, list) else tuple(value)
     if isinstance(expected, Counter) and isinstance(value, Mapping):
         return {key: count for key, count in value.items() if key in expected or not _is_zero(count)}
@@ -154,7 +165,7 @@ def _close(mine: float, other: float, tolerance: float) -> bool:
 
 def _number(value: float) -> str:
     whole = isinstance(value, int) or value.is_integer() and abs(value) < 1e15
-    return f"{value:.0f}" if whole else f"{value:.6g}"
+    return f"{int(value)}" if whole else f"{value:.6g}"
 
 
 def _first(differences: Iterable[tuple[Any, str]]) -> str:

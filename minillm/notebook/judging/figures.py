@@ -1,13 +1,10 @@
-"""Say what is true of wrong numbers in every case: a factor, a shift, a curve, a side; in tensors also an order."""
+"""Say what is true of wrong numbers in every case: a factor, a shift, a curve, a side."""
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from minillm.notebook.agreement import difference, show_value
 
@@ -42,11 +39,11 @@ def numbers(outputs, expected, known, cases, names) -> list[str]:
         return []
     if not all(math.isfinite(each) for each in [*outputs, *expected]):
         return []
-    return _proportion(outputs, expected, known) or _shift(outputs, expected, known) or \
+    return proportion(outputs, expected, known) or shift(outputs, expected, known) or \
         _curve(outputs, expected) or _equals(outputs, known) or _side(outputs, expected)
 
 
-def _proportion(outputs, expected, known) -> list[str]:
+def proportion(outputs, expected, known) -> list[str]:
     pairs = [(i, mine, right) for i, (mine, right) in enumerate(zip(outputs, expected, strict=True)) if right]
     if len(pairs) < 2 or any(not mine for _, mine, _ in pairs) or \
             any(not right and mine for mine, right in zip(outputs, expected, strict=True)):
@@ -64,7 +61,7 @@ def _proportion(outputs, expected, known) -> list[str]:
     return []
 
 
-def _shift(outputs, expected, known) -> list[str]:
+def shift(outputs, expected, known) -> list[str]:
     steps = [mine - right for mine, right in zip(outputs, expected, strict=True)]
     scale = [max(1.0, abs(right)) for right in expected]
     for signed, word in ((steps, "too much"), ([-step for step in steps], "too little")):
@@ -119,76 +116,3 @@ def _equal(values: Sequence[float]) -> bool:
 
 def _constant(value: float) -> str:
     return next((name for known, name in CONSTANTS.items() if _near(value, known)), show_value(float(value)))
-
-
-def tensors(outputs, expected, known, cases, names) -> list[str]:
-    if not all(isinstance(each, Tensor) for each in [*outputs, *expected]):
-        return []
-    if any(mine.shape != right.shape for mine, right in zip(outputs, expected, strict=True)):
-        return _shapes(outputs, expected)
-    for words, change in REARRANGED.items():
-        try:
-            if alike(outputs, [change(right) for right in expected], 1e-5):
-                return [words]
-        except (RuntimeError, IndexError):
-            continue
-    flat = [_flat(each) for each in outputs], [_flat(each) for each in expected]
-    spread = {name: [value for value, each in zip(values, expected, strict=True) for _ in range(each.numel())]
-              for name, values in known.items()}
-    joined = [value for each in flat[0] for value in each], [value for each in flat[1] for value in each]
-    if joined[0] and len(joined[0]) <= 20_000 and all(map(math.isfinite, [*joined[0], *joined[1]])):
-        rough = [(mine, right) for mine, right in zip(*joined, strict=True) if abs(right) > 1e-3]
-        found = _proportion(*zip(*rough, strict=True), {}) if len(rough) == len(joined[0]) else []
-        return found or _proportion(*joined, spread) or _shift(*joined, spread) or _where(outputs, expected)
-    return _where(outputs, expected)
-
-
-REARRANGED = {
-    "The right numbers, with rows and columns exchanged.": lambda x: x.mT if x.ndim > 1 else x,
-    "The right numbers, in reverse order along the first axis.": lambda x: x.flip(0),
-    "The right numbers, in reverse order along the last axis.": lambda x: x.flip(-1),
-    "The right numbers, one place too far along the last axis.": lambda x: x.roll(1, -1),
-    "The right numbers, one place too early along the last axis.": lambda x: x.roll(-1, -1)}
-
-
-def _flat(value: Tensor) -> list[float]:
-    return value.detach().double().flatten().tolist()
-
-
-def _shapes(outputs, expected) -> list[str]:
-    if all(mine.numel() == right.numel() for mine, right in zip(outputs, expected, strict=True)):
-        for mine, right in zip(outputs, expected, strict=True):
-            if difference(mine.flatten(), right.flatten(), 1e-5):
-                return ["As many numbers as asked for, but of another shape."]
-        return ["The right numbers in the right order, but of another shape."]
-    if len({mine.ndim for mine in outputs}) == 1 and outputs[0].ndim != expected[0].ndim:
-        return [f"It has {outputs[0].ndim} axes, and {expected[0].ndim} are asked for."]
-    for axis in range(expected[0].ndim):
-        steps = {mine.shape[axis] - right.shape[axis] for mine, right in zip(outputs, expected, strict=True)
-                 if mine.ndim == right.ndim and mine.shape != right.shape}
-        if len(steps) == 1 and (step := steps.pop()):
-            word = "long" if step > 0 else "short"
-            return [f"Wherever it is wrong, axis {axis} is {abs(step)} too {word}."]
-    return []
-
-
-def _where(outputs, expected) -> list[str]:
-    """Which places are wrong, where it is the same ones in every case."""
-    told = []
-    for mine, right in zip(outputs, expected, strict=True):
-        apart = ~torch.isclose(mine.double(), right.double(), rtol=1e-5, atol=1e-5, equal_nan=True)
-        told.append({words for words, at in (("in the first row", apart[1:]), ("in the last row", apart[:-1]),
-                                             ("in the first column", apart[..., 1:]),
-                                             ("in the last column", apart[..., :-1])) if not at.any()})
-        if mine.numel() and not told[-1] and _sorted(mine) == _sorted(right):
-            told[-1] = {"order"}
-    common = set.intersection(*told) if told else set()
-    if common == {"order"}:
-        return ["The right numbers, in another order."]
-    return [f"It is wrong only {sorted(common)[0]}."] if common else []
-
-
-def _sorted(value: Tensor) -> list[float]:
-    return [round(each, 4) for each in sorted(_flat(value))]
-
-
