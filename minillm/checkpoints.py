@@ -224,12 +224,13 @@ class _Rehearsed(Exception):
 def _undisturbed(folder: str | os.PathLike, read: Callable[[Path, Iterable[str]], Any]) -> Any:
     """What `read` makes of a whole checkpoint; once more where another process replaced it meanwhile."""
     folder = Path(folder)
-    for _ in range(20):
+    for turn in range(20):
         before = _seal(folder)
         try:
             value = read(folder, _check(folder))
-        except (OSError, ValueError, SafetensorError):
-            if _seal(folder) == before:
+        except (OSError, ValueError, SafetensorError) as error:
+            moved = isinstance(error, FileNotFoundError) and turn < 3  # into its place, after it was found beside it
+            if not moved and _seal(folder) == before:
                 raise
         else:
             if _seal(folder) == before:
