@@ -239,10 +239,9 @@ def _undisturbed(folder: str | os.PathLike, read: Callable[[Path, Iterable[str]]
 
 
 def _seal(folder: Path) -> bytes | None:
-    for _ in range(3):  # it may move between finding and reading
+    for _ in range(3):  # it may move as well
         with suppress(OSError):
             return disk.find(folder, SUMS).read_bytes()
-    return None
 
 
 def _check(folder: Path) -> list[str]:
