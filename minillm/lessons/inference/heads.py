@@ -119,7 +119,7 @@ def birth_clock(*, first: int = 41) -> Clock:
             yield moment, run.model
 
     def draw(history: Sequence[tuple], variant: str, seed: int) -> Picture:
-        seen = [moment for moment, _ in history if moment is not None]
+        seen = [moment for moment, _ in history if moment is not None] or [birth.Run(variant, seed).look(0)]
         steps = range(0, birth.STEPS + 1, birth.EVERY)
         shipped = birth.shipped_births()[variant]
         lines = {losses: (("first", "nothing repeats yet", COLOURS["validation"]),
@@ -148,7 +148,7 @@ def birth_clock(*, first: int = 41) -> Clock:
             f"{max(map(max, end.induction)):.2f}. Three shipped seeds end at {min(ends['repeated']):.1f} to "
             f"{max(ends['repeated']):.1f} nats.")
 
-    controls = {"variant": choice("rows whose", list(birth.VARIANTS)), "seed": slider("seed", range(3, 9))}
+    controls = {"variant": choice("what is trained", list(birth.VARIANTS)), "seed": slider("seed", range(3, 9))}
     return Clock("birth", controls, start, draw, first=first, run=100, limit=birth.STEPS + 1,
                  rows=[["variant", "seed"]])
 

@@ -197,7 +197,7 @@ WAYS = ("zero", "mean", "resampled")
 
 
 @cache
-def ablations(name: str, instead: str, *, rows: int = 4) -> Tensor:
+def ablations(name: str, instead: str, *, rows: int = 2) -> Tensor:
     """Loss without each head minus loss with all, (layer, head), in nats per token.
 
     The parrot reads random lists twice, and only the second reading counts; the storyteller reads fresh stories.

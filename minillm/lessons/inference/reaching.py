@@ -24,7 +24,9 @@ def ablation_grid() -> Live:
     """What each head's absence costs, under three ways to be absent."""
     figure = plots.picture(height=330, title="What does it cost to take a head away?", colours=measures.STORED)
     ax = plots.axes(figure, left=70, right=24, top=50, bottom=46, grid="", xlabel="head", ylabel="layer")
-    n_layers, n_heads = measures.ablations("parrot", "zero").shape
+    for model in MODELS.values():                       # all of it now, so that a touch is answered at once
+        for instead in WAYS.values():
+            n_layers, n_heads = measures.ablations(model, instead).shape
     image = ax.imshow(np.zeros((n_layers, n_heads)), cmap=SIGNED, vmin=-1, vmax=1, aspect="auto")
     ax.set_xticks(range(n_heads), range(1, n_heads + 1))
     ax.set_yticks(range(n_layers), range(1, n_layers + 1))
@@ -53,7 +55,8 @@ def ablation_grid() -> Live:
 
 PAIRS = {"France for Italy": ("The capital of {} is", "France", "Italy", " Paris", " Rome"),
          "Italy for France": ("The capital of {} is", "Italy", "France", " Rome", " Paris"),
-         "Spain for France": ("The capital of {} is", "Spain", "France", " Madrid", " Paris")}
+         "Greece for France": ("The capital of {} is", "Greece", "France", " Athens", " Paris"),
+         "Kenya for Ghana": ("The capital of {} is", "Kenya", "Ghana", " Nairobi", " Accra")}
 PLACES = {"the stream after each layer": "blocks.*", "what each attention writes": "blocks.*.attention",
           "what each MLP writes": "blocks.*.mlp"}
 
@@ -104,6 +107,9 @@ def patching() -> Live:
     scatter.set(xlim=(-0.4, 1.1), ylim=(-0.4, 1.1))
     scatter.set_xlabel("exact", color=INK, fontsize=10)
     scatter.set_ylabel("linear", color=INK, fontsize=10)
+    for pair in PAIRS:                                  # all of it now, so that a touch is answered at once
+        for name in PLACES.values():
+            grids(pair, name)
     texts: list = []
 
     def draw(pair: str, place: str) -> Picture:
