@@ -19,7 +19,8 @@ _EXPORTS = {  # name -> module that defines it; nothing is imported until it is 
     "adamw": "optim", "muon": "optim", "warmup_cosine": "optim",
     "generate": "sampling", "next_token_probabilities": "sampling",
     "save": "checkpoints", "load": "checkpoints", "load_pretrained": "pretrained", "export_hf": "pretrained",
-    "add_lora": "lora", "merge_lora": "lora", "eject": "ejection",
+    "add_lora": "lora", "merge_lora": "lora", "LoRALinear": "lora", "DoRALinear": "lora", "eject": "ejection",
+    "save_adapter": "pretrained.adapters", "load_adapter": "pretrained.adapters",
 }
 __all__ = list(_EXPORTS)  # from minillm import *
 

@@ -1,8 +1,12 @@
 """Turn questions and answers into batches from which only the answers are learned."""
 from __future__ import annotations
 
+import csv
+import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,6 +39,62 @@ class Template:
             raise ValueError("this tokenizer has no end-of-text token, so a model could never learn to stop; train "
                              "one with special=(\"<|endoftext|>\",)")
         return [*tokenizer.encode(self.reply.replace("{}", reply), continues=True), tokenizer.end_of_text]
+
+
+def chat_template(template: Template | None = None) -> str:
+    """The template in Jinja, as transformers reads it (`chat_template`): a user asks, an assistant answers and ends.
+
+    Refuses any other role: a small model that never read a system's words would not know what they are.
+    """
+    ask, reply = (template or Template()).prompt.split("{}"), (template or Template()).reply.split("{}")
+    def around(parts: list[str]) -> str:
+        before, after = (json.dumps(part, ensure_ascii=False) for part in parts)
+        return f"{before} + message['content'] + {after}"
+    return ("{%- for message in messages -%}{%- if message['role'] == 'user' -%}{{- " + around(ask)
+            + " -}}{%- elif message['role'] == 'assistant' -%}{{- " + around(reply) + " + eos_token -}}{%- else -%}"
+            "{{- raise_exception('roles are user and assistant') -}}{%- endif -%}{%- endfor -%}")
+
+
+def pairs_from(file: str | os.PathLike) -> list[tuple[str, str]]:
+    """(prompt, answer) of each row of a file: JSON lines (.jsonl, .json), or CSV with a line of names.
+
+    The columns are called "prompt" or "question", and "answer", "response" or "completion"; others are left alone.
+    Raises ValueError naming the first row, counted from 1, that lacks one of them or holds no text.
+    """
+    path = Path(file)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            if path.suffix.lower() == ".csv":
+                rows = [(i, row) for i, row in enumerate(csv.DictReader(lines, strict=True), 1)]
+            else:
+                rows = [(i, _json(line, i, path)) for i, line in enumerate(lines, 1) if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text ({error}); save it as UTF-8") from None
+    except csv.Error as error:
+        raise ValueError(f"{path} is not CSV ({error}); is a quotation mark missing?") from None
+    if not rows:
+        raise ValueError(f"{path} holds no rows; each is a prompt and its answer")
+    return [(_text(row, ("prompt", "question"), i, path), _text(row, ("answer", "response", "completion"), i, path))
+            for i, row in rows]
+
+
+def _json(line: str, number: int, path: Path) -> dict:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"row {number} of {path} is not JSON ({error}); each line is one object, "
+                         f'{{"prompt": "…", "answer": "…"}}') from None
+    if not isinstance(row, dict):
+        raise ValueError(f"row {number} of {path} is {line.strip()[:40]!r}, not an object with prompt and answer")
+    return row
+
+
+def _text(row: dict, names: tuple[str, ...], number: int, path: Path) -> str:
+    found = [row[name] for name in names if name in row]
+    if not found or not isinstance(found[0], str) or not found[0].strip():
+        raise ValueError(f"row {number} of {path} has no {' or '.join(names)}; it has: "
+                         f"{', '.join(str(name) for name in row) or 'nothing'}")
+    return found[0]
 
 
 class PromptBatches(Endless):
@@ -98,6 +158,22 @@ class PromptBatches(Endless):
         total = self.n_batches * self.batch_size
         rows = order[np.arange(total) * n // total].reshape(self.n_batches, self.batch_size)
         return rows[np.argsort(noise[n:])]
+
+
+class Mixed(Endless):
+    """Steps of questions, and in a `share` of them steps of another text instead, so that it is not forgotten.
+
+    Which steps, depends on seed and step alone.  Both are anything that gives a batch by number.
+    """
+
+    def __init__(self, asked: Endless, text: Endless, *, share: float, seed: int, start: int = 0):
+        if not 0 <= share <= 1:
+            raise ValueError(f"share={share} must lie between 0 (questions alone) and 1 (the text alone)")
+        self.asked, self.text, self.share, self.seed, self.step = asked, text, share, seed, start
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of any step."""
+        return (self.text if draw(self.seed + 17, step, 1)[0] / 2 ** 64 < self.share else self.asked)[step]
 
 
 prompt_batches = PromptBatches  # in a loop it reads as what it gives

@@ -5,8 +5,15 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+RULES = {  # what the correction is multiplied by; the second is rsLoRA's, Kalajdzievski 2023, arXiv:2312.03732
+    "alpha/r": lambda alpha, rank: alpha / rank,
+    "alpha/sqrt(r)": lambda alpha, rank: alpha / math.sqrt(rank),
+    "alpha": lambda alpha, rank: alpha,
+}
 
 
 class LoRALinear(nn.Module):
@@ -15,14 +22,18 @@ class LoRALinear(nn.Module):
     $$ y = W x + \frac{\alpha}{r} W_B W_A x, \qquad W_A \in \mathbb{R}^{r \times D_{in}}, \;
        W_B \in \mathbb{R}^{D_{out} \times r} $$
 
-    W_B starts at zero, so that nothing changes until something is learned.
+    W_B starts at zero, so that nothing changes until something is learned.  `scale` is alpha / r, unless `rule`
+    names another of `RULES`.
     """
 
     def __init__(self, base: nn.Linear, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0,
-                 generator: torch.Generator | None = None):
+                 rule: str = "alpha/r", generator: torch.Generator | None = None):
         super().__init__()
         check_rank(base, rank)
+        if rule not in RULES:
+            raise ValueError(f"rule={rule!r} is unknown; what scales the correction is one of {', '.join(RULES)}")
         self.base, self.rank, self.alpha = base.requires_grad_(False), rank, alpha
+        self.rule, self.scale = rule, RULES[rule](alpha, rank)
         like = {"bias": False, "device": base.weight.device, "dtype": base.weight.dtype}
         self.lora_A = nn.utils.skip_init(nn.Linear, base.in_features, rank, **like)
         self.lora_B = nn.utils.skip_init(nn.Linear, rank, base.out_features, **like)
@@ -35,7 +46,7 @@ class LoRALinear(nn.Module):
         self.train(base.training)  # no dropout in a model that is being used
 
     def forward(self, x: Float[Tensor, "*axes d_in"]) -> Float[Tensor, "*axes d_out"]:
-        return self.base(x) + self.alpha / self.rank * self.lora_B(self.lora_A(self.dropout(x)))
+        return self.base(x) + self.scale * self.lora_B(self.lora_A(self.dropout(x)))
 
     @property
     def weight(self) -> Float[Tensor, "d_out d_in"]:
@@ -44,7 +55,45 @@ class LoRALinear(nn.Module):
 
     def correction(self) -> Float[Tensor, "d_out d_in"]:
         """The matrix that is added to W: (alpha / rank) B A."""
-        return self.alpha / self.rank * self.lora_B.weight @ self.lora_A.weight
+        return self.scale * self.lora_B.weight @ self.lora_A.weight
+
+    def merged(self) -> nn.Linear:
+        """One matrix that does what both did; the base itself is changed."""
+        self.base.weight += self.correction()
+        return self.base
+
+
+class DoRALinear(LoRALinear):
+    r"""Learn how long each row of the matrix is apart from where it points.  Liu et al. 2024, arXiv:2402.09353.
+
+    $$ y_i = \gamma_i \frac{(W' x)_i}{\lVert W'_i \rVert}, \qquad W' = W + \frac{\alpha}{r} W_B W_A $$
+
+    The lengths γ (`magnitude`) start as those of W's rows, so that nothing changes.  The length below the line
+    counts as fixed when gradients are taken, as in section 4.3.  A bias is added afterwards.
+    """
+
+    def __init__(self, base: nn.Linear, **options):
+        super().__init__(base, **options)
+        self.magnitude = nn.Parameter(base.weight.detach().norm(dim=1))
+
+    def forward(self, x: Float[Tensor, "*axes d_in"]) -> Float[Tensor, "*axes d_out"]:
+        pointed = F.linear(x, self.base.weight) + self.scale * self.lora_B(self.lora_A(self.dropout(x)))
+        y = self.magnitude / self.pointing().detach().norm(dim=1) * pointed
+        return y if self.base.bias is None else y + self.base.bias
+
+    @property
+    def weight(self) -> Float[Tensor, "d_out d_in"]:
+        """The matrix that it amounts to."""
+        pointed = self.pointing()
+        return (self.magnitude / pointed.norm(dim=1))[:, None] * pointed
+
+    def pointing(self) -> Float[Tensor, "d_out d_in"]:
+        """W', of which only the directions of the rows count."""
+        return self.base.weight + super().correction()
+
+    def correction(self) -> Float[Tensor, "d_out d_in"]:
+        """How the matrix differs from W, lengths included."""
+        return self.weight - self.base.weight
 
 
 def check_rank(base: nn.Linear, rank: int) -> None:
@@ -54,9 +103,11 @@ def check_rank(base: nn.Linear, rank: int) -> None:
                          f"{min(base.in_features, base.out_features)}")
 
 
-def add_lora(model: nn.Module, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0,
-             targets: str | Sequence[str] = ("q_proj", "v_proj"), seed: int = 0) -> nn.Module:
-    """Freeze the model and put a `LoRALinear` in place of every linear layer whose last name is a target.
+def add_lora(model: nn.Module, *, rank: int = 8, alpha: float = 16.0, dropout: float = 0.0, rule: str = "alpha/r",
+             targets: str | Sequence[str] = ("q_proj", "v_proj"), seed: int = 0,
+             layer: type[LoRALinear] = LoRALinear) -> nn.Module:
+    """Freeze the model and put a `layer` (LoRA, or `DoRALinear`) in place of every linear layer whose last name is a
+    target.
 
     Changes the model where it stands and returns it; only the corrections can be trained then.  Refuses a model
     that has corrections already (a second call would throw away what the first ones learned) and targets that name
@@ -82,7 +133,7 @@ def add_lora(model: nn.Module, *, rank: int = 8, alpha: float = 16.0, dropout: f
                              f"both; leave {name} out of targets, or build the model with tie_embeddings=False")
     model.requires_grad_(False)
     for parent, name, linear in places:
-        setattr(parent, name, LoRALinear(linear, rank=rank, alpha=alpha, dropout=dropout, generator=generator))
+        setattr(parent, name, layer(linear, rank=rank, alpha=alpha, dropout=dropout, rule=rule, generator=generator))
     return model
 
 
@@ -95,6 +146,13 @@ def merge_lora(model: nn.Module) -> nn.Module:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, LoRALinear):
-                child.base.weight += child.correction()
-                setattr(parent, name, child.base)
+                setattr(parent, name, child.merged())
     return model.requires_grad_(True)
+
+
+def corrections(model: nn.Module) -> dict[str, LoRALinear]:
+    """The corrected layers of a model, by name."""
+    return {name: part for name, part in model.named_modules() if isinstance(part, LoRALinear)}
+
+
+MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")  # all of a LLaMA block

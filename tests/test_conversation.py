@@ -1,9 +1,12 @@
 """Batches of questions and answers teach the answers, and to stop."""
+import csv
+import json
+
 import pytest
 import torch
 
-from minillm.conversation import PromptBatches, Template, prompt_batches
-from minillm.data import IGNORED, batches
+from minillm.conversation import Mixed, PromptBatches, Template, pairs_from, prompt_batches
+from minillm.data import IGNORED, Endless, batches
 from minillm.tokenizers import END_OF_TEXT, ByteTokenizer, CharTokenizer
 
 PAIRS = [(f"What is {i}?", "n" * (1 + i % 7) + ".") for i in range(23)]
@@ -127,3 +130,62 @@ def test_the_old_home_of_conversations_still_answers():
     assert data.PromptBatches is PromptBatches and data.Template is Template
     with pytest.raises(AttributeError, match="no 'Prompts'"):
         data.Prompts  # noqa: B018
+
+
+# -- files, and the template for others ------------------------------------------------------------------------------
+
+def test_pairs_are_read_from_json_lines_and_csv_with_quotes_line_ends_and_any_script(tmp_path):
+    pairs = [('Who said "no, thanks"?', "The cat,\nof course."), ("¿Dónde está 日本?", "Asia."), ("مرحبا", "سلام")]
+    (tmp_path / "a.jsonl").write_text("\n\n".join(json.dumps({"prompt": p, "answer": a, "more": 1}) for p, a in pairs)
+                                      + "\n", "utf-8")
+    with (tmp_path / "b.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([("question", "response"), *pairs])
+    assert pairs_from(tmp_path / "a.jsonl") == pairs_from(tmp_path / "b.csv") == pairs
+
+
+@pytest.mark.parametrize(("name", "text", "words"), [
+    ("a.jsonl", '{"prompt": "a", "answer": "b"}\n{"prompt": "a"}\n', "row 2 of .* has no answer or response"),
+    ("a.jsonl", '{"prompt": "a", "answer": "b"}\nnonsense\n', "row 2 of .* is not JSON"),
+    ("a.jsonl", '[1, 2]\n', "row 1 of .* not an object"), ("a.jsonl", "\n", "holds no rows"),
+    ("a.jsonl", '{"prompt": "a", "answer": 3}\n', "row 1 of .* has no answer"),
+    ("a.csv", "prompt,answer\na,b\nc,\n", "row 2 of .* has no answer"), ("a.csv", 'prompt,answer\n"a,b\n', "not CSV"),
+    ("a.csv", "one,two\na,b\n", "row 1 of .* has no prompt or question; it has: one, two")])
+def test_a_bad_row_is_named_by_its_number(name, text, words, tmp_path):
+    (tmp_path / name).write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=words):
+        pairs_from(tmp_path / name)
+
+
+def test_mixed_steps_are_of_both_kinds_in_their_share():
+    class Numbered(Endless):
+        def __init__(self, name):
+            self.name = name
+
+        def __getitem__(self, step):
+            return torch.full((1, 1), step), torch.full((1, 1), self.name)
+    found = [Mixed(Numbered(1), Numbered(2), share=0.25, seed=0)[step] for step in range(400)]
+    assert [int(step) for step, _ in found] == list(range(400))
+    assert 60 < sum(int(name) == 2 for _, name in found) < 140
+    for share, only in ((0, 1), (1, 2)):
+        assert all(int(Mixed(Numbered(1), Numbered(2), share=share, seed=0)[s][1]) == only for s in range(9))
+    with pytest.raises(ValueError, match="share=1.5"):
+        Mixed(Numbered(1), Numbered(2), share=1.5, seed=0)
+
+
+def test_transformers_asks_as_our_template_does(tmp_path):
+    from transformers import AutoTokenizer
+
+    from minillm import export_hf, load
+    model, tokenizer = load("storyteller")
+    template = Template('Q "{}" \\ asked\nA:', " {}!")
+    theirs = AutoTokenizer.from_pretrained(export_hf(model, tokenizer, tmp_path / "out", template=template))
+    asked = [{"role": "user", "content": "Where is Peru?"}]
+    ids = theirs.apply_chat_template(asked, tokenize=True)
+    ids = ids["input_ids"] if not isinstance(ids, list) else ids
+    assert list(ids) == template.ask("Where is Peru?", tokenizer)
+    whole = theirs.apply_chat_template([*asked, {"role": "assistant", "content": "South America."}], tokenize=False)
+    assert tokenizer.decode([*template.ask("Where is Peru?", tokenizer),
+                             *template.answer("South America.", tokenizer)[:-1]]) + theirs.eos_token == whole
+    with pytest.raises(Exception, match="roles are user and assistant"):
+        theirs.apply_chat_template([{"role": "system", "content": "x"}], tokenize=False)

@@ -22,12 +22,14 @@ FLOORS = {  # a module imports from lower floors only; see also WITHIN
     "meter": 0,
     "presets": 1, "layers": 1, "model": 3,
     "data": 4, "conversation": 4, "optim": 4, "training": 4, "sampling": 4, "inspection": 4, "lora": 4, "costs": 4,
-    "checkpoints": 5, "drafts": 5, "copying": 5, "speculation": 5, "recipes": 5, "pretrained": 5, "ejection": 5,
+    "quantized": 4,
+    "checkpoints": 5, "drafts": 5, "answering": 5, "preferences": 5, "copying": 5, "speculation": 5, "recipes": 5,
+    "pretrained": 5, "ejection": 5,
     "notebook": 6, "lessons": 7, "assignments": 8, "cli": 9, "__main__": 10, "__init__": 10,
 }
 WITHIN = {  # the few imports between modules of one floor
     ("config", "fields"), ("cache", "config"), ("tokenizers", "disk"), ("corpora", "disk"),
-    ("environment", "disk"), ("pretrained", "checkpoints"), ("conversation", "data"),
+    ("environment", "disk"), ("pretrained", "checkpoints"), ("conversation", "data"), ("quantized", "lora"),
 }
 SHOWING = {"matplotlib", "seaborn", "ipywidgets", "IPython", "pandas"}  # heavy: they load lazily, where the course is
 AXES = set("batch seq query key head kv_head group d_head d_model d_ff vocab expert layer".split())

@@ -12,6 +12,9 @@ from typing import NoReturn
 COMMANDS = {  # name -> what it does, in one line; the module of that name has `define(parser)` and `run(options)`
     "train": "train a model on a text of the catalogue or on your own files",
     "generate": "let a trained model write",
+    "finetune": "teach a model to answer, from your own questions and answers",
+    "merge": "add what was learned beside a model to it",
+    "export": "write a model as transformers opens it",
     "corpora": "list the texts that minillm knows by name, and fetch them",
     "tokenize": "show how a tokenizer cuts a text, and train tokenizers",
     "eject": "write a model as one readable file that needs PyTorch alone",

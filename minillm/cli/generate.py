@@ -15,6 +15,7 @@ examples:
   minillm generate runs/shakespeare --temperature 0.7 --top-k 20 --seed 3
   echo "To be" | minillm generate runs/shakespeare --prompt -
   minillm generate storyteller --prompt "The capital of France is"        a small model that ships with minillm
+  minillm generate storyteller --adapter runs/storyteller-tuned --ask "What is the capital of France?"
 """
 
 
@@ -22,6 +23,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a checkpoint (runs/NAME), storyteller (which ships), or a "
                         "model in Hugging Face's form: a folder, or its name on the hub")
     parser.add_argument("--prompt", metavar="TEXT", help="the text to go on from; - reads it from standard input")
+    parser.add_argument("--ask", metavar="QUESTION", help="a question, in the words that `finetune` asks in")
+    parser.add_argument("--adapter", metavar="FOLDER", help="a correction beside the model, from `finetune` or PEFT")
     parser.add_argument("--tokens", type=COUNT, default=500, metavar="N", help="how many to write at most")
     parser.add_argument("--temperature", type=number(float, least=0), default=0.8, metavar="T",
                         help="below 1 the likely becomes likelier; 0 always takes the likeliest")
@@ -41,10 +44,18 @@ def run(options: argparse.Namespace) -> int:
     model, tokenizer = open_model(options.model)
     if tokenizer is None:
         raise ValueError(f"{options.model} holds a model without a tokenizer; it cannot read or write text")
+    if options.adapter is not None:
+        from minillm.pretrained.adapters import load_adapter
+        load_adapter(model, options.adapter, say=lambda words: print(words, file=sys.stderr))
     model = model.to(choose_device(options.device))
     if options.bf16:
         model = model.bfloat16()
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt or ""
+    if options.ask is not None:
+        from minillm.conversation import Template
+        if options.prompt is not None:
+            raise ValueError("--ask and --prompt both say what comes first; give one of them")
+        prompt = Template().prompt.replace("{}", options.ask)
     ids = tokenizer.encode(prompt)
     if not ids:  # begin as a document does
         ids = [beginning(tokenizer)]

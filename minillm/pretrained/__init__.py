@@ -15,6 +15,7 @@ from torch import nn
 from minillm import disk
 from minillm.checkpoints import bare, check_described
 from minillm.config import ModelConfig
+from minillm.conversation import Template, chat_template
 from minillm.model import Transformer, WithoutWeights
 from minillm.pretrained import files
 from minillm.pretrained.families import family_for, family_of
@@ -24,7 +25,9 @@ from minillm.pretrained.settings import Family, same_model
 from minillm.tokenizers import Tokenizer
 from minillm.tokenizers.published import export_tokenizer, published_tokenizer
 
-EXPORTED = ["config.json", GENERATION, files.WEIGHTS, "tokenizer*.json", "tokenizer.model", "minillm_tokenizer.json"]
+CHAT = "chat_template.jinja"
+EXPORTED = ["config.json", GENERATION, CHAT, files.WEIGHTS, "tokenizer*.json", "tokenizer.model",
+            "minillm_tokenizer.json"]
 WANTED = ["config.json", GENERATION, "*.safetensors", files.INDEX, "tokenizer*", "added_tokens.json",
           "vocab.json", "merges.txt"]
 
@@ -121,8 +124,10 @@ def build(config: ModelConfig, state: State) -> Transformer:
     return model.eval()
 
 
-def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.PathLike) -> Path:
-    """Write a folder that `transformers` (and what reads its format) opens, with equal logits and tokens.
+def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.PathLike, *,
+              template: Template | None = None) -> Path:
+    """Write a folder that `transformers` (and what reads its format) opens, with equal logits and tokens; with a
+    `template`, its `apply_chat_template` asks as that does.
 
     Raises ValueError where no published family has this combination of choices, naming the fields in the way.
     The folder appears complete or not at all; an earlier export is replaced, one that holds something else is not.
@@ -152,6 +157,8 @@ def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.
             save_file(state, draft / files.WEIGHTS, metadata={"format": "pt"})
             if tokenizer is not None:
                 export_tokenizer(tokenizer, draft)
+                if template is not None:
+                    (draft / CHAT).write_text(chat_template(template), encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise OSError(f"{folder} could not be written ({error}); make room, or export into another folder") from error
     return folder

@@ -18,8 +18,8 @@ from torch import nn
 from data.making.stories import people
 from data.making.stories.world import PEOPLE
 from minillm import corpora
-from minillm.conversation import PromptBatches, Template
-from minillm.data import IGNORED, Batches, Endless, draw
+from minillm.conversation import Mixed, PromptBatches, Template
+from minillm.data import IGNORED, Batches
 from minillm.lora import add_lora
 from minillm.optim import adamw, warmup_cosine
 from minillm.training import train
@@ -34,25 +34,14 @@ def questions(part: str) -> list[dict]:
     return [*map(json.loads, lines)]
 
 
-class Mixed(Endless):
-    """Steps of questions, and in a share of them steps of text instead."""
-
-    def __init__(self, asked: PromptBatches, text: Batches, share: float, seed: int):
-        self.asked, self.text, self.share, self.seed, self.step = asked, text, share, seed, 0
-
-    def __getitem__(self, step: int):
-        """The batch of any step."""
-        of_text = draw(self.seed + 17, step, 1)[0] / 2 ** 64 < self.share
-        return (self.text if of_text else self.asked)[step]
-
-
 def tune(model: nn.Module, tokenizer, *, steps: int = STEPS, seed: int = 0, precision: str = "auto") -> nn.Module:
     """A copy of the model that has learned how to answer: LoRA, as in notebook 08."""
     tuned = add_lora(copy.deepcopy(model).float(), rank=16, alpha=32.0, targets=MATRICES, seed=seed)
     pairs = [(row["prompt"], row["answer"]) for row in questions("fine_tuning")]
     batches = Mixed(
         PromptBatches(pairs, tokenizer, batch_size=QUESTIONS, context_length=model.config.context_length, seed=seed),
-        Batches(corpora.load("stories").encode(tokenizer), batch_size=8, context_length=64, seed=seed), STORIES, seed)
+        Batches(corpora.load("stories").encode(tokenizer), batch_size=8, context_length=64, seed=seed), share=STORIES,
+        seed=seed)
     for _ in train(tuned, batches, optimizer=adamw(tuned, lr=RATE, weight_decay=0.0), n_steps=steps, seed=seed,
                    schedule=warmup_cosine(steps, warmup=10), precision=precision, say=str):
         pass

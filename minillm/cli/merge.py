@@ -1,0 +1,29 @@
+"""Add an adapter to its model: one checkpoint, as fast as before."""
+from __future__ import annotations
+
+import argparse
+
+from minillm.cli import called
+from minillm.cli.generate import open_model
+
+EXAMPLES = """\
+examples:
+  minillm merge storyteller runs/storyteller-tuned --out runs/merged
+  minillm generate runs/merged --ask "What is the capital of France?"
+"""
+
+
+def define(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="the model that the adapter was learned beside")
+    parser.add_argument("adapter", metavar="ADAPTER", help="a folder as `minillm finetune` or PEFT writes it")
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="where the merged checkpoint goes")
+
+
+def run(options: argparse.Namespace) -> int:
+    from minillm.checkpoints import save
+    from minillm.lora import merge_lora
+    from minillm.pretrained.adapters import load_adapter
+    model, tokenizer = open_model(options.model)
+    save(merge_lora(load_adapter(model, options.adapter)), tokenizer, options.out)
+    print(f"{options.out} holds the merged model; `{called()} generate {options.out}` lets it write")
+    return 0
