@@ -1,6 +1,7 @@
 """Refuse, in one sentence, what a field of a configuration cannot hold."""
 from __future__ import annotations
 
+import math
 from dataclasses import Field, fields
 from typing import Any
 
@@ -23,6 +24,8 @@ def check_type(field: Field, value: Any) -> None:
     types, words = TAKES.get(kind, ((), f"a {kind}"))
     fits = isinstance(value, types) or type(value).__name__ == kind
     fits = fits and (kind == "bool" or not isinstance(value, bool))  # True is an int to Python
+    if fits and kind == "float" and not math.isfinite(value):
+        raise ValueError(f"{field.name}={value} is no number that anything can be computed with; make it finite")
     if not (fits or optional and value is None):
         raise ValueError(f"{field.name}={value!r} must be {words}{' or None' if optional else ''}")
 

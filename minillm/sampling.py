@@ -22,7 +22,11 @@ def apply_temperature(logits: Logits, temperature: float) -> Logits:
     """
     if not temperature >= 0:  # NaN, too
         raise ValueError(f"temperature={temperature} must be at least 0, which means the likeliest token")
-    return keep_top_k(logits, 1) if temperature == 0 else logits / temperature
+    if temperature == 0:
+        return keep_top_k(logits, 1)
+    range_ = torch.finfo(logits.dtype)  # a difference of logits outlasts any temperature, a logit itself does not
+    below = logits - logits.amax(dim=-1, keepdim=True)
+    return below / min(max(temperature, range_.tiny), range_.max)
 
 
 def keep_top_k(logits: Logits, k: int) -> Logits:
@@ -43,7 +47,9 @@ def keep_top_p(logits: Logits, p: float) -> Logits:
         return logits  # rounded, the sum may reach 1 before its last terms
     ordered = logits.softmax(dim=-1).sort(dim=-1, descending=True, stable=True)
     before = ordered.values.cumsum(dim=-1) - ordered.values  # what the likelier ones hold already
-    dropped = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ordered.indices, before >= p)
+    beyond = before >= p
+    beyond[..., 0] = False  # the likeliest stays, however small p is
+    dropped = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, ordered.indices, beyond)
     return logits.masked_fill(dropped, -torch.inf)
 
 
@@ -58,7 +64,11 @@ def keep_min_p(logits: Logits, p: float) -> Logits:
 def next_token_probabilities(logits: Logits, *, temperature: float = 1.0, top_k: int | None = None,
                              top_p: float | None = None, min_p: float | None = None) -> Logits:
     """The distribution from which the next token is drawn: temperature first, then top-k, top-p and min-p."""
-    logits = apply_temperature(logits.float(), temperature)
+    logits = logits.float()
+    if not logits.amax(dim=-1).isfinite().all():
+        raise ValueError("the logits hold NaN or infinity, or leave no token, so none can be drawn; has the model "
+                         "diverged, or do 16 bits not hold its numbers?")
+    logits = apply_temperature(logits, temperature)
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
     if top_p is not None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -44,6 +45,9 @@ def read(files: File | Iterable[File], *, name: str | None = None, max_bytes: in
     return Corpus(**vars(corpora[0]) | {"name": name or corpora[0].name})
 
 
+LINE_END = re.compile("\r*\n|\r")  # of Unix, Windows, old Macs, and of what was converted twice
+
+
 def decode(data: bytes, label: str) -> str:
     """UTF-8 bytes as text with plain line ends; else say which byte is wrong and what the file may be."""
     for start, kind in NOT_TEXT.items():
@@ -55,7 +59,7 @@ def decode(data: bytes, label: str) -> str:
     except UnicodeDecodeError as error:
         wrong = error.start + len(data) - len(error.object)  # the codec counts after the byte-order mark
     if wrong < 0:
-        return text.replace("\r\n", "\n")
+        return LINE_END.sub("\n", text).replace("\ufeff", "")  # a byte-order mark: two files were joined
     raise ValueError(f"{label} is not UTF-8 text: byte {wrong:,} (line {data.count(10, 0, wrong) + 1:,}) is "
                      f"0x{data[wrong]:02X}; {_likely(data, wrong)}")
 

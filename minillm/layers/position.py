@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from minillm.config import RopeScaling
 from minillm.layers.stretching import stretch
+from minillm.layers.tables import Worked
 
 
 class Learned(nn.Module):
@@ -28,7 +29,7 @@ class Learned(nn.Module):
         return x + self.weight[positions]
 
 
-class Sinusoidal(nn.Module):
+class Sinusoidal(Worked):
     r"""Add sines and cosines of slower and slower waves.  Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
 
     $$ y_{t,2i} = x_{t,2i} + \sin(t \, \theta^{-2i/D}), \qquad
@@ -40,16 +41,19 @@ class Sinusoidal(nn.Module):
         super().__init__()
         if d_model < 2 or d_model % 2:
             raise ValueError(f"sinusoidal positions come in pairs, but d_model={d_model}; make it even, at least 2")
-        angles = torch.outer(torch.arange(context_length).float(), frequencies(d_model, theta))
-        waves = rearrange([angles.sin(), angles.cos()], "wave seq pair -> seq (pair wave)")
-        self.register_buffer("waves", waves, persistent=False)
+
+        def waves() -> Float[Tensor, "seq d_model"]:
+            turned = angles(context_length, frequencies(d_model, theta))
+            return rearrange([turned.sin(), turned.cos()], "wave seq pair -> seq (pair wave)")
+
+        self.work_out("waves", waves)
 
     def forward(self, x: Float[Tensor, "*batch seq d_model"], positions: Int[Tensor, "seq"]
                 ) -> Float[Tensor, "*batch seq d_model"]:
         return x + self.waves[positions]
 
 
-class RoPE(nn.Module):
+class RoPE(Worked):
     r"""Turn pairs of components by an angle that grows with the position.  Su et al. 2021, arXiv:2104.09864.
 
     $$ \begin{pmatrix} y_i \\ y_{i'} \end{pmatrix} =
@@ -60,6 +64,7 @@ class RoPE(nn.Module):
     The partner i' of i is i + E/2 ("halves", as in LLaMA's published weights) or its neighbour ("neighbours", as in
     the paper).  Only the first `fraction` of the E components turns; angles are kept in fp32.
     """
+    exact = True
 
     def __init__(self, d_head: int, *, theta: float = 10_000.0, context_length: int = 2048, fraction: float = 1.0,
                  pairs: str = "halves", scaling: RopeScaling | None = None):
@@ -69,10 +74,12 @@ class RoPE(nn.Module):
             raise ValueError(f"RoPE turns pairs, but fraction={fraction} of d_head={d_head} is {self.d_turned} "
                              f"components; make that an even number of at least 2 and at most d_head")
         self.half = {"halves": -2, "neighbours": -1}[pairs]  # the axis of a pair's two members, once it is cut out
-        omega = stretch(frequencies(self.d_turned, theta), scaling)
-        angles = torch.outer(torch.arange(context_length).float(), omega)
-        self.register_buffer("cos", torch.stack([angles.cos(), angles.cos()], self.half).flatten(-2), persistent=False)
-        self.register_buffer("sin", torch.stack([-angles.sin(), angles.sin()], self.half).flatten(-2), persistent=False)
+
+        def turns() -> Float[Tensor, "seq pair"]:
+            return angles(context_length, stretch(frequencies(self.d_turned, theta), scaling))
+
+        self.work_out("cos", lambda: torch.stack([turns().cos(), turns().cos()], self.half).flatten(-2))
+        self.work_out("sin", lambda: torch.stack([-turns().sin(), turns().sin()], self.half).flatten(-2))
 
     def forward(self, x: Float[Tensor, "*axes seq d_head"], positions: Int[Tensor, "seq"]
                 ) -> Float[Tensor, "*axes seq d_head"]:
@@ -86,14 +93,8 @@ class RoPE(nn.Module):
         pairs = x.unflatten(-1, (2, -1) if self.half == -2 else (-1, 2))
         return pairs.flip(self.half).flatten(-2)
 
-    def _apply(self, fn, recurse=True):
-        cos, sin = self.cos, self.sin
-        super()._apply(fn, recurse)  # a model cast to bf16 must not round its angles
-        self.cos, self.sin = cos.to(self.cos.device), sin.to(self.sin.device)
-        return self
 
-
-class ALiBi(nn.Module):
+class ALiBi(Worked):
     r"""Lower a score in proportion to the distance.  Press et al. 2021, arXiv:2108.12409.
 
     $$ S_{hqk} \leftarrow S_{hqk} - \kappa_h \, (q - k), \qquad \kappa_h = 2^{-8h/H}, \quad h = 1 \ldots H $$
@@ -103,7 +104,7 @@ class ALiBi(nn.Module):
 
     def __init__(self, n_heads: int):
         super().__init__()
-        self.register_buffer("slopes", slopes(n_heads), persistent=False)
+        self.work_out("slopes", lambda: slopes(n_heads))
 
     def forward(self, query: Int[Tensor, "query"], key: Int[Tensor, "key"]) -> Float[Tensor, "head query key"]:
         return -self.slopes[:, None, None] * (query[:, None] - key[None, :])
@@ -114,6 +115,11 @@ def frequencies(d: int, theta: float) -> Float[Tensor, "pair"]:
     if not theta > 0:
         raise ValueError(f"theta={theta} must be positive: it sets the slowest wave's length; 10000 is usual")
     return theta ** -(torch.arange(0, d, 2).float() / d)
+
+
+def angles(context_length: int, omega: Float[Tensor, "pair"]) -> Float[Tensor, "seq pair"]:
+    """By how much each pair is turned at each position, in radians: t omega."""
+    return torch.outer(torch.arange(context_length).float(), omega)
 
 
 def slopes(n_heads: int) -> Float[Tensor, "head"]:

@@ -121,7 +121,7 @@ def build(config: ModelConfig, state: State) -> Transformer:
     model.load_state_dict({name: nn.Parameter(x.contiguous()) for name, x in state.items()}, assign=True)
     if config.tie_embeddings:
         model.unembed.weight = model.embed.weight
-    return model.eval()
+    return model.to(model.embed.weight.dtype).eval()  # with what is worked out, not stored
 
 
 def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.PathLike, *,

@@ -17,6 +17,7 @@ from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, check_text
 FILE = "tokenizer.model"
 NORMALIZATIONS = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf")
 SPACE = "▁"  # U+2581: how a piece shows a blank
+LONGEST = 2000  # characters of a line that is learned from; the library takes the square of it in time
 USER_DEFINED = 4  # of the kinds of piece
 PREFIX, NO_PREFIX = (b"\x1a\x02\x18" + value for value in (b"\x01", b"\x00"))
 # appended to a model, these set its add_dummy_prefix: in protobuf the last word holds
@@ -89,7 +90,8 @@ class SentencePieceTokenizer(Tokenizer):
         frequent = [c for c, _ in characters.most_common()]
         rare = dict.fromkeys(map(ord, frequent[room:]), "\n")
         blank = {} if " " in frequent[:room] else {"required_chars": SPACE}  # a piece even where no text shows one
-        lines = [part for line in lines for part in line.translate(rare).split("\n") if part]
+        lines = [part[i:i + LONGEST] for line in lines for part in line.translate(rare).split("\n")
+                 for i in range(0, len(part), LONGEST)]
         model = io.BytesIO()
         try:
             sentencepiece.SentencePieceTrainer.train(

@@ -1,0 +1,123 @@
+"""Numbers at the edge: obeyed, or refused in a sentence that names them; tables that nothing rounds, loses or moves."""
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from minillm import corpora
+from minillm.config import ModelConfig, RopeScaling
+from minillm.model import Transformer
+from minillm.presets import PRESETS, scaled
+from minillm.pretrained import export_hf, load_pretrained
+from minillm.sampling import generate, next_token_probabilities
+from minillm.tokenizers import SentencePieceTokenizer
+
+SIZES = dict(vocab_size=9, d_model=16, n_layers=1, n_heads=2, context_length=8)
+LOGITS = 5 * torch.randn(3, 20, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("temperature", [1e-5, 1e-30, 1e-38, 1e-39, 1e-45, 1e-300, 5e-324, 0])
+def test_the_lower_the_temperature_the_surer_the_likeliest(temperature):
+    p = next_token_probabilities(LOGITS, temperature=temperature)
+    assert torch.equal(p, torch.nn.functional.one_hot(LOGITS.argmax(-1), 20).float())
+
+
+@pytest.mark.parametrize("temperature", [1e30, 1e38, 1e39, 1e308, math.inf])
+def test_at_a_very_high_temperature_all_that_is_possible_is_alike(temperature):
+    logits = torch.cat([LOGITS, torch.full((3, 2), -torch.inf)], dim=-1)
+    torch.testing.assert_close(next_token_probabilities(logits, temperature=temperature),
+                               torch.tensor([1 / 20] * 20 + [0.0] * 2).expand(3, -1))
+
+
+@pytest.mark.parametrize("p", [1e-12, 1e-45, 5e-324])
+def test_however_small_top_p_is_the_likeliest_stays(p):
+    assert torch.equal(next_token_probabilities(LOGITS, top_p=p).argmax(-1), LOGITS.argmax(-1))
+
+
+@pytest.mark.parametrize("logits", [[1.0, math.inf], [math.nan, 1.0], [-math.inf] * 2, [math.inf] * 2])
+@pytest.mark.parametrize("options", [{}, dict(temperature=0), dict(temperature=1e-40), dict(top_k=1), dict(top_p=0.5)])
+def test_logits_that_are_no_numbers_are_refused(logits, options):
+    with pytest.raises(ValueError, match="the logits hold NaN or infinity"):
+        next_token_probabilities(torch.tensor(logits), **options)
+
+
+@pytest.mark.parametrize("name", ["attention_scale", "attention_softcap", "logit_softcap", "rope_theta", "norm_eps",
+                                  "rope_theta_local", "rope_fraction", "dropout"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1.0])
+def test_a_configuration_holds_no_number_that_is_none(name, value):
+    with pytest.raises(ValueError, match=name):
+        ModelConfig(**SIZES, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["attention_scale", "attention_softcap", "logit_softcap"])
+def test_a_zero_that_would_mean_none_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name}=0.0 must be above 0; None for"):
+        ModelConfig(**SIZES, **{name: 0.0})
+
+
+@pytest.mark.parametrize("name, values", [
+    ("factor", dict(factor=0.0)), ("factor", dict(factor=-2.0)), ("factor", dict(factor=math.nan)),
+    ("factor", dict(factor=math.inf)), ("original_context", dict(kind="llama3", factor=8.0, original_context=0)),
+    ("low_freq", dict(kind="llama3", factor=8.0, low_freq=4.0, high_freq=4.0)),
+    ("low_freq", dict(kind="yarn", factor=8.0, low_freq=32.0, high_freq=1.0)),
+    ("low_freq", dict(kind="yarn", factor=4.0, low_freq=0.0, high_freq=32.0)),
+    ("high_freq", dict(kind="llama3", factor=4.0, high_freq=math.inf))])
+def test_a_stretch_that_cannot_be_is_refused_by_its_field(name, values):
+    with pytest.raises(ValueError, match=f"{name}="):
+        RopeScaling(**values)
+
+
+POSITIONS = [dict(position=name) for name in ("rope", "alibi", "sinusoidal", "learned")]
+
+
+@pytest.mark.parametrize("options", [*POSITIONS, dict(attention="latent"), dict(rope_theta_local=50.0, window=3)],
+                         ids=str)
+def test_a_model_made_without_memory_and_filled_is_the_same_model(options):
+    config = ModelConfig(**SIZES, **options)
+    model, x = Transformer(config).eval(), torch.arange(8)[None]
+    with torch.device("meta"):
+        bare = Transformer(config)
+    for other in (bare.to_empty(device="cpu"), Transformer(config).to("meta").to_empty(device="cpu")):
+        other.load_state_dict(model.state_dict())
+        assert torch.equal(other.eval()(x), model(x))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("options", POSITIONS, ids=str)
+def test_a_model_runs_in_the_kind_of_number_it_was_cast_to(options, dtype):
+    model = Transformer(ModelConfig(**SIZES, **options)).eval()
+    x = torch.arange(8)[None]
+    right, cast = model(x), model.to(dtype)
+    assert cast(x).dtype == dtype and (cast(x).float() - right).abs().max() < 0.1
+    assert len(list(generate(cast, [1], n_tokens=3))) == 3
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("preset", ["bloom-560m", "gpt2", "llama-3-8b", "gemma-2-2b", "deepseek-v2-lite",
+                                    "mixtral-8x7b", "pythia-70m"])
+def test_a_published_model_runs_in_16_bits(preset, dtype, tmp_path):
+    torch.manual_seed(0)
+    folder = export_hf(Transformer(scaled(PRESETS[preset], "nano", vocab_size=50)), None, tmp_path / "out")
+    x, right = torch.arange(12)[None], load_pretrained(folder)[0](torch.arange(12)[None])
+    model, _ = load_pretrained(folder, dtype=dtype)
+    assert model(x).dtype == dtype and (model(x).float() - right).abs().max() < 0.1
+    assert len(list(generate(model, [1, 2, 3], n_tokens=3))) == 3
+    if preset != "gemma-2-2b":  # whose gains are stored less one
+        again, _ = load_pretrained(export_hf(model, None, tmp_path / "again"), dtype=dtype)
+        assert all(torch.equal(a, b) for a, b in zip(again.parameters(), model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("data, text", [(b"a\rb\rc\r", "a\nb\nc\n"), (b"a\r\nb\nc\rd", "a\nb\nc\nd"),
+                                        (b"a\r\r\nb", "a\nb"), (b"a\n\r\nb\n\nc", "a\n\nb\n\nc"),
+                                        (b"\xef\xbb\xbfa\n\xef\xbb\xbfb", "a\nb")])
+def test_line_ends_of_every_system_are_read_as_one(data, text):
+    assert corpora.read(("x.txt", data)).text == text
+
+
+@pytest.mark.parametrize("text", ["ACGTTGCA" * 3_000, "-" * 60_000, "吾輩は猫である" * 4_000])
+def test_a_text_in_one_line_can_be_learned_from(text):
+    for algorithm in ("unigram", "bpe"):
+        tokenizer = SentencePieceTokenizer.train(text, 400, algorithm=algorithm)
+        assert tokenizer.decode(tokenizer.encode(text[:999])) == text[:999]
