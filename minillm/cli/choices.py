@@ -47,6 +47,9 @@ def make_tokenizer(which: str, documents: Sequence[str] | None, *, alphabet: Seq
         if not Path(which).is_dir():
             raise ValueError(f"--tokenizer {which} is neither a folder nor one of {', '.join(TOKENIZERS)}")
         return tokenizers.load_tokenizer(which)
+    if Path(which).is_dir():
+        print(f"{which} is the kind of tokenizer; for your own folder of that name, write {os.curdir}{os.sep}{which}",
+              file=sys.stderr)
     if which == "byte":
         return tokenizers.ByteTokenizer(special=special)
     if which == "gpt2":

@@ -20,6 +20,9 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from minillm import corpora
+    if options.language and (options.names or options.action != "list"):
+        raise ValueError(f"--language {options.language} chooses from the whole list; beside "
+                         f"{'names' if options.names else options.action} it has no meaning: leave one out")
     if options.action == "list":
         names = options.names or corpora.names(language=options.language)
         if not names:

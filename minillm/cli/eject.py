@@ -44,6 +44,9 @@ def read_config(options: argparse.Namespace):
     from minillm.presets import PRESETS, scaled
     file = Path(options.model) / "config.json"
     if file.is_file():
+        if unused := sorted(options.given & {"size", "vocab_size"}):
+            raise ValueError(f"--{unused[0].replace('_', '-')} chooses how large a preset is; {options.model} is a "
+                             f"checkpoint and has its own: leave it out, or name a preset")
         try:
             return ModelConfig.from_dict(json.loads(file.read_text(encoding="utf-8"))["model"])
         except (ValueError, KeyError, TypeError) as error:

@@ -5,7 +5,7 @@ import argparse
 import sys
 
 from minillm.cli.numbers import COUNT, number
-from minillm.cli.words import MAX_MB, TOKENIZERS
+from minillm.cli.words import LEARNED, MAX_MB, TOKENIZERS
 
 EXAMPLES = """\
 examples:
@@ -57,7 +57,15 @@ def run(options: argparse.Namespace) -> int:
 def tokenizer_for(options: argparse.Namespace):
     """A saved tokenizer, one that needs no training, or one that is trained now."""
     from minillm.cli.choices import make_tokenizer, read_texts
-    which = options.tokenizer
+    which, learned = options.tokenizer, options.train and options.tokenizer in LEARNED
+    for name, obeyed, what in (("vocab_size", learned, f"is learned by {', '.join(LEARNED)}, from --train"),
+                               ("pattern", learned and which == "bpe", "is where bpe cuts what --train gives it"),
+                               ("max_mb", options.train, "limits what --train reads")):
+        if name in options.given and not obeyed:
+            raise ValueError(f"--{name.replace('_', '-')} {what}; --tokenizer {which} "
+                             f"{'' if options.train else 'without --train '}passes it over: leave it out")
+    if options.text is None and (unused := options.given & {"ids", "special"}):
+        raise ValueError(f"--{min(unused)} says how to cut a text; give one, or - to read it from standard input")
     if options.train and (which not in TOKENIZERS or which in ("byte", "gpt2")):
         raise ValueError(f"--tokenizer {which} has nothing left to learn; leave --train out, or choose another")
     documents = read_texts(options.train, int(options.max_mb * 2**20)).documents if options.train else None

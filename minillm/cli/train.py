@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from minillm.cli.numbers import COUNT, SEED, number
-from minillm.cli.words import MAX_MB, TOKENIZERS
+from minillm.cli.words import LEARNED, MAX_MB, TOKENIZERS
 
 EXAMPLES = """\
 examples:
@@ -21,7 +21,6 @@ examples:
 
 Ctrl-C stops after the step that is being made, saves, and says how to go on.
 """
-LEARNED = ("bpe", "unigram", "sentencepiece-bpe")  # the tokenizers whose vocabulary has a size to be chosen
 MAY_CHANGE = ("resume", "steps", "minutes", "device", "fsdp", "evaluations")  # when a run goes on
 
 
