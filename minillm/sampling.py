@@ -24,9 +24,10 @@ def apply_temperature(logits: Logits, temperature: float) -> Logits:
         raise ValueError(f"temperature={temperature} must be at least 0, which means the likeliest token")
     if temperature == 0:
         return keep_top_k(logits, 1)
-    range_ = torch.finfo(logits.dtype)  # a difference of logits outlasts any temperature, a logit itself does not
-    below = logits - logits.amax(dim=-1, keepdim=True)
-    return below / min(max(temperature, range_.tiny), range_.max)
+    if temperature < 1:  # a large logit over a small temperature is no number any more; the largest is 0 over it
+        logits = logits - logits.amax(dim=-1, keepdim=True)
+    numbers = torch.finfo(logits.dtype)
+    return logits / min(max(temperature, numbers.tiny), numbers.max)
 
 
 def keep_top_k(logits: Logits, k: int) -> Logits:

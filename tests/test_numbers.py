@@ -24,6 +24,12 @@ def test_the_lower_the_temperature_the_surer_the_likeliest(temperature):
     assert torch.equal(p, torch.nn.functional.one_hot(LOGITS.argmax(-1), 20).float())
 
 
+@pytest.mark.parametrize("temperature", [1e-40, 1e-3, 0.5, 1.0, 2.0])
+def test_logits_as_large_as_numbers_go_can_be_drawn_from(temperature):
+    p = next_token_probabilities(torch.tensor([1e38, -1e38, 3e38, 0.0]), temperature=temperature)
+    assert p.tolist() == [0.0, 0.0, 1.0, 0.0]
+
+
 @pytest.mark.parametrize("temperature", [1e30, 1e38, 1e39, 1e308, math.inf])
 def test_at_a_very_high_temperature_all_that_is_possible_is_alike(temperature):
     logits = torch.cat([LOGITS, torch.full((3, 2), -torch.inf)], dim=-1)
