@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from minillm.fields import check_type, made, require
-from minillm.stretch import RopeScaling
+from minillm.fields import check_scales, check_stretch, check_type, made, require
 
 CHOICES = {
     "attention": ("heads", "latent"),
@@ -29,6 +28,34 @@ MIXTURE = ("router", "balance_bias", "experts_per_token", "n_shared_experts", "d
 TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs", "nope_every")
 LATENT = ("d_latent", "d_rotary")
 FULL = ("attention", "qk_norm", "attention_scale", "attention_softcap", "attention_sinks", *LATENT, *TURNED, *WINDOW)
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """Stretch RoPE's wavelengths so that a model reads further than it was trained to.
+
+    ``linear`` divides every angle by `factor` (Chen et al. 2023, arXiv:2306.15595).  ``llama3`` does so only for
+    wavelengths longer than original_context / low_freq, leaves those shorter than original_context / high_freq
+    alone, and blends between (Llama Team 2024, arXiv:2407.21783).  ``yarn`` blends from pair to pair instead, from
+    the last that turns at least high_freq times in the original context to the first that turns at most low_freq
+    times, and multiplies scores by (1 + sharpen ln factor)², as more keys would blur them (Peng et al. 2023,
+    arXiv:2309.00071).
+    """
+    kind: str = "linear"
+    factor: float = 1.0
+    low_freq: float = 1.0
+    high_freq: float = 4.0
+    original_context: int = 8192
+    sharpen: float = 0.0                   # yarn alone: 0.1 in its paper, 0.0707 in DeepSeek-V2
+
+    def __post_init__(self):
+        if self.kind not in ("linear", "llama3", "yarn"):
+            raise ValueError(f"RopeScaling kind={self.kind!r} is not one of: linear, llama3, yarn")
+        for field in fields(self):
+            check_type(field, getattr(self, field.name))
+        check_stretch(self)
+        if self.sharpen and self.kind != "yarn":
+            raise ValueError(f"RopeScaling sharpen={self.sharpen} belongs to yarn, not to {self.kind}; leave it 0")
 
 
 @dataclass(frozen=True)
@@ -117,10 +144,7 @@ class ModelConfig:
                 f"n_heads={self.n_heads} cannot share n_kv_heads={kv} evenly; choose a divisor of {self.n_heads}")
         require(0.0 <= self.dropout < 1.0, f"dropout={self.dropout} must be at least 0 and below 1")
         require(self.norm_eps > 0, f"norm_eps={self.norm_eps} must be positive")
-        for name in ("attention_scale", "attention_softcap", "logit_softcap"):
-            value = getattr(self, name)
-            require(value is None or value > 0, f"{name}={value} must be above 0; None for "
-                    f"{'the usual one' if name == 'attention_scale' else 'no cap'}")
+        check_scales(self)
         if self.attention == "latent":
             self._check_latent()
         require(self.linear_attention is None or self.full_every != 1,

@@ -36,6 +36,24 @@ def require(holds: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def check_stretch(scaling: Any) -> None:
+    """Refuse a RopeScaling that nothing can be made of."""
+    require(scaling.factor > 0, f"RopeScaling factor={scaling.factor} must be above 0; 1 leaves all as it is")
+    require(scaling.original_context >= 1,
+            f"RopeScaling original_context={scaling.original_context} must be at least 1 token")
+    require(scaling.kind == "linear" or 0 < scaling.low_freq < scaling.high_freq,
+            f"RopeScaling low_freq={scaling.low_freq} must be above 0 and below high_freq={scaling.high_freq}: between "
+            f"them it blends")
+
+
+def check_scales(config: Any) -> None:
+    """Refuse a zero that Python would take for None, and what turns likely into unlikely."""
+    usual = {"attention_scale": "the usual one", "attention_softcap": "no cap", "logit_softcap": "no cap"}
+    for name, none in usual.items():
+        value = getattr(config, name)
+        require(value is None or value > 0, f"{name}={value} must be above 0; None for {none}")
+
+
 TAKES = {  # annotation -> the types that are taken, in a person's words
     "int": (int, "a whole number (int)"),
     "float": ((int, float), "a number (float)"),

@@ -18,7 +18,7 @@ from minillm.environment import ROOT
 
 PACKAGE = ROOT / "minillm"
 FLOORS = {  # a module imports from lower floors only; see also WITHIN
-    "environment": 0, "fields": 0, "stretch": 0, "config": 0, "cache": 0, "tokenizers": 0, "corpora": 0, "precision": 0,
+    "environment": 0, "fields": 0, "config": 0, "cache": 0, "tokenizers": 0, "corpora": 0, "precision": 0,
     "disk": 0, "meter": 0,
     "presets": 1, "layers": 1, "model": 3,
     "data": 4, "conversation": 4, "optim": 4, "training": 4, "sampling": 4, "inspection": 4, "lora": 4, "costs": 4,
@@ -28,7 +28,7 @@ FLOORS = {  # a module imports from lower floors only; see also WITHIN
     "notebook": 6, "lessons": 7, "assignments": 8, "cli": 9, "__main__": 10, "__init__": 10,
 }
 WITHIN = {  # the few imports between modules of one floor
-    ("config", "fields"), ("config", "stretch"), ("stretch", "fields"), ("cache", "config"),
+    ("config", "fields"), ("cache", "config"),
     ("tokenizers", "disk"), ("corpora", "disk"), ("environment", "disk"), ("pretrained", "checkpoints"),
     ("conversation", "data"), ("quantized", "lora"),
 }
