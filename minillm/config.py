@@ -265,8 +265,7 @@ def canonical(config: ModelConfig) -> ModelConfig:
     """
     c, idle = config.resolve(), without_effect(config)
     defaults = {f.name: f.default for f in fields(c)}
-    if c.rope_theta_local == c.rope_theta and c.rope_scaling is None:
-        idle = {*idle, "rope_theta_local"}
+    idle |= {"rope_theta_local"} if c.rope_theta_local == c.rope_theta and c.rope_scaling is None else set()
     d_ff = c.d_expert if c.n_experts and not c.n_dense_layers else c.d_ff
     return replace(c, **{name: defaults[name] for name in idle}, d_ff=d_ff).resolve()
 
