@@ -50,7 +50,7 @@ def test_a_factor_and_a_shift_are_called_by_the_arguments_that_they_are():
     (lambda x: x[[1, 3, 0, 2]], "in another order"),
     (lambda x: x * x.abs().amax(-1, keepdim=True), "Each row is the right one times a factor of its own"),
     (lambda x: x / x.abs().max(), "Each case is the right one times a factor of its own"),
-    (lambda x: torch.cat([x[:1], x[1:] + x[1:] ** 2 + 1]), "right only in the first row"),
+    (lambda x: torch.cat([x[:1], x[1:] + x[1:] ** 2 + 1]), "the first row is right each time"),
     (lambda x: torch.cat([x[:, :-1], x[:, -1:] ** 2 + 1], 1), "wrong only in the last column"),
     (lambda x: x + x.abs() + 0.1, "Wherever it is wrong, it is too large"),
     (lambda x: x > 0, "It holds True or False instead of numbers"),
@@ -64,6 +64,14 @@ def test_a_fact_about_tensors_names_what_was_done_to_all_of_them(change, said):
 def test_sums_along_the_wrong_axis_are_seen():
     assert "sum to 1 along axis 1, yours do not; yours do along axis 0" in " ".join(
         facts([each.softmax(0) for each in TABLES], SHARES, [()] * 4, []))
+
+
+@pytest.mark.parametrize("change, said", [
+    (lambda x, gain: x + gain, "plus `gain`"), (lambda x, gain: x - gain, "less `gain`"),
+    (lambda x, gain: x * gain, "times `gain`"), (lambda x, gain: x / gain, "divided by `gain`")])
+def test_an_argument_too_many_is_called_by_its_name(change, said):
+    gains = [(torch.rand(6, generator=torch.Generator().manual_seed(seed)) + 0.5,) for seed in range(4)]
+    assert said in told(TABLES, change, gains, ["gain"])
 
 
 def test_a_wrong_length_is_called_by_what_it_is():

@@ -163,6 +163,7 @@ SOLUTIONS = {
         "the root is of the number of keys; the width of a key is meant": _look_scaled(lambda q, k, v: len(k) ** 0.5),
         "the root is of a value's width; the scores sum over the components of a key":
             _look_scaled(lambda q, k, v: v.shape[1] ** 0.5),
+        "the sign is turned: the less a key fits, the more it gets": lambda q, k, v: look(-q, k, v),
         "you multiply by the root of the width": _look_scaled(lambda q, k, v: len(q) ** -0.5),
         "divide the scores, before the softmax; after it, the shares no longer sum to one": look_divided_afterwards,
         "the softmax is missing: these are the scores themselves":
@@ -192,13 +193,15 @@ SOLUTIONS = {
         "there is no mask": lambda scores: scores.softmax(-1),
         "the softmax is missing": lambda scores: scores.masked_fill(later(scores), -torch.inf),
         "this is the logarithm of the pattern": lambda scores: causal_pattern(scores).log(),
-        "-1 is not far enough below the other scores": _masked(-1.0)}),
+        "-10 is not far enough below the other scores": _masked(-10.0)}),
     "03.3": Solution(split_heads, {
         "a view cuts the row of numbers at other places: each head now holds a stretch of the text, all of its "
         "numbers. Cut the last axis first, then swap the two axes": split_by_view,
         "neighbouring numbers belong to the same head: (n_heads, d_head), not (d_head, n_heads)":
             lambda x, n: x.unflatten(-1, (-1, n)).permute(0, 3, 1, 2),
         "head and seq are still to be swapped": lambda x, n: x.unflatten(-1, (n, -1)),
+        "the heads come last; they come behind the batch": lambda x, n: x.unflatten(-1, (n, -1)).transpose(2, 3),
+        "batch and seq have changed places": lambda x, n: split_heads(x.transpose(0, 1), n),
         "the last two axes are swapped": lambda x, n: split_heads(x, n).transpose(2, 3),
         "the batch comes first, then the heads": lambda x, n: split_heads(x, n).transpose(0, 1),
         "n_heads is the number of heads, not the width of one": lambda x, n: split_heads(x, x.shape[-1] // n)}),
@@ -208,6 +211,8 @@ SOLUTIONS = {
         "the positions are repeated, not the heads": lambda keys, group: keys.repeat_interleave(group, dim=2),
         "the rows of the batch are repeated, not the heads": lambda keys, group: keys.repeat_interleave(group, dim=0),
         "the components are repeated, not the heads": lambda keys, group: keys.repeat_interleave(group, dim=3),
+        "the group does not share a key out: each of its heads gets all of it":
+            lambda keys, group: keys.repeat_interleave(group, dim=1) / group,
         "nothing is shared yet": lambda keys, group: keys,
         "all query heads get key head 0":
             lambda keys, group: keys[:, :1].expand(-1, keys.shape[1] * group, -1, -1),
@@ -271,13 +276,13 @@ SOLUTIONS = {
         "the heads' slices are taken in the reverse order":
             lambda z, weight: torch.stack([z[h] @ each.T for h, each in
                                            enumerate(reversed(weight.chunk(len(z), dim=1)))]),
+        "all heads are given the slice of head 0": lambda z, weight: z @ weight[:, :z.shape[-1]].T,
         "the slices of the weight are multiplied, but by head 0 alone":
             lambda z, weight: torch.stack([z[0] @ each.T for each in weight.chunk(len(z), dim=1)])}),
     "03.9": Solution(remember, {
         "first write, then read: a token may look at itself":
             lambda state, q, k, v: (state + torch.outer(k, v), q @ state),
-        "the state is replaced; add to it":
-            lambda state, q, k, v: (torch.outer(k, v), q @ torch.outer(k, v)),
+        "the state is replaced; add to it": lambda state, q, k, v: (torch.outer(k, v), q @ torch.outer(k, v)),
         "the product is turned round: rows of the state belong to the key, columns to the value":
             lambda state, q, k, v: (state + torch.outer(v, k).reshape(state.shape),
                                     q @ (state + torch.outer(v, k).reshape(state.shape))),

@@ -186,6 +186,8 @@ SOLUTIONS = {
         "W_gate is not used": lambda x, gate, up, down: silu(x @ up.T) @ down.T,
         "there is no SiLU at all (a bilinear layer)": lambda x, gate, up, down: ((x @ gate.T) * (x @ up.T)) @ down.T,
         "the gate is a ReLU (a ReGLU)": lambda x, gate, up, down: (torch.relu(x @ gate.T) * (x @ up.T)) @ down.T,
+        "the sigmoid is taken of what W_up gives; SiLU is u · sigmoid(u), both of the gate":
+            lambda x, gate, up, down: ((x @ gate.T) * torch.sigmoid(x @ up.T)) @ down.T,
         "the gate is a tanh": lambda x, gate, up, down: (torch.tanh(x @ gate.T) * (x @ up.T)) @ down.T,
         "the gate is GELU (a GeGLU)":
             lambda x, gate, up, down: (torch.nn.functional.gelu(x @ gate.T) * (x @ up.T)) @ down.T,

@@ -55,7 +55,7 @@ def _rows(random: Random) -> list[tuple]:
 def _distances(random: Random) -> list[tuple]:
     far = torch.tensor(sorted(random.sample(range(20, 40), 3)))
     return [(4, torch.tensor([7, 9]), torch.tensor([1, 2, 5])), (8, far, torch.tensor([3, 4, 8, 11, 17])),
-            (2, far, torch.tensor([0, 6, 12, 13, 14, 19]))]
+            (2, far, torch.tensor([0, 6, 12, 13, 14, 19])), (16, far, torch.tensor([2, 5]))]
 
 
 def _speeds(random: Random) -> list[tuple]:

@@ -165,13 +165,13 @@ SOLUTIONS = {
             lambda n, d, theta, halves: waves(n, d, theta, False),
         "sines and cosines stand in two halves always; without `halves` they stand side by side":
             lambda n, d, theta, halves: waves(n, d, theta, True),
-        "the two layouts are exchanged": lambda n, d, theta, halves: waves(n, d, theta, not halves),
         "theta is given; you use 10000": lambda n, d, theta, halves: waves(n, d, 10_000.0, halves),
-        "this is the base e; theta is given": waving(speed=lambda i, d, theta: torch.exp(-2 * i / d)),
         "the last pair turns at 1 / theta here; divide by D, not by D - 2":
             waving(speed=lambda i, d, theta: theta ** -(2 * i / (d - 2)))}),
     "02.3": Solution(rope, {
         "you pair neighbours (0 with 1, 2 with 3); here component i turns with i + E/2": neighbours,
+        "rightly turned, but partners come out side by side; they stay in their halves: cat, not stack":
+            lambda *given: torch.stack(rope(*given).chunk(2, dim=-1), dim=-1).flatten(-2),
         "partners are halves, but the angles are laid out for neighbours (1 1 2 2); they must be (1 2 1 2)":
             combined(half_turn, lambda angles: angles.repeat_interleave(2, dim=-1)),
         "partners are neighbours, but the angles are laid out for halves (1 2 1 2)": combined(neighbour_turn),
@@ -190,14 +190,11 @@ SOLUTIONS = {
         "all pairs turn at the same speed, 1": turning(lambda i, d, theta: i * 0 + 1.0),
         "the positions are given; you number the rows 0, 1, 2 …":
             lambda x, positions, theta: rope(x, torch.arange(len(x)), theta),
-        "the positions are given; you number the rows 1, 2, 3 …":
-            lambda x, positions, theta: rope(x, torch.arange(len(x)) + 1, theta),
         "positions beyond the number of rows are clamped; they are places in a text, not rows of x":
             lambda x, positions, theta: rope(x, positions.clamp(max=len(x) - 1), theta),
         "positions are wrapped at the number of rows; they are places in a text, not rows of x":
             lambda x, positions, theta: rope(x, positions % len(x), theta),
         "your positions are one too high": lambda x, positions, theta: rope(x, positions + 1, theta),
-        "your positions are one too low": lambda x, positions, theta: rope(x, positions - 1, theta),
         "no component turns, x comes back as it was": lambda x, positions, theta: x.clone(),
         "the sine's part is missing, so the length is not kept": combined(torch.zeros_like),
         "the angles are in radians already": turning(lambda i, d, theta: theta ** -(2 * i / d) * math.pi / 180),
@@ -231,6 +228,10 @@ SOLUTIONS = {
                                          ).flatten(0, 1),
         "the columns change places; the components of a query are the rows of W":
             lambda W, n_heads: torch.cat([W[:, ::2], W[:, 1::2]], dim=1),
+        "only the first head is put into the other order; each head is":
+            lambda W, n_heads: torch.cat([to_halves(W[:len(W) // n_heads], 1), W[len(W) // n_heads:]]),
+        "n_heads is the number of heads, not of the rows in one":
+            lambda W, n: torch.cat([W.unflatten(0, (-1, n))[:, start::2] for start in (0, 1)], 1).flatten(0, 1),
         "nothing changes places. A reshape alone moves nothing: transpose between cutting and joining":
             lambda W, n_heads: W.clone()}),
     "02.6": Solution(alibi, {

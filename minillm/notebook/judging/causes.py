@@ -4,7 +4,7 @@ from __future__ import annotations
 import ast
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -77,12 +77,18 @@ def _matches(join: Callable, x: Any, y: Any, right: Any, mine: Any, tolerance: f
 def _does(mistake: Any, cases: Sequence[tuple], outcomes: Sequence[Outcome], tolerance: float, called: bool) -> bool:
     if not called:
         return not difference(outcomes[0].value, mistake, tolerance)
+    return alike(outcomes, run(mistake, cases), tolerance)
+
+
+def alike(outcomes: Sequence[Outcome], others: Iterable[Outcome], tolerance: float) -> bool:
+    """Whether two functions did the same on every case; where both fail each time, also in what they say."""
     same_words = all(each.crashed for each in outcomes)
     return all(each.agrees(other, tolerance) and (not same_words or str(each.error) == str(other.error))
-               for each, other in zip(outcomes, _lazily(mistake, cases), strict=True))
+               for each, other in zip(outcomes, others, strict=True))
 
 
-def _lazily(function: Callable, cases: Sequence[tuple]) -> Iterator[Outcome]:
+def run(function: Callable, cases: Sequence[tuple]) -> Iterator[Outcome]:
+    """What a function does on each case, one after the other, as far as somebody asks."""
     return (_once(function, arguments) for arguments in cases)
 
 

@@ -54,6 +54,7 @@ def _shown(node: ast.AST) -> str:
 @functools.lru_cache(maxsize=32)
 def mutants(reference: Callable) -> tuple[Mutant, ...]:
     """Every mutant of a function that is written in Python, in a file or a cell; none for any other."""
+    reference = inspect.unwrap(reference)              # tests wrap what has types
     tree, name = _written(reference)
     if tree is None:
         return ()

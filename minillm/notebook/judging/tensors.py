@@ -38,8 +38,27 @@ def tensors(outputs, expected, known, cases, names) -> list[str]:
             continue
     if not all(each.is_floating_point() for each in expected):
         return _where(outputs, expected) or _sides(outputs, expected)
-    return (_proportions(outputs, expected, known) or _scaled(outputs, expected) or _where(outputs, expected)
-            or _sums(outputs, expected) or _sides(outputs, expected))
+    return (_with_an_argument(outputs, expected, cases, names) or _proportions(outputs, expected, known)
+            or _scaled(outputs, expected) or _where(outputs, expected) or _sums(outputs, expected)
+            or _sides(outputs, expected))
+
+
+def _with_an_argument(outputs, expected, cases, names) -> list[str]:
+    """Whether it is the right one with one of the arguments added to it, taken from it, or multiplied."""
+    for i, name in enumerate(names):
+        given = [case[i] if i < len(case) else None for case in cases]
+        if not all(isinstance(each, Tensor) and each.is_floating_point() for each in given):
+            continue
+        for words, change in WITH.items():
+            try:
+                if alike(outputs, [change(right, each) for right, each in zip(expected, given, strict=True)], NEAR):
+                    return [f"It is the right one {words} `{name}`."]
+            except RuntimeError:
+                continue
+    return []
+
+
+WITH = {"plus": torch.add, "less": torch.sub, "times": torch.mul, "divided by": torch.div}
 
 
 def _content(value: Tensor) -> str:
@@ -124,7 +143,7 @@ def _where(outputs, expected) -> list[str]:
         ends = {"first row": (apart[:1], apart[1:]), "last row": (apart[-1:], apart[:-1]),
                 "first column": (apart[..., :1], apart[..., 1:]), "last column": (apart[..., -1:], apart[..., :-1])}
         wrong.append({words for words, (_, rest) in ends.items() if not rest.any()})
-        whole.append({words for words, (end, rest) in ends.items() if not end.any() and rest.all()})
+        whole.append({words for words, (end, _) in ends.items() if not end.any()})
         order &= torch.allclose(mine.double().flatten().sort().values, right.double().flatten().sort().values,
                                 rtol=NEAR, atol=NEAR)
     if found := sorted(set.intersection(*wrong)):
@@ -132,7 +151,7 @@ def _where(outputs, expected) -> list[str]:
     if order:
         return ["The right numbers, in another order."]
     found = sorted(set.intersection(*whole)) if whole else []
-    return [f"It is right only in the {found[0]}."] if found else []
+    return [f"Of what is wrong elsewhere, the {found[0]} is right each time."] if found else []
 
 
 def _sides(outputs, expected) -> list[str]:
