@@ -24,10 +24,11 @@ def accept_rule(p: Float[Tensor, "vocab"], q: Float[Tensor, "vocab"]
                 ) -> tuple[Float[Tensor, "vocab"], Float[Tensor, "vocab"]]:
     r"""How likely each guess is kept, and what is drawn from where it is not.
 
-    $$ \mathrm{keep}_v = \min(1, p_v / q_v), \qquad
-       \mathrm{again}_v = \frac{\max(0, p_v - q_v)}{\sum_i \max(0, p_i - q_i)} $$
+    $$ \mathrm{keep}_v = \min(1, p_v / \hat p_v), \qquad
+       \mathrm{again}_v = \frac{\max(0, p_v - \hat p_v)}{\sum_i \max(0, p_i - \hat p_i)} $$
 
-    Then q_v keep_v + (1 - sum_i q_i keep_i) again_v = p_v.  A token that q never guesses counts as kept; where p = q
+    p is the model's law, \hat p the guesser's (`q` in code; in equations q is a query).  Then
+    q keep + (1 - sum_i q_i keep_i) again = p.  A token that q never guesses counts as kept; where p = q
     nothing is drawn again, and `again` is p.
     """
     left = (p - q).clamp(min=0)

@@ -39,6 +39,11 @@ def test_the_order_of_temperature_and_top_p_decides_how_many_are_left():
     assert int(said(live, last=False, top_p=1.0, min_p=0.1).split()[0]) > int(said(live, last=True).split()[0])
     assert said(live, top_p=1.0, min_p=0.0, top_k=5).startswith("5 of 2048")
     assert said(live, last=False).startswith("5 of 2048")
+    prompt = "Nora's hamster is called Dot. Nora"
+    words = [said(live, prompt=prompt, temperature=1.0, top_k=0, top_p=0.9, penalty=each) for each in (1.0, 1.2)]
+    before, after = (int(each.split("has ")[1].split("%")[0]) for each in words)
+    assert before > 60 > 30 > after                                                    # of “'s”, which grammar needs
+    live["penalty"].value = 1.0
     for order in (True, False):
         assert said(live, temperature=0, last=order, top_k=0).startswith("1 of 2048")
 

@@ -13,10 +13,11 @@ from minillm.notebook.drawings import Sheet
 from minillm.notebook.plots import COLOURS, EDGE, INK, MUTED, Picture
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, button, choice, slider
-from minillm.sampling import generate
+from minillm.sampling import generate, penalize_repeats
 
 PROMPTS = {"One day …": "One day", "… lived Nora and a": "In a small house in Oakford lived Nora and a",
-           "The capital of France is": "The capital of France is", "… went to the": "Nora and Dot went to the"}
+           "The capital of France is": "The capital of France is", "… went to the": "Nora and Dot went to the",
+           "Nora's hamster is called Dot. Nora": "Nora's hamster is called Dot. Nora"}
 SHOWN = 24
 
 
@@ -33,9 +34,11 @@ def sampling_dials() -> Live:
     ax.legend(frameon=False, fontsize=9.5, labelcolor=INK, loc="upper right")
     note = ax.text(0.5, 0.72, "", transform=ax.transAxes, ha="center", fontsize=10, color=MUTED)
 
-    def draw(prompt: str, temperature: float, top_k: int, top_p: float, min_p: float, last: bool) -> Picture:
+    def draw(prompt: str, temperature: float, top_k: int, top_p: float, min_p: float, last: bool,
+             penalty: float) -> Picture:
         logits = measures.next_logits(prompt)
         first = logits.softmax(-1)
+        logits = penalize_repeats(logits, measures.read("storyteller", prompt)[0], penalty)
         left = measures.cut_down(logits, temperature, top_k or None, top_p, min_p, temperature_last=last)
         tokens = first.topk(SHOWN).indices
         pieces = [visible(piece) for piece in measures.shipped("storyteller")[1].pieces(tokens.tolist())]
@@ -61,10 +64,11 @@ def sampling_dials() -> Live:
                 "top_k": slider("top-k", [0, 40, 20, 10, 5, 2, 1], show=lambda k: str(k or "all")),
                 "top_p": slider("top-p", [1.0, 0.99, 0.95, 0.9, 0.7, 0.5, 0.3], 0.9),
                 "min_p": slider("min-p", [0.0, 0.01, 0.05, 0.1, 0.3, 0.6]),
+                "penalty": slider("repetition penalty", [1.0, 1.1, 1.2, 1.5, 2.0]),
                 "last": choice("order", {"temperature, then the cuts (ours)": False,
                                          "the cuts, then temperature": True})}
     return Live("dials of a choice", controls, draw,
-                rows=[["prompt", "last"], ["temperature", "top_k"], ["top_p", "min_p"]])
+                rows=[["prompt", "last"], ["temperature", "top_k"], ["top_p", "min_p"], ["penalty"]])
 
 
 def loop_picture() -> Picture:
