@@ -135,6 +135,7 @@ def birth_clock(*, first: int = 41) -> Clock:
                 ax.plot([moment.step for moment in seen],
                         [max(map(max, each)) if isinstance(each, list) else each for each in now],
                         color=colour, linewidth=2.2, label=label)
+            ax.axvline(max(0, len(history) - 1), color=MUTED, linewidth=1)     # where the run stands now
             ax.set_xlim(0, birth.STEPS)
             ax.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1.01, 0.5))
         losses.axhline(np.log(birth.IDS), color=MUTED, linewidth=1, linestyle=":")
