@@ -61,9 +61,11 @@ def setup_cell(home: str) -> str:
 
 
 def heading(asked: Exercise) -> str:
-    """What stands above an exercise: its number and title; below these its points, minutes and difficulty."""
+    """What stands above an exercise: its number and title; then points, minutes, difficulty, and what is forbidden."""
     points = f"{asked.points} point{'s' * (asked.points != 1)}"
-    return f"### Exercise {asked.id}: {asked.title}\n\n*{points} · about {asked.minutes} minutes · {asked.difficulty}*"
+    without = " · without " + ", ".join(f"`{name}`" for name in asked.forbid) if asked.forbid else ""
+    return (f"### Exercise {asked.id}: {asked.title}\n\n"
+            f"*{points} · about {asked.minutes} minutes · {asked.difficulty}{without}*")
 
 
 def _exercises(notebook) -> None:

@@ -1,6 +1,9 @@
 """Every registered exercise: its answer passes, each listed mistake is caught and named, its stub is not an answer."""
 import inspect
+import json
 import pkgutil
+import random
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -74,3 +77,47 @@ def test_without_solutions_a_copy_says_so(monkeypatch, capsys):
     monkeypatch.setattr(checks, "half", lambda number, name: None if name == "solutions" else half(number, name))
     solution(next(iter(EXERCISES)))
     assert "no part of this copy" in capsys.readouterr().out
+
+
+NOTEBOOKS = {path.name[:2]: json.loads(path.read_text("utf-8"))["cells"]
+             for path in (Path(__file__).parents[2] / "notebooks").glob("0[1-8]_*.ipynb")}
+STORED = [id for id in EXERCISES if id[:2] in NOTEBOOKS and id[:2] < "07"]
+
+
+def before(exercise: str) -> tuple[str, str]:
+    """What is read before an answer is given, outputs too; and the exercise's own text and stub."""
+    stored = NOTEBOOKS[exercise[:2]]
+    cells = ["".join(cell["source"]) for cell in stored]
+    at = next(i for i, cell in enumerate(cells) if cell.startswith(f"# exercise: {exercise}\n"))
+    shown = [json.dumps(cell.get("outputs", [])) for cell in stored[:at]]
+    return "\n".join([*cells[:at + 1], *shown]), "\n".join(cells[at - 1:at + 1])
+
+
+@pytest.mark.parametrize("exercise", STORED)
+def test_what_is_forbidden_stands_in_the_exercises_text(exercise):
+    _, text = before(exercise)
+    assert all(f"`{name}`" in text for name in EXERCISES[exercise].forbid), EXERCISES[exercise].forbid
+
+
+@pytest.mark.parametrize("exercise", STORED)
+def test_a_stub_says_what_it_gives(exercise):
+    _, text = before(exercise)
+    if EXERCISES[exercise].cases is not None:
+        assert re.search(r'def .*:\n    r?"""\S', text)
+
+
+def strings(value) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inside = [*value, *value.values()] if isinstance(value, dict) else value
+    return [each for one in inside for each in strings(one)] if isinstance(inside, (list, tuple, set)) else []
+
+
+@pytest.mark.parametrize("exercise", STORED)
+def test_every_name_in_the_cases_was_seen_before_it_is_asked_for(exercise):
+    """A name like `model.lm_head.weight`: each of its parts stands in an earlier cell, since no text explains it."""
+    asked, (seen, _) = EXERCISES[exercise], before(exercise)
+    cases = asked.cases(random.Random(0)) if asked.cases else []
+    names = {each for each in strings(list(cases)) if re.fullmatch(r"[a-z]\w*([._]\w+)+", each)}
+    parts = {part for each in names for part in each.split(".") if not part.isdigit()}
+    assert [part for part in sorted(parts) if part not in seen] == []

@@ -80,10 +80,10 @@ def test_the_address_has_one_home(tmp_path):
 
 
 def test_an_exercises_facts_are_written_from_its_registration(monkeypatch):
-    asked = Exercise("99.1", "Try", points=2, minutes=7, difficulty="hard")
+    asked = Exercise("99.1", "Try", points=2, minutes=7, difficulty="hard", forbid=("minillm", ".enc"))
     monkeypatch.setattr(derived, "registered", lambda: [asked])
     above, *cells = tidy(book("# exercise: 99.1\nanswer = ...", 'solution("99.1")'), "x", "").cells[2:]
-    assert above.source == "### Exercise 99.1: Try\n\n*2 points · about 7 minutes · hard*"
+    assert above.source == "### Exercise 99.1: Try\n\n*2 points · about 7 minutes · hard · without `minillm`, `.enc`*"
     assert cells[0].metadata.minillm == {"exercise": "99.1", "role": "answer", "points": 2, "minutes": 7,
                                          "difficulty": "hard"}
     assert cells[0].metadata.tags == ["exercise"] and cells[1].metadata.tags == ["solution"]
