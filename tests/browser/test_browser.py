@@ -56,6 +56,7 @@ def trainer():
     return Clock("trainer", {"rate": slider("rate", [0.01, 0.02, 0.05])}, start, draw)
 '''
 DIAL_CELL, TRAINER_CELL = 3, 5
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}   # else JupyterLab asks for one
 OPEN = ("import ipywidgets; registry = getattr(ipywidgets.widgets.widget, '_instances', None); "
         "print(len(ipywidgets.Widget.widgets if registry is None else registry))")
 DIALED = "from minillm.notebook.widgets import shown; print(shown()['dial']['temperature'].value)"
@@ -272,3 +273,20 @@ def test_the_command_opens_a_trusted_copy_alarms_nobody_and_stops_at_once(lab, s
     assert said == ["JupyterLab starts at", line,
                     "and your notebooks are in my_notebooks/. Ctrl-C in this window stops it."]
     assert (root / "my_notebooks" / stored.name).exists()
+
+
+def test_all_that_a_turn_of_the_explorer_changes_is_seen_at_once(lab, tmp_path):
+    """Controls, picture, costs and what changed: at most 650 pixels high in a window 1,280 wide."""
+    v4 = nbformat.v4
+    cells = [v4.new_code_cell("from minillm.lessons import architectures\nexplorer = architectures.Explorer()"),
+             v4.new_code_cell("explorer")]
+    nbformat.write(v4.new_notebook(cells=cells, metadata=KERNEL), tmp_path / "explorer.ipynb")
+    with lab.open(tmp_path / "explorer.ipynb") as page:
+        page.run_all()
+        shown = page.cell(1)
+        shown.locator("img.minillm-part").first.wait_for(timeout=PATIENCE)
+        kind, preset = page.control(1, "preset")
+        assert page.timed(1, kind, preset) is not None
+        outputs = shown.locator(".jp-Cell-outputWrapper").bounding_box()
+        assert 400 < outputs["height"] <= 650
+        assert outputs["width"] <= 1280 and picture(page, 1)[0] >= 1
