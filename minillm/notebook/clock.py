@@ -125,6 +125,7 @@ class Clock(Live):
         if close:
             close()
         self._work, self.history, self.finished, self.meter = None, [], False, Meter()
+        self._tell()
 
     def pause(self) -> None:
         """Stop the clock from here; what has been learned stays."""

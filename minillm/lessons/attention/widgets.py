@@ -112,7 +112,7 @@ def _seen_in(pattern: torch.Tensor, mask: str, over: int) -> str:
     rows, leak = pattern.sum(-1), pattern.triu(1).nan_to_num().sum() / len(pattern)
     broken = int(pattern.isnan().any(-1).sum())
     parts = [f"{broken} of 4 rows are NaN"] if broken else []
-    short = int(((rows - 1).abs() > 1e-4).sum()) - broken
+    short = int(((rows - 1).abs() > 1e-4).sum())               # NaN is above nothing
     parts += [f"{short} of 4 rows do not sum to one"] if short else [] if broken else ["every row sums to one"]
     parts += [f"{float(leak):.0%} of all attention goes to later tokens" if leak > 1e-6 else
               "nothing goes to later tokens"]

@@ -155,9 +155,13 @@ class Finder:
         self.best = self.ax.axvline(1, color=COLOURS["target"], linewidth=1.4, linestyle="--")
 
     def draw(self, rates: Sequence[float], losses: Sequence[float]) -> Picture:
+        self.best.set_visible(bool(losses))
+        self.raw.set_data(rates, losses)
+        if not losses:
+            self.line.set_data([], [])
+            return self.figure.describe("No step is made yet; ▶ and “run 60 steps” begin.")
         calm = smooth(losses, 0.8)
         lowest = int(calm.argmin())
-        self.raw.set_data(rates, losses)
         self.line.set_data(rates, calm)
         self.best.set_xdata([rates[lowest], rates[lowest]])
         self.ax.set_xlim(rates[0], max(rates[-1], rates[0] * 1.1))
