@@ -38,6 +38,6 @@ def adapter_files(sizes: Mapping[str, int], base: int) -> Picture:
         top = 46 + 44 * row
         sheet.words(20, top + 13, name)
         sheet.box(230, top, max(3, 300 * size / base), 26, colour=BLUE if name in sizes else MUTED, strong=0.35)
-        sheet.words(238 + max(3, 300 * size / base), top + 13, f"{size / 1e3:,.0f} kB", size=8.5, colour=MUTED)
-    return sheet.describe("; ".join(f"{name}: {size / 1e3:,.0f} kB" for name, size in
+        sheet.words(238 + max(3, 300 * size / base), top + 13, f"{size / 1e3:,.1f} kB", size=8.5, colour=MUTED)
+    return sheet.describe("; ".join(f"{name}: {size / 1e3:,.1f} kB" for name, size in
                                     {**sizes, "the model": base}.items()) + ".")

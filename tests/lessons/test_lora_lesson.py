@@ -1,0 +1,236 @@
+"""Notebook 08 says what is so: masks, gradients, what is forgotten, preferences, rewards; its checks know answers."""
+import copy
+import json
+import math
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from minillm.lessons.lora import drawings, measures, plots, runs, widgets
+from minillm.lora import MATRICES, add_lora, corrections
+from minillm.notebook.checks import PASSED, WRONG, verdict
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "08_lora.ipynb"
+
+
+def outputs() -> str:
+    cells = json.loads(NOTEBOOK.read_text("utf-8"))["cells"]
+    return "\n".join("".join(output.get("text", output.get("data", {}).get("text/plain", "")))
+                     for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"])
+
+
+# -- what is learned -------------------------------------------------------------------------------------------------
+
+def test_the_base_does_not_answer_about_france_and_knows_it():
+    assert measures.answer(measures.material().model, measures.QUESTION)[0] != "Paris."
+    assert "Paris" in outputs()
+
+
+def test_nothing_is_asked_about_in_both_parts():
+    parts = [{row["subject"] for row in measures.asked(part)} for part in ("fine_tuning", "held_out")]
+    assert not parts[0] & parts[1] and [len(measures.asked(part)) for part in ("fine_tuning", "held_out")] == [
+        3236, 1084]
+
+
+@pytest.mark.parametrize("which", widgets.PLACES.values())
+def test_one_end_of_text_is_learned_per_answer_unless_the_widget_is_told_otherwise(which):
+    live = widgets.mask()
+    live["which"].value = which
+    words = live.redraw()[0].alt
+    assert "3 ends of text, for 3 answers. It will learn to stop." in words
+    learned = int(words.split()[0])
+    for how in ("masked", "left out"):
+        live["ends"].value = how
+        assert "0 ends of text" in live.redraw()[0].alt and "Nothing tells it to stop." in live.redraw()[0].alt
+    live["ends"].value, live["learn"].value = "learned", False
+    assert int(live.redraw()[0].alt.split()[0]) > 2 * learned
+
+
+def test_a_stream_without_end_or_mask_is_what_it_says():
+    end = measures.material().tokenizer.end_of_text
+    for changes, counted in (({}, 16), ({"end": False}, 0), ({"mask": False}, 16)):
+        _, targets = measures.stream(measures.Setting(stories=0.0, **changes))[0]
+        assert int((targets == end).sum()) == counted
+
+
+def test_the_first_gradient_is_b_s_alone():
+    model = add_lora(copy.deepcopy(measures.material().model), rank=4, targets=MATRICES)
+    inputs, targets = measures.stream(measures.Setting(stories=0.0, batch_size=4))[0]
+    F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten()).backward()
+    for layer in corrections(model).values():
+        assert not layer.lora_A.weight.grad.any() and layer.lora_B.weight.grad.any()
+    assert "0 at step 0 and at no other" in plots.gradient_sizes([0.0, 1.0], [1.0, 1.0]).alt
+
+
+def test_the_drawing_has_the_layer_s_numbers():
+    layer = corrections(add_lora(copy.deepcopy(measures.material().model), rank=16, alpha=32.0, targets=MATRICES))[
+        "blocks.0.mlp.up_proj"]
+    words = drawings.beside(layer).alt
+    assert f"{16 * (layer.base.in_features + layer.base.out_features):,} weights that learn" in words
+
+
+def test_training_teaches_and_the_laboratory_stops():
+    lab = widgets.tuning_lab()
+    lab.advance(20)
+    lab.redraw()
+    assert len(lab.history) == 20 and lab.history[-1].loss < lab.history[0].loss
+    assert lab.history[-1].right is not None and lab.history[0].right is None
+    lab["rank"].value = 0
+    assert len(lab.history) == 0 and lab["alpha"].disabled and not lab["lr"].disabled
+    lab.close()
+
+
+def test_before_and_after_answer_the_same_question():
+    model = measures.material().model
+    live = widgets.side_by_side(model, model)
+    words = live.redraw()[0].alt
+    assert "The right answer: Paris." in words
+    live["question"].value = "Who are you?"
+    assert live.redraw()[0].alt.startswith("Who are you?")
+
+
+def test_the_chat_writes_and_ends():
+    live = widgets.chat(lambda: measures.material().model)
+    live.advance(30)
+    assert live.history[0] == "" and live.redraw()[0].alt.startswith(measures.QUESTION)
+    live.close()
+
+
+# -- the stored runs -------------------------------------------------------------------------------------------------
+
+def stored(part: str) -> dict:
+    return runs.shipped()[part]
+
+
+def test_dpo_makes_answers_right_and_both_fall_where_answers_share_their_beginning():
+    wrong, goes_on = (stored("preferences")[how] for how in ("wrong", "goes on"))
+    assert wrong["right"][-1][1] > 0.85 > 0.6 > wrong["right"][0][1]
+    loss, margin, chosen, rejected = goes_on["steps"][-1]
+    assert margin > 5 and loss < 0.01 and chosen < -1 and rejected < chosen and goes_on["right"][-1][1] < 0.05
+
+
+def test_a_good_reward_teaches_all_and_a_bad_one_what_it_asks_for():
+    exact, anywhere, length = (stored("rewards")[name]["right"] for name in runs.REWARDS)
+    assert exact[-1][1]["all"] > 0.95 and exact[0][1]["all"] < 0.6
+    assert anywhere[-1][1]["capital"] < 0.02 < 0.3 < anywhere[0][1]["capital"]
+    assert anywhere[-1][1]["continent"] > anywhere[0][1]["continent"]
+    assert length[-1][1]["all"] < 0.1 and len(stored("rewards")["length"]["said"]) > 40
+
+
+def test_the_pictures_say_what_is_stored():
+    assert "capitals from" in plots.reward_curves("right word anywhere, continents only").alt
+    assert "margin is" in plots.preference_curves(how="goes on").alt
+
+
+def test_a_run_made_here_begins_as_the_stored_one():
+    model = copy.deepcopy(runs.half_tuned())
+    steps = islice(runs.preferring(model, "wrong"), 3)
+    found = [[each.loss, each.margin, each.chosen, each.rejected] for each in steps]
+    for here, there in zip(found, stored("preferences")["wrong"]["steps"], strict=False):
+        assert here == pytest.approx(there, abs=0.05)
+    tried = next(runs.rewarded(copy.deepcopy(runs.half_tuned()), "exactly right"))
+    assert float(tried.rewards.mean()) == pytest.approx(stored("rewards")["exactly right"]["rewards"][0], abs=0.15)
+
+
+def test_rewards_judge_what_they_say():
+    row = {"answer": "Rome."}
+    assert [runs.exact(row, *said) for said in (("Rome.", True), ("Rome.", False), ("Rome. Rome.", True))] == [1, 0, 0]
+    assert runs.anywhere(row, "Paris, Rome, Oslo", False) == 1 and runs.anywhere(row, "Paris.", True) == 0
+    assert runs.length(row, "a" * 40, True) == 2
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------
+
+def _padded(rows, end):
+    width = max(map(lambda row: len(row[0]), rows))
+    inputs, targets = torch.full((len(rows), width), end), torch.full((len(rows), width), -100)
+    for i, (x, y) in enumerate(rows):
+        inputs[i, :len(x)], targets[i, :len(y)] = torch.tensor(x), torch.tensor(y)
+    return inputs, targets
+
+
+def _autograd(x, A, B, slope, scale):
+    return scale * torch.einsum("no,or,ni->ri", slope, B, x), scale * torch.einsum("no,ri,ni->or", slope, A, x)
+
+
+RIGHT = {
+    "08.1": [lambda p, a, end: ([*p, *a], [-100 for _ in p[1:]] + [*a, end]),
+             lambda p, a, end: (p + a, [(p + a + [end])[i + 1] if i + 1 >= len(p) else -100
+                                        for i in range(len(p + a))])],
+    "08.2": [_padded, lambda rows, end: tuple(torch.nn.utils.rnn.pad_sequence(
+        [torch.tensor(row[i]) for row in rows], batch_first=True, padding_value=fill)
+        for i, fill in ((0, end), (1, -100)))],
+    "08.3": [lambda x, W, A, B, alpha: x @ (W + alpha / len(A) * B @ A).T,
+             lambda x, W, A, B, alpha: F.linear(x, W) + F.linear(F.linear(x, A), B) * alpha / B.shape[1]],
+    "08.4": [_autograd, lambda x, A, B, s, k: ((k * B.T @ s.T) @ x, (s * k).T @ x @ A.T)],
+    "08.5": [lambda W, A, B, alpha, rule: W + B @ A * (alpha / len(A) if rule == "alpha/r" else alpha * len(A) ** -0.5),
+             lambda W, A, B, alpha, rule: torch.addmm(W, B, A, alpha=alpha / {
+                 "alpha/r": A.shape[0], "alpha/sqrt(r)": math.sqrt(A.shape[0])}[rule])],
+    "08.6": [lambda w, levels, block: torch.cat([
+        levels[torch.bucketize(piece / piece.abs().max(), (levels[1:] + levels[:-1]) / 2)] * piece.abs().max()
+        for piece in w.split(block)]),
+             lambda w, levels, block: torch.stack([
+                 levels[(levels - v / w[i // block * block:(i // block + 1) * block].abs().max()).abs().argmin()]
+                 * w[i // block * block:(i // block + 1) * block].abs().max() for i, v in enumerate(w)])],
+    "08.7": [lambda c, r, c0, r0, beta: torch.log1p(torch.exp(-beta * (c - c0 - r + r0))).mean(),
+             lambda c, r, c0, r0, beta: float(sum(math.log(1 + math.exp(-beta * float(m))) for m in c - c0 - r + r0)
+                                              / len(c))],
+    "08.8": [lambda r: (r - r.mean(1)[:, None]) / (r.var(1, unbiased=False).sqrt()[:, None] + 1e-6),
+             lambda r: torch.stack([(g - g.mean()) / (((g - g.mean()) ** 2).mean() ** 0.5 + 1e-6) for g in r])],
+    "08.9": [lambda logits, ids, n: logits[n - 1:len(ids) - 1].log_softmax(-1).gather(
+        1, torch.tensor(ids[n:])[:, None]).sum(),
+             lambda logits, ids, n: float(sum(logits[t - 1, ids[t]] - logits[t - 1].logsumexp(0)
+                                              for t in range(n, len(ids))))],
+}
+MISTAKEN = {  # none of these stands in solutions.py
+    "08.1": [lambda p, a, end: (p, a), lambda p, a, end: (p + a, [-100] * len(p + a)),
+             lambda p, a, end: (p + a, [end] * (len(p) - 1) + a + [end]), lambda p, a, end: p + a + [end],
+             lambda p, a, end: (p + a + [end], [-100] * len(p) + a + [end])],
+    "08.2": [lambda rows, end: tuple(torch.tensor(sum((list(row[i]) for row in rows), [])) for i in (0, 1)),
+             lambda rows, end: (_padded(rows, end)[0], _padded(rows, end)[0]),
+             lambda rows, end: tuple(each[:, :-1] for each in _padded(rows, end)),
+             lambda rows, end: tuple(each.flip(0) for each in _padded(rows, end))],
+    "08.3": [lambda x, W, A, B, alpha: x @ W.T * (alpha / len(A)) + (x @ A.T) @ B.T,
+             lambda x, W, A, B, alpha: torch.relu(x @ W.T + alpha / len(A) * (x @ A.T) @ B.T),
+             lambda x, W, A, B, alpha: x @ W.T + alpha / (len(A) + 1) * (x @ A.T) @ B.T,
+             lambda x, W, A, B, alpha: x @ W.T + alpha / len(A) * torch.relu(x @ A.T) @ B.T],
+    "08.4": [lambda x, A, B, s, k: (torch.zeros_like(A), torch.zeros_like(B)),
+             lambda x, A, B, s, k: (torch.ones_like(A), torch.ones_like(B)),
+             lambda x, A, B, s, k: (k * (s @ B).T @ x, k * s.T @ (x @ A.T).relu()),
+             lambda x, A, B, s, k: (k * (s @ B).T @ x + A, k * s.T @ (x @ A.T) + B)],
+    "08.5": [lambda W, A, B, alpha, rule: W * (1 + alpha / len(A)) + B @ A,
+             lambda W, A, B, alpha, rule: W + alpha / len(A) * A.T @ B.T + B @ A,
+             lambda W, A, B, alpha, rule: W @ (B @ A), lambda W, A, B, alpha, rule: W + alpha / W.shape[0] * B @ A],
+    "08.6": [lambda w, levels, block: w, lambda w, levels, block: w.bfloat16().float(),
+             lambda w, levels, block: torch.zeros_like(w),
+             lambda w, levels, block: (w / w.abs().max() * 7).round() / 7 * w.abs().max()],
+    "08.7": [lambda c, r, c0, r0, beta: ((c - c0) - (r - r0)).mean() * -beta,
+             lambda c, r, c0, r0, beta: ((c - c0 - r + r0 - 1 / (2 * beta)) ** 2).mean(),
+             lambda c, r, c0, r0, beta: torch.relu(1 - beta * (c - c0 - r + r0)).mean(), lambda *_: math.log(2)],
+    "08.8": [lambda r: r, lambda r: (r - 0.5) * 2, lambda r: r.argsort(-1).float(), lambda r: torch.zeros_like(r),
+             lambda r: (r - r.mean(-1, keepdim=True)) / (r.abs().mean(-1, keepdim=True) + 1e-6)],
+    "08.9": [lambda logits, ids, n: logits.log_softmax(-1).sum(), lambda logits, ids, n: torch.tensor(0.0),
+             lambda logits, ids, n: logits[-1].log_softmax(-1)[ids[-1]],
+             lambda logits, ids, n: sum(logits.log_softmax(-1)[t - 1, ids[t]] for t in range(n, len(ids))) / n],
+}
+
+
+@pytest.mark.parametrize("exercise, place", [(e, i) for e, answers in RIGHT.items() for i in range(len(answers))])
+def test_right_answers_in_other_styles_pass(exercise, place):
+    found = verdict(exercise, RIGHT[exercise][place])
+    assert found.status == PASSED, str(found)
+
+
+@pytest.mark.parametrize("exercise, place", [(e, i) for e, answers in MISTAKEN.items() for i in range(len(answers))])
+def test_unlisted_mistakes_are_refused(exercise, place):
+    assert verdict(exercise, MISTAKEN[exercise][place]).status != PASSED
+
+
+def test_every_listed_mistake_is_wrong():
+    from minillm.lessons.lora.solutions import SOLUTIONS
+    for exercise, known in SOLUTIONS.items():
+        assert len(known.mistakes) >= 12
+        assert all(verdict(exercise, mistake).status == WRONG for mistake in known.mistakes.values())
