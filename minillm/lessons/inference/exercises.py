@@ -28,10 +28,11 @@ def _temperatures(random: Random) -> list[tuple]:
 
 
 def _nuclei(random: Random) -> list[tuple]:
-    """Sums that stay away from p, so that rounding decides nothing."""
+    """Sums that stay away from p, so that rounding decides nothing; one that meets it, in numbers that are exact."""
     by_hand = torch.tensor([0.1, 0.5, 0.15, 0.25])
-    cases: list[tuple] = [(by_hand, 0.7), (by_hand, 0.45), (torch.tensor([0.05, 0.05, 0.9]), 0.5)]
-    while len(cases) < 8:
+    cases: list[tuple] = [(by_hand, 0.7), (by_hand, 0.45), (torch.tensor([0.05, 0.05, 0.9]), 0.5),
+                          (torch.tensor([0.125, 0.5, 0.125, 0.25]), 0.75)]
+    while len(cases) < 9:
         law, p = _law(random, 8, 1.5), random.uniform(0.3, 0.95)
         if (law.sort(descending=True).values.cumsum(-1) - p).abs().min() > 0.01:
             cases.append((law, p))
@@ -87,7 +88,7 @@ def _parts(random: Random) -> list[tuple]:
     by_hand = (torch.tensor([[1.0, 0.0], [2.0, 4.0]]), torch.tensor([1.0, 2.0]),
                torch.tensor([[1.0, 0.0], [0.0, 1.0]]), 0, 1, 0.0)
     return [by_hand, *((_normal(random, n, 5) * 2 + 0.5, _normal(random, 5), _normal(random, 6, 5),
-                        *random.sample(range(6), 2), 1e-3) for n in (3, 4, 7))]
+                        *random.sample(range(6), 2), eps) for n, eps in ((3, 1e-3), (4, 0.5), (7, 1e-3)))]
 
 
 def ends_at(parts: Tensor, gain: Tensor, unembed: Tensor, token: int, other: int, eps: float) -> Tensor:

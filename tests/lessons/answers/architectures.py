@@ -306,4 +306,4 @@ WRONG = {
         "one tensor": lambda fused, n_heads: torch.cat(_unfuse(fused, n_heads))},
 }
 
-EQUAL = {}
+EQUAL = {"05.2": ["in `d_model // n_heads * n_kv_heads`, `d_model // n_heads` is `d_model / n_heads`"]}

@@ -1,4 +1,4 @@
-"""Answers to notebook 07, right and wrong, written from its texts alone."""
+"""Answers to notebook 07, right and wrong, in several styles."""
 import math
 
 import torch
@@ -188,4 +188,12 @@ WRONG = {
              "over clean": lambda c, k, s, b, w: ((c - k) * s).sum(-1) / b,
              "plus corrupt": lambda c, k, s, b, w: (((c - k) * s).sum(-1) + w) / (b - w)},
 }
-EQUAL: dict[str, tuple[str, ...]] = {}
+EQUAL = {
+    "07.1": ["in `-1`, `1` is `0`"],
+    "07.2": ["in `-1`, `1` is `0`", "in `torch.zeros_like(p).scatter`, `torch.zeros_like(p)` is `p`"],
+    "07.4": ["`pattern[queries, queries - n + 1].mean().item()` is `pattern[queries, queries - n + 1].mean()`"],
+    "07.5": [
+        "in `(layer + 1, head + 1, scores[layer, head].item())`, `scores[layer, head].item()` is `scores[layer, head]`",
+        "in `patterns[:, :, queries, queries - n + 1]`, `(:, :, queries, queries - n + 1)` is "
+        "`(:, :, queries, queries - n + 1)`"],
+    "07.6": ["in `x.square().mean(-1, keepdim=True)`, `-1` is `1`"]}

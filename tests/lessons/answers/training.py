@@ -458,4 +458,7 @@ WRONG = {
         "exp": lambda nats, tokens, n_bytes: math.exp(nats) * tokens / n_bytes / math.log(2)},
 }
 
-EQUAL = {}
+EQUAL = {
+    "06.2": ["in `(..., 0)`, `0` is `-1`"],
+    "06.5": ["in `(count * gradient for gradient, count in zip(gradients, counts, strict=True))`, "
+             "`zip(gradients, counts, strict=True)` is `zip(counts, gradients, strict=True)`"]}
