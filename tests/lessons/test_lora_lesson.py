@@ -69,7 +69,7 @@ def test_the_drawing_has_the_layer_s_numbers():
     layer = corrections(add_lora(copy.deepcopy(measures.material().model), rank=16, alpha=32.0, targets=MATRICES))[
         "blocks.0.mlp.up_proj"]
     words = drawings.beside(layer).alt
-    assert f"{16 * (layer.base.in_features + layer.base.out_features):,} weights that learn" in words
+    assert f"{16 * (layer.base.in_features + layer.base.out_features):,} weights learn" in words
 
 
 def test_training_teaches_and_the_laboratory_stops():
@@ -103,6 +103,70 @@ def test_the_chat_writes_and_ends():
 
 def stored(part: str) -> dict:
     return runs.shipped()[part]
+
+
+def test_every_way_to_fine_tune_is_stored():
+    found = stored("forgetting")
+    assert set(found) == {"frozen", *runs.FORGETTING}
+    assert all(len(found[name]["loss"]) == runs.HALF for name in runs.FORGETTING)
+    assert set(stored("map")) == {f"{rank}, {scale:g}" for rank in runs.RANKS for scale in runs.SCALES}
+
+
+def test_stories_between_the_questions_keep_the_stories():
+    found = stored("forgetting")
+    assert found["frozen"]["said"] != "Paris." == found["stories 25%"]["said"]
+    assert found["stories 0%"]["forgot"] > 0.3 and found["stories 10%"]["forgot"] < 0.06
+    assert max(found[f"stories {share}%"]["forgot"] for share in (25, 50)) < 0.03
+    accuracy = [found[f"stories {share}%"]["held_out"]["all"] for share in (0, 10, 25, 50)]
+    assert min(accuracy) > 0.9 and max(accuracy) - min(accuracy) < 0.03
+
+
+def test_much_of_what_is_lost_is_not_to_stop():
+    before, after, share, places = stored("forgetting")["stories 0%"]["end"]
+    assert before < 0.01 and after > 0.15 and share > 3 * places
+    live = widgets.story_lost()
+    assert "the dearest tenth" in live.redraw()[0].alt
+    live["which"].value = "stories 25%"
+    assert "Mean +0.0" in live.redraw()[0].alt
+
+
+def test_ranks_and_mistakes_are_as_the_notebook_says():
+    found = {name: each["held_out"] for name, each in stored("forgetting").items()}
+    assert found["rank 1"]["countries"] > 0.9 and found["rank 1"]["people"] < 0.5 < found["stories 25%"]["people"]
+    assert max(found[name]["all"] for name in ("rank 64", "full")) < found["stories 25%"]["all"]
+    assert found["rate × 10"]["all"] == 0 and stored("forgetting")["rate × 10"]["forgot"] > 3
+    no_end = stored("forgetting")["no end of text"]
+    assert no_end["said"].startswith("Paris. ") and no_end["held_out"]["all"] < 0.5
+
+
+def test_a_larger_scale_does_what_a_larger_rank_was_thought_to_do():
+    right = {name: each["right"] for name, each in stored("map").items()}
+    assert right["4, 16"] > 0.95 and right["4, 1"] < 0.4
+    assert max(right["4, 4"], right["16, 1"], right["64, 0.25"]) - min(
+        right["4, 4"], right["16, 1"], right["64, 0.25"]) < 0.1              # α / r at α = 16
+    assert stored("map")["64, 16"]["forgot"] > 1 and right["64, 16"] < right["64, 4"]
+    live = widgets.what_alpha()
+    live["rule"].value = "alpha"
+    assert "multiplied by 16" in live.redraw()[1].alt
+    for measure in plots.MEASURES:
+        live["measure"].value = measure
+        assert live.redraw()[0].alt.startswith(measure)
+
+
+def test_a_change_has_no_more_directions_than_its_rank():
+    for name, rank in (("rank 4", 4), ("stories 25%", 16), ("rank 64", 64)):
+        values = stored("forgetting")[name]["singular"]
+        assert all(value < 1e-3 * values[0] for value in values[rank:]) and values[rank - 1] > 0
+    assert "half of it" in plots.singular_values().alt
+    for which in ("stories", "ranks", "mistakes"):
+        assert "nats per token" in plots.dots(which).alt
+
+
+def test_the_notebook_reached_its_figures():
+    shown = dict(line.rsplit(maxsplit=1) for line in outputs().splitlines() if line.strip().endswith("%")
+                 and line[0].isalpha() and len(line.split()) <= 3)
+    found = {name.strip(): float(value.rstrip("%")) for name, value in shown.items()}
+    assert found["all"] >= 90 and found["people"] >= 80 and found["new wordings"] >= 85 and found["countries"] >= 95
 
 
 def test_dpo_makes_answers_right_and_both_fall_where_answers_share_their_beginning():

@@ -13,7 +13,7 @@ def beside(layer: LoRALinear) -> Picture:
     d_out, d_in, rank = layer.base.out_features, layer.base.in_features, layer.rank
     unit = 150 / max(d_out, d_in)
     wide, high, thin = d_in * unit, d_out * unit, max(9, rank * unit)
-    sheet = Sheet(620, 300, "A matrix, and a correction beside it")
+    sheet = Sheet(620, 250, "A matrix, and a correction beside it")
     sheet.box(40, 70, wide, high, ["W", "frozen"], colour=MUTED, strong=0.18)
     sheet.words(40 + wide / 2, 84 + high, f"{d_out} × {d_in} = {d_out * d_in:,}", side="middle", size=8.5, colour=MUTED)
     sheet.words(62 + wide, 70 + high / 2, f"+  {layer.scale:g} ×", size=12)

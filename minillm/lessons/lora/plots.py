@@ -15,7 +15,7 @@ from minillm.notebook.statistics import heat
 
 def gradient_sizes(of_a: Sequence[float], of_b: Sequence[float]) -> Picture:
     """The length of the gradient of W_A and of W_B, step by step."""
-    figure = plots.picture(height=270, title="When does which matrix get a gradient?")
+    figure = plots.picture(600, 250, title="When does which matrix get a gradient?")
     ax = plots.axes(figure, xlabel="step", ylabel="length of the gradient")
     ax.plot(of_a, "o-", color=BLUE, linewidth=2, markersize=5, label="of W_A")
     ax.plot(of_b, "o-", color=ORANGE, linewidth=2, markersize=5, label="of W_B")
@@ -29,37 +29,30 @@ def dots(which: str = "stories") -> Picture:
     """Accuracy against forgetting, a dot for each way to fine-tune; all made the same 120 steps."""
     groups = {"stories": ["frozen", "stories 0%", "stories 10%", "stories 25%", "stories 50%"],
               "ranks": ["frozen", "rank 1", "rank 4", "stories 25%", "rank 64", "full"],
-              "mistakes": ["stories 25%", "prompts learned too", "no end of text", "rate × 10"]}
+              "mistakes": ["stories 25%", "prompts learned too", "no end of text"]}
     labels = {"ranks": {"stories 25%": "rank 16"}, "mistakes": {"stories 25%": "as it should be"}}.get(which, {})
     titles = {"stories": "What do stories between the questions save?",
               "ranks": "How much does the rank matter?", "mistakes": "What does each mistake cost?"}
     stored = runs.shipped()["forgetting"]
-    figure = plots.picture(height=320, title=titles[which])
+    figure = plots.picture(600, 300, title=titles[which])
     ax = plots.axes(figure, xlabel="stories became dearer by (nats per token)",
                     ylabel="held-out questions right (%)")
-    words, places = [], []
+    words, most = [], 0.0
     for name, colour in zip(groups[which], (MUTED, RED, ORANGE, BLUE, GREEN, PURPLE), strict=False):
         x, y = max(0.0, stored[name]["forgot"]), 100 * stored[name]["held_out"]["all"]
         label = labels.get(name, name.replace("%", " %"))
-        ax.plot(x, y, "o", color=colour, markersize=11)
-        places.append((x, y, label))
+        ax.plot(x, y, "o", color=colour, markersize=11, markeredgecolor=CARD, label=label)
         words.append(f"{label}: {y:.0f} %, +{x:.2f}")
-    most = max(x for x, _, _ in places)
-    ax.set(xlim=(-0.04 * most, 1.25 * most), ylim=(-6, 112))
-    taken: list[tuple[float, float]] = []
-    for x, y, label in places:                           # a label steps down where another stands already
-        at = y + 3
-        while any(abs(at - other) < 6 and abs(x - where) < 0.28 * most for where, other in taken):
-            at -= 6.5
-        taken.append((x, at))
-        ax.annotate(label, (x + 0.022 * most, at), fontsize=9.5, color=INK, va="center")
+        most = max(most, x)
+    ax.set(xlim=(-0.04 * most, 1.1 * most), ylim=(-6, 106))
+    ax.legend(fontsize=10, edgecolor="none", facecolor=CARD, loc="lower right")
     return figure.describe(f"{len(words)} ways to fine-tune, 120 steps each. {'; '.join(words)} nats per token.")
 
 
 def singular_values() -> Picture:
     """What was learned for one matrix, direction by direction."""
     stored = runs.shipped()["forgetting"]
-    figure = plots.picture(height=270, title="How many directions does the change have?")
+    figure = plots.picture(600, 250, title="How many directions does the change have?")
     ax = plots.axes(figure, xlabel="direction, the strongest first", ylabel="singular value of ΔW")
     words = []
     for name, label, colour in (("rank 4", "rank 4", SKY), ("stories 25%", "rank 16", BLUE),
@@ -83,7 +76,7 @@ def scale_map(measure: str = "right (%)") -> Picture:
     stored = runs.shipped()["map"]
     factor = 100 if key == "right" else 1
     values = [[factor * stored[f"{rank}, {scale:g}"][key] for scale in runs.SCALES] for rank in runs.RANKS]
-    figure = plots.picture(440, 250, title=measure)
+    figure = plots.picture(440, 250, title=f"What did 100 steps bring? {measure}")
     ax = plots.axes(figure, left=76, top=50)
     heat(ax, values, rows=[f"rank {rank}" for rank in runs.RANKS], columns=[f"× {scale:g}" for scale in runs.SCALES],
          form=form)
@@ -98,7 +91,7 @@ def preference_curves(steps: Sequence[Any] | None = None, *, how: str = "goes on
     curve = ([[each.loss, each.margin, each.chosen, each.rejected] for each in steps] if steps is not None
              else runs.shipped()["preferences"][how]["steps"])
     table = np.array(curve)
-    figure = plots.picture(height=280, title="What happens to the two log-probabilities?")
+    figure = plots.picture(600, 260, title="What happens to the two log-probabilities?")
     ax = plots.axes(figure, xlabel="step of DPO", ylabel="gain since the start (nats)")
     for column, name, colour in ((2, "chosen answer", GREEN), (3, "rejected answer", RED)):
         ax.plot(table[:, column], color=colour, linewidth=2, label=name)
@@ -112,7 +105,7 @@ def preference_curves(steps: Sequence[Any] | None = None, *, how: str = "goes on
 def group_bars(rewards: Tensor, advantages: Tensor) -> Picture:
     """One group of answers: what each scored, and what it counts for."""
     n = len(rewards)
-    figure = plots.picture(height=300, title="What does each answer of a group count for?")
+    figure = plots.picture(600, 270, title="What does each answer of a group count for?")
     for place, (values, name, colour) in enumerate(((rewards, "reward", BLUE), (advantages, "advantage", ORANGE)), 1):
         ax = plots.axes(figure, 2, 1, place, ylabel=name, left=64, xlabel="answer" if place == 2 else "")
         ax.bar(range(1, n + 1), values.tolist(), color=[colour if v >= 0 else RED for v in values.tolist()])
@@ -126,7 +119,7 @@ def group_bars(rewards: Tensor, advantages: Tensor) -> Picture:
 def reward_curves(name: str = "exactly right") -> Picture:
     """Held-out answers by kind while a reward is pursued, and the reward itself."""
     stored = runs.shipped()["rewards"][name]
-    figure = plots.picture(height=290, title=f"What does it learn? Reward: {name}")
+    figure = plots.picture(600, 270, title=f"What does it learn? Reward: {name}")
     ax = plots.axes(figure, xlabel="step of GRPO", ylabel="%")
     rewards = np.array(stored["rewards"])
     smooth = [rewards[max(0, i - 9):i + 1].mean() for i in range(len(rewards))]
