@@ -112,7 +112,8 @@ class Clock(Live):
         done, total = len(self.history), self.total()
         said = [f"step {done:,} of {total:,}" if total else f"step {done:,}", self.speed()]
         if self.finished:
-            said.append("the run is over; a new one begins with reset, or when a setting changes")
+            again = self["reset"].description
+            said.append(f"the run is over; a new one begins with “{again}”, or when a setting changes")
         elif total and (left := self.meter.left(total)) is not None:
             said.append(f"about {duration(left)} to its end on this machine" if not self.playing
                         else f"about {duration(left)} left")

@@ -189,7 +189,7 @@ def test_how_far_how_fast_and_how_long_stand_beside_the_buttons():
     clock.redraw()
     assert "step 20 of 400" in clock._told.value and "to its end on this machine" in clock._told.value
     clock.advance()
-    assert "the run is over" in clock._told.value
+    assert "the run is over; a new one begins with “reset”" in clock._told.value
     clock.reset()
     assert "step 0 of 400" in clock._told.value and "over" not in clock._told.value
     clock.close()
