@@ -80,16 +80,22 @@ class Setting:
 
 def stream(setting: Setting) -> Endless:
     """The batches of a setting: questions, and now and then stories."""
-    ours, rows = material(), asked("fine_tuning")
-    chosen = [row for row in rows if row["kind"] in COUNTRIES] if setting.countries else rows
-    questions = PromptBatches(listed(chosen), ours.tokenizer, batch_size=setting.batch_size,
-                              context_length=ours.model.config.context_length, seed=setting.seed)
+    questions = copy.copy(_questions(setting.countries, setting.batch_size, setting.seed))
     if not setting.end:
         questions.ids = [ids[:-1] for ids in questions.ids]
     if not setting.mask:
         questions.n_asked = [1] * len(questions.ids)
-    text = Batches(ours.stories, batch_size=8, context_length=64, seed=setting.seed)
+    text = Batches(material().stories, batch_size=8, context_length=64, seed=setting.seed)
     return Mixed(questions, text, share=setting.stories, seed=setting.seed)
+
+
+@lru_cache(maxsize=8)
+def _questions(countries: bool, batch_size: int, seed: int) -> PromptBatches:
+    """The questions of fine-tuning as ids, made once: that takes longer than a step."""
+    ours, rows = material(), asked("fine_tuning")
+    chosen = [row for row in rows if row["kind"] in COUNTRIES] if countries else rows
+    return PromptBatches(listed(chosen), ours.tokenizer, batch_size=batch_size,
+                         context_length=ours.model.config.context_length, seed=seed)
 
 
 def prepared(setting: Setting) -> Transformer:
