@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: several test processes share the cores
@@ -38,3 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _same_randomness_in_any_order():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def hearing() -> Iterator[None]:
+    """Let programs that the test starts hear signals: below `nohup` or `&` they would inherit deaf ears."""
+    hears = (signal.SIGINT, signal.SIGHUP) if os.name == "posix" else ()
+    deaf = [each for each in hears if signal.getsignal(each) == signal.SIG_IGN]
+    for each in deaf:
+        signal.signal(each, signal.SIG_DFL)
+    yield
+    for each in deaf:
+        signal.signal(each, signal.SIG_IGN)

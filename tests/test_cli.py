@@ -291,12 +291,8 @@ def test_minutes_end_a_run(text):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM that a program can hear")
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGHUP"])
-def test_a_program_that_is_told_to_end_saves_first(text, number):
-    before = signal.signal(getattr(signal, number), signal.SIG_DFL)  # below `nohup`, a program would inherit deaf ears
-    try:
-        run = shell("-m", "minillm", "train", text, *SMALL, "--minutes", "5", "--evaluations", "10000", "--out", "run")
-    finally:
-        signal.signal(getattr(signal, number), before)
+def test_a_program_that_is_told_to_end_saves_first(text, number, hearing):
+    run = shell("-m", "minillm", "train", text, *SMALL, "--minutes", "5", "--evaluations", "10000", "--out", "run")
     deadline = time.time() + 120
     while not (Path("run") / "checksums.json").exists() and time.time() < deadline:
         time.sleep(0.1)

@@ -234,7 +234,7 @@ def test_a_long_run_can_be_stopped_by_its_own_button(page):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a terminal's Ctrl-C is pressed here")
-def test_the_command_opens_a_trusted_copy_alarms_nobody_and_stops_at_once(lab, stored, tmp_path):
+def test_the_command_opens_a_trusted_copy_alarms_nobody_and_stops_at_once(lab, stored, tmp_path, hearing):
     """`python -m minillm lab NAME` from another folder: its address opens, and its terminal stays quiet."""
     root = tmp_path / "clone"
     shutil.copytree(ROOT / "minillm", root / "minillm", ignore=shutil.ignore_patterns("__pycache__"))
@@ -267,7 +267,10 @@ def test_the_command_opens_a_trusted_copy_alarms_nobody_and_stops_at_once(lab, s
     finally:
         began = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)                 # as a terminal sends it: to all that runs in it
-        process.wait(60)
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
     assert time.monotonic() - began < 15 and process.returncode == 0
     said = [line.strip() for line in terminal.read_text().split("\n") if line.strip() and "Shutting down" not in line]
     assert said == ["JupyterLab starts at", line,
