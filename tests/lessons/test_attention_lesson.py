@@ -8,7 +8,7 @@ import torch
 
 from minillm.config import ModelConfig
 from minillm.costs import cache_bytes
-from minillm.layers import Attention, RMSNorm
+from minillm.layers import Attention, RMSNorm, visible
 from minillm.lessons.attention import drawings, measures, races, recall, remembering, widgets
 from minillm.notebook.looking import GalleryOfHeads
 
@@ -255,6 +255,12 @@ def test_the_window_shows_how_many_keys_each_query_sees():
     assert "sees 12 keys" in live.parts[0].alt
 
 
+def test_with_a_window_of_four_the_first_of_twelve_tokens_is_known_after_four_layers():
+    one = visible(torch.arange(12), torch.arange(12), 4).float()
+    known = [float(torch.linalg.matrix_power(one, n_layers)[11, 0]) for n_layers in (1, 2, 3, 4)]
+    assert known[:3] == [0, 0, 0] and known[3] > 0
+
+
 # -- memory and the model that ships ----------------------------------------------------------------------------------
 
 def test_the_largest_tensor_is_counted():
@@ -274,6 +280,7 @@ def test_an_even_share_is_that_of_a_model_that_looks_everywhere_alike():
     even = torch.ones(5, 5).tril()
     even = (even / even.sum(-1, keepdim=True))[None, None, None]
     assert float(measures.attended(even)["the first token"]) == pytest.approx(measures.even_share(5))
+    assert f"{measures.even_share(64):.0%}" == "6%" and measures.even_share(2) == 1 / 2
 
 
 def test_the_reader_says_who_looks_at_whom():

@@ -61,6 +61,8 @@ TRIES = [  # the words that send the reader, the widget, what he sets, what must
      lambda said: "Head 0 holds all numbers of token 0 and token 1, and nothing of the others" in said),
     ("03", "Move the slider, then press *measure*", attention.sharing_dial, {"n_kv_heads": 1},
      lambda said: "0.5 MiB of cache" in said),
+    *(("03", "Move the window to 1, then to *none*", attention.window_dial, {"window": window}, seen)
+      for window, seen in ((1, lambda said: "sees 1 key" in said), (0, lambda said: "sees 12 keys" in said))),
     ("03", "Set the *reader* at the top to it", attention.head_atlas, {"place": "the token before"},
      lambda said: "most, 64%, in layer 3, head 6" in said),
     ("04", "Then check with the switch", block.fair_widths, {"fair": True}, lambda said: "+0.0%" in said),
