@@ -1,4 +1,5 @@
 """What `check` says: right, wrong and why, which mistake, not attempted."""
+import subprocess
 import sys
 import time
 
@@ -138,3 +139,16 @@ def test_an_import_that_is_under_way_is_let_finish(tmp_path, monkeypatch):
     with pytest.raises(TooLate):
         within(0.1, answer)
     assert sys.modules.pop("slow_to_load").whole
+
+
+def test_a_debugger_works_after_a_check():
+    """A strike that was taken back, not taken, would leave CPython 3.11 hanging in the first traced call."""
+    code = ("import sys, time\nfrom minillm.notebook.judging.trials import TooLate, within\n"
+            "def busy(end):\n    while time.perf_counter() < end: pass\n"
+            "sys.setswitchinterval(1e-4)\nlate = 0\n"
+            "for i in range(100):\n    try: within(0.002, busy, time.perf_counter() + 0.0015 + 1e-5 * i)\n"
+            "    except TooLate: late += 1\n"
+            "seen = []\nsys.settrace(lambda frame, event, given: seen.append(event))\n"
+            "busy(0.0)\nsys.settrace(None)\nprint(0 < late < 100, seen[0])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["True", "call"], done.stderr

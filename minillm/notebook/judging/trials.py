@@ -24,6 +24,10 @@ class TooLate(BaseException):
     """Time was up.  No Exception, so that an answer's own `except Exception` does not swallow it."""
 
 
+class _Over(BaseException):
+    """The clock of an answer is taken down."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a function did on one case: a value or an error, and whether it changed what it was given."""
@@ -71,7 +75,7 @@ def within(seconds: float, function: Callable, *arguments: Any) -> Any:
     It strikes neither within one call of C nor within an import.
     """
     here, over, turn = ctypes.c_ulong(threading.get_ident()), threading.Event(), threading.Lock()
-    interrupt = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    interrupt, struck = ctypes.pythonapi.PyThreadState_SetAsyncExc, []
 
     def watch() -> None:
         wait = seconds
@@ -83,17 +87,23 @@ def within(seconds: float, function: Callable, *arguments: Any) -> Any:
                 pass                                   # a module that is loaded by half stays so
             with turn:
                 if not over.is_set():
-                    interrupt(here, ctypes.py_object(TooLate))
+                    struck.append(interrupt(here, ctypes.py_object(TooLate)))
             wait = 1.0
 
     def end() -> None:
-        while True:                                    # it may strike here as well
+        while True:
             try:
-                over.set()
                 with turn:                             # not while the watch decides
-                    interrupt(here, None)              # what was raised a moment too late
+                    over.set()
+                    if not struck:
+                        return
+                    struck.clear()
+                    interrupt(here, ctypes.py_object(_Over))  # in place of a strike that has not arrived yet: taking
+                while True:                            # that back (with NULL) would leave 3.11 awaiting it for ever,
+                    pass                               # and hang at the next trace
+            except _Over:
                 return
-            except TooLate:
+            except TooLate:                            # it arrives here
                 continue
 
     try:                                               # no context manager: what strikes in its own lines ends nothing
