@@ -108,7 +108,7 @@ def test_a_setting_is_obeyed_as_transformers_obeys_it_or_refused(name):
         if expected is not None and not (ours - expected).abs().max() < 1e-4:
             wrong.append({k: changed.get(k, "taken away") for k in settings | changed
                           if changed.get(k, "taken away") != settings.get(k, "not there")})
-    assert not wrong and obeyed > 5
+    assert not wrong and obeyed >= 5
 
 
 @pytest.mark.parametrize("name", NAMES)
