@@ -48,7 +48,7 @@ class Clock(Live):
                  buttons: Mapping[str, str] | None = None, auto: float = 0.0):
         self._start, self._views_only, self._first, self._run, self._limit = start, set(views), first, run, limit
         self._tick, self._cancelled, self._goal, self._auto = threading.Lock(), threading.Event(), None, auto
-        self._spoken = self._touched = 0.0
+        self._spoken, self._touched, self._reached = 0.0, 0.0, False
         self._work: Iterator | None = None
         self.history: list[Any] = []
         self.finished, self.meter = False, Meter()
@@ -180,6 +180,9 @@ class Clock(Live):
         if self._play.value == 0:                       # its own stop button: a pause
             self.pause()
             return
+        if self._reached and not self.playing:          # a tick that was on its way when the goal was reached
+            return
+        self._reached = False
         if time.monotonic() - self._touched < self._auto or not self._tick.acquire(blocking=False):
             return                                      # still typing; or the last slice is at work: drop this tick
         try:
@@ -189,6 +192,7 @@ class Clock(Live):
             ended = self.finished or self._goal is not None and len(self.history) >= self._goal
             if ended:
                 self.pause()
+                self._reached = True
             super()._changed()
             self.meter.note(len(self.history))
             self._tell()

@@ -1,4 +1,5 @@
 """What `check` says: right, wrong and why, which mistake, not attempted."""
+import importlib
 import subprocess
 import sys
 import time
@@ -133,8 +134,8 @@ def test_an_import_that_is_under_way_is_let_finish(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     def answer():
-        import slow_to_load
-        while slow_to_load.whole:
+        module = importlib.import_module("slow_to_load")
+        while module.whole:
             pass
     with pytest.raises(TooLate):
         within(0.1, answer)

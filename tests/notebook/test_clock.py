@@ -66,6 +66,19 @@ def test_a_tick_that_finds_the_last_one_at_work_is_dropped(clock):
     assert len(clock.history) == 20
 
 
+def test_a_tick_on_its_way_when_the_goal_is_reached_makes_no_step(clock):
+    clock._handles = [None]                            # as if a page had it
+    before, ticks = len(clock.history), iter(range(1, 1000))
+    clock["run"].click()
+    goal = clock._goal
+    while clock.playing:
+        clock["play"].value = next(ticks)
+    assert len(clock.history) == goal > before
+    clock["play"].value = next(ticks)
+    assert len(clock.history) == goal
+    clock._handles = []
+
+
 def test_a_setting_starts_a_fresh_run_and_a_view_does_not(clock):
     clock["zoom"].value = 2
     assert said(clock) == "20 steps, last 19, zoom 2"
