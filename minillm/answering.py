@@ -23,7 +23,11 @@ def exact_match(model: nn.Module, tokenizer, pairs: Sequence[tuple[str, str]], *
     likeliest.  Then greedy writing would have given these very tokens.  One reading per question.  An answer that is
     right in other words counts as wrong.
     """
-    rows = written(tokenizer, pairs, template)
+    return likeliest(model, written(tokenizer, pairs, template))
+
+
+def likeliest(model: nn.Module, rows: Sequence[tuple[Ids, Ids]]) -> list[bool]:
+    """For each (prompt, answer), both ids: is every token of the answer the likeliest, given those before it?"""
     return [bool(each.all()) for each in _answers(model, rows, lambda logits, ids: logits.argmax(-1) == ids)]
 
 

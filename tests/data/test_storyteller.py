@@ -10,6 +10,7 @@ from data.making.models import answering
 from data.making.models import measure_storyteller as measure
 from data.making.stories.countries import COUNTRIES
 from minillm import corpora
+from minillm.answering import likeliest
 from minillm.checkpoints import load
 
 FIGURES = json.loads(measure.FIGURES.read_text())
@@ -59,8 +60,8 @@ def test_answers_are_counted_to_the_last_token(storyteller):
     model, tokenizer = storyteller
     start = [tokenizer.end_of_text, *tokenizer.encode("The capital of France is")]
     paris, rome = tokenizer.encode(" Paris."), tokenizer.encode(" Rome.")
-    assert answering.likeliest(model, [(start, paris), (start, rome)]) == [True, False]
-    assert answering.likeliest(model, [(start, [*paris[:-1], *tokenizer.encode("!")])]) == [False]
+    assert likeliest(model, [(start, paris), (start, rome)]) == [True, False]
+    assert likeliest(model, [(start, [*paris[:-1], *tokenizer.encode("!")])]) == [False]
 
 
 def test_it_does_not_answer_questions(storyteller):

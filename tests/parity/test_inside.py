@@ -95,15 +95,22 @@ def test_shares_end_at_transformers_logit(name):
         torch.testing.assert_close(logit_shares(ours, text, token, other).values.sum(), wanted, atol=1e-3, rtol=1e-3)
 
 
+def two_texts() -> tuple[torch.Tensor, torch.Tensor]:
+    """A clean one, and one that differs at position 4."""
+    corrupt = TOKENS[:1].clone()
+    corrupt[0, 4] = (corrupt[0, 4] + 1) % VOCAB
+    return TOKENS[:1], corrupt
+
+
+def measure(logits: torch.Tensor) -> torch.Tensor:
+    return logits[:, -1, 3] - logits[:, -1, 7]
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_patched_cell_is_what_a_hook_in_transformers_gives(name):
     theirs, ours = both(name)
-    clean, corrupt = TOKENS[:1], TOKENS[:1].clone()
-    corrupt[0, 4] = (corrupt[0, 4] + 1) % VOCAB
-
-    def measure(logits):
-        return logits[:, -1, 3] - logits[:, -1, 7]
+    clean, corrupt = two_texts()
 
     best, worst, there = (measure(theirs(clean).logits), measure(theirs(corrupt).logits), streams(theirs, clean)[0])
 
@@ -121,11 +128,7 @@ def test_a_patched_cell_is_what_a_hook_in_transformers_gives(name):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_linear_estimate_is_transformers_gradient(name):
     theirs, ours = both(name)
-    clean, corrupt = TOKENS[:1], TOKENS[:1].clone()
-    corrupt[0, 4] = (corrupt[0, 4] + 1) % VOCAB
-
-    def measure(logits):
-        return logits[:, -1, 3] - logits[:, -1, 7]
+    clean, corrupt = two_texts()
 
     there, best = streams(theirs, clean), measure(theirs(clean).logits)
     seen = []

@@ -9,22 +9,19 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections import defaultdict
-from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from data.making.stories import people
 from data.making.stories.world import PEOPLE
 from minillm import corpora
-from minillm.conversation import Mixed, PromptBatches, Template
-from minillm.data import IGNORED, Batches
-from minillm.lora import add_lora
+from minillm.answering import exact_match, likeliest, shares
+from minillm.conversation import Mixed, PromptBatches
+from minillm.data import Batches
+from minillm.lora import MATRICES, add_lora
 from minillm.optim import adamw, warmup_cosine
 from minillm.training import train
 
-MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 STEPS, QUESTIONS, RATE, STORIES = 240, 16, 3e-3, 0.25
 
 
@@ -48,31 +45,9 @@ def tune(model: nn.Module, tokenizer, *, steps: int = STEPS, seed: int = 0, prec
     return tuned.eval()
 
 
-@torch.no_grad()
-def likeliest(model: nn.Module, pairs: Sequence[tuple[list[int], list[int]]]) -> list[bool]:
-    """For each (prompt, answer), both ids: is every token of the answer the likeliest, given those before it?"""
-    found = [False] * len(pairs)
-    order = sorted(range(len(pairs)), key=lambda i: sum(map(len, pairs[i])))
-    for start in range(0, len(order), 64):
-        chosen = order[start:start + 64]
-        width = max(sum(map(len, pairs[i])) for i in chosen)
-        ids = torch.zeros(len(chosen), width, dtype=torch.long)
-        targets = torch.full((len(chosen), width - 1), IGNORED)
-        for row, (prompt, answer) in enumerate(pairs[i] for i in chosen):
-            whole = torch.tensor([*prompt, *answer])
-            ids[row, :len(whole)] = whole
-            targets[row, len(prompt) - 1:len(whole) - 1] = whole[len(prompt):]
-        same = (model(ids[:, :-1]).argmax(-1) == targets) | (targets == IGNORED)
-        for i, good in zip(chosen, same.all(dim=1).tolist(), strict=True):
-            found[i] = good
-    return found
-
-
 def right(model: nn.Module, tokenizer, rows: list[dict]) -> list[bool]:
     """Which questions are answered rightly, to the last token and the end of the text."""
-    way = Template()
-    return likeliest(model, [(way.ask(row["prompt"], tokenizer), way.answer(row["answer"], tokenizer))
-                             for row in rows])
+    return exact_match(model, tokenizer, [(row["prompt"], row["answer"]) for row in rows])
 
 
 def completed(model: nn.Module, tokenizer) -> dict[str, float]:
@@ -91,11 +66,10 @@ def completed(model: nn.Module, tokenizer) -> dict[str, float]:
     return found
 
 
-def shares(rows: list[dict], found: list[bool]) -> dict[str, float]:
+def by_kind(rows: list[dict], found: list[bool]) -> dict[str, float]:
     """Share of right answers: of each kind of question, of all about people, of new wordings, of all."""
-    groups = defaultdict(list)
-    for row, good in zip(rows, found, strict=True):
-        country = row["kind"] in ("capital", "continent")
-        for name in (row["kind"], "countries" if country else "people", "all", *["new wordings"] * row["new_phrasing"]):
-            groups[name].append(good)
-    return {name: round(sum(group) / len(group), 3) for name, group in groups.items()}
+    whole = ["people" if row["kind"] not in ("capital", "continent") else "countries" for row in rows]
+    new = [good for row, good in zip(rows, found, strict=True) if row["new_phrasing"]]
+    found_by = {**shares([row["kind"] for row in rows], found), **shares(whole, found),
+                **shares(["all"] * len(rows), found), **shares(["new wordings"] * len(new), new)}
+    return {name: round(share, 3) for name, share in found_by.items()}

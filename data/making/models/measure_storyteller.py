@@ -118,7 +118,7 @@ def possible_stories(stories: list[str]) -> float:
 def after_tuning(model, tokenizer, *, steps: int = answering.STEPS, seed: int = 0) -> dict[str, float]:
     """Shares of held-out questions that it answers after LoRA, and what the stories then cost, per character."""
     tuned, asked = answering.tune(model, tokenizer, steps=steps, seed=seed), answering.questions("held_out")
-    shares = answering.shares(asked, answering.right(tuned, tokenizer, asked))
+    shares = answering.by_kind(asked, answering.right(tuned, tokenizer, asked))
     return {"steps": steps, "seed": seed, **shares, "fresh_nats_per_character": round(fresh_loss(tuned, tokenizer), 4)}
 
 

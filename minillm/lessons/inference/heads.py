@@ -19,25 +19,38 @@ TEXTS = {"Nora and her hamster": measures.SENTENCE,
                             'friend. "David saw',
          "a capital": "The capital of France is Paris. Paris is in Europe, and"}
 
+TILE = 40  # pixels of a head in the mosaic
+
+
+def _mosaic(ax, n_layers: int, n_heads: int):
+    """One image of all heads, a tile each, and a text in the corner of every tile: [layer][head]."""
+    image = ax.imshow(np.zeros((TILE * n_layers, TILE * n_heads)), cmap=plots.AMOUNT, vmin=0, vmax=1, aspect="auto",
+                      interpolation="nearest")
+    ax.set_xticks([TILE * (i + 0.5) - 0.5 for i in range(n_heads)], range(1, n_heads + 1))
+    ax.set_yticks([TILE * (i + 0.5) - 0.5 for i in range(n_layers)], range(1, n_layers + 1))
+    ax.set_xlabel("head", color=INK, fontsize=10)
+    ax.set_ylabel("layer", color=INK, fontsize=10)
+    for i in range(1, n_layers):
+        ax.axhline(TILE * i - 0.5, color=MUTED, linewidth=0.6)
+    for i in range(1, n_heads):
+        ax.axvline(TILE * i - 0.5, color=MUTED, linewidth=0.6)
+    return image, [[ax.text(TILE * (h + 0.95), TILE * (row + 0.05), "", ha="right", va="top", fontsize=9, color=INK)
+                    for h in range(n_heads)] for row in range(n_layers)]
+
+
+def _tiled(pattern) -> np.ndarray:
+    """All heads' patterns, (layer, head, query, key), as one image; each row stretched to its largest share."""
+    stretched = (pattern / pattern.amax(-1, keepdim=True).clamp(min=1e-9)).numpy()
+    where = np.arange(TILE) * pattern.shape[-1] // TILE
+    return np.concatenate([np.concatenate([one[where][:, where] for one in row], 1) for row in stretched])
+
 
 def atlas() -> Live:
     """Every head of a model on one text, a number on each; and one of them large, with labels and values."""
     figure = plots.picture(height=470, title="What does each head do?", colours=measures.STORED)
     c = measures.shipped("storyteller")[0].config
     left, right = figure.add_axes((0.05, 0.1, 0.45, 0.76)), figure.add_axes((0.605, 0.2, 0.375, 0.66))
-    tile = 40
-    mosaic = left.imshow(np.zeros((tile * c.n_layers, tile * c.n_heads)), cmap=plots.AMOUNT, vmin=0, vmax=1,
-                         aspect="auto", interpolation="nearest")
-    left.set_xticks([tile * (i + 0.5) - 0.5 for i in range(c.n_heads)], range(1, c.n_heads + 1))
-    left.set_yticks([tile * (i + 0.5) - 0.5 for i in range(c.n_layers)], range(1, c.n_layers + 1))
-    left.set_xlabel("head", color=INK, fontsize=10)
-    left.set_ylabel("layer", color=INK, fontsize=10)
-    for i in range(1, c.n_layers):
-        left.axhline(tile * i - 0.5, color=MUTED, linewidth=0.6)
-    for i in range(1, c.n_heads):
-        left.axvline(tile * i - 0.5, color=MUTED, linewidth=0.6)
-    marks = [[left.text(tile * (h + 0.95), tile * (row + 0.05), "", ha="right", va="top", fontsize=9, color=INK)
-              for h in range(c.n_heads)] for row in range(c.n_layers)]
+    mosaic, marks = _mosaic(left, c.n_layers, c.n_heads)
     frame, = left.plot([], [], color=COLOURS["wrong"], linewidth=2)
     large = right.imshow(np.zeros((1, 1)), cmap=plots.AMOUNT, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
     right.set_title("", fontsize=10)
@@ -47,17 +60,15 @@ def atlas() -> Live:
     values: list = []
 
     def draw(model: str, text: str, summary: str, layer: int, head: int) -> Picture:
-        pattern, pieces = (each for each in measures.patterns(model, text))
+        pattern, pieces = measures.patterns(model, text)
         numbers, n = measures.summaries(model, text)[summary], len(pieces)
-        stretched = (pattern / pattern.amax(-1, keepdim=True).clamp(min=1e-9)).numpy()
-        where = np.arange(tile) * n // tile
-        mosaic.set_data(np.concatenate([np.concatenate([one[where][:, where] for one in row], 1) for row in stretched]))
+        mosaic.set_data(_tiled(pattern))
         for row, line in enumerate(marks):
             for column, mark in enumerate(line):
                 value = float(numbers[row, column])
                 mark.set_text(f"{value:.0%}" if summary != "how many keys" else f"{value:.1f}")
-        x, y = tile * (head - 1) - 0.5, tile * (layer - 1) - 0.5
-        frame.set_data([x, x + tile, x + tile, x, x], [y, y, y + tile, y + tile, y])
+        x, y = TILE * (head - 1) - 0.5, TILE * (layer - 1) - 0.5
+        frame.set_data([x, x + TILE, x + TILE, x, x], [y, y, y + TILE, y + TILE, y])
         one = pattern[layer - 1, head - 1].numpy()
         large.set_data(one)
         large.set_extent((-0.5, n - 0.5, n - 0.5, -0.5))

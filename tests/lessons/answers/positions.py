@@ -444,18 +444,6 @@ def R_rope_rot(x, positions, theta):
     return x * a.cos() + rot * a.sin()
 
 
-def R_part(x, positions, d, turn):
-    y = x.clone()
-    y[:, :d] = turn(x[:, :d].clone(), positions)
-    return y
-
-
-def R_halves(W, n):
-    size = len(W) // n
-    order = [h * size + i for h in range(n) for i in [*range(0, size, 2), *range(1, size, 2)]]
-    return W[order]
-
-
 def R_alibi(n, q, k):
     return torch.stack([(k[None].float() - q[:, None].float()) * 2 ** (-8 * (h + 1) / n) for h in range(n)])
 
@@ -490,11 +478,12 @@ RIGHT = {
     "02.4": [
         part_in_place_of_a_copy,
         lambda x, positions, n, turn: torch.hstack([turn(x[..., :n], positions), x[..., n:]]),
-        R_part],
+        lambda x, positions, n, turn: torch.stack(
+            [torch.cat([new, row[n:]]) for new, row in zip(turn(x[:, :n], positions), x, strict=True)])],
     "02.5": [
         rows_by_index,
         lambda W, n: rearrange(W, "(head pair member) d -> (head member pair) d", head=n, member=2),
-        R_halves],
+        lambda W, n: W.reshape(n, -1, 2, W.shape[1]).transpose(1, 2).reshape(W.shape)],
     "02.6": [alibi_in_a_loop, alibi_from_its_ratio, R_alibi, al_mask],
     "02.7": [
         stretch_one_by_one,
