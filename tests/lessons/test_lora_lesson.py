@@ -2,6 +2,7 @@
 import copy
 import json
 import math
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -125,9 +126,11 @@ def test_much_of_what_is_lost_is_not_to_stop():
     before, after, share, places = stored("forgetting")["stories 0%"]["end"]
     assert before < 0.01 and after > 0.15 and share > 3 * places
     live = widgets.story_lost()
-    assert "the dearest tenth" in live.redraw()[0].alt
+    assert "Mean +0.40" in live.redraw()[0].alt
     live["which"].value = "stories 25%"
-    assert "Mean +0.0" in live.redraw()[0].alt
+    words = live.redraw()[0].alt
+    assert "Mean +0.01" in words and "median token +0.00" in words
+    assert 50 < int(re.search(r"a tenth of the tokens makes up (\d+)%", words)[1]) <= 100
 
 
 def test_ranks_and_mistakes_are_as_the_notebook_says():

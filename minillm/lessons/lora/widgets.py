@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from statistics import median
 from typing import Any
 
 import torch
@@ -127,7 +128,7 @@ class TuningLab(Clock):
         self.model: nn.Module | None = None
         self.figure = plots.picture(height=270, title="Does it learn, and what does it forget?")
         self.left = plots.axes(self.figure, 1, 2, 1, xlabel="step", ylabel="loss (nats per target)")
-        self.right = plots.axes(self.figure, 1, 2, 2, xlabel="step", ylabel="held-out countries right (%)")
+        self.right = plots.axes(self.figure, 1, 2, 2, xlabel="step", ylabel="countries right (%)")
         self.figure.subplots_adjust(wspace=0.28)
         self.loss, = self.left.plot([], [], color=BLUE, linewidth=1.6)
         self.score, = self.right.plot([], [], "o-", color=ORANGE, linewidth=2)
@@ -212,10 +213,10 @@ def story_lost(*, start: int = 0) -> Live:
         chips = [markup.chip(visible(piece), colour=_shade(rise / 3), hint=f"{rise:+.2f} nats")
                  for piece, rise in zip(tokenizer.pieces(ids), lost, strict=True)]
         order = sorted(lost, reverse=True)
-        share = sum(order[:len(order) // 10]) / sum(lost)
-        words = (f"Mean {sum(lost) / len(lost):+.2f} nats per token; the median token "
-                 f"{sorted(lost)[len(lost) // 2]:+.2f}; "
-                 f"the dearest tenth of the tokens makes up {share:.0%} of the sum.")
+        share = sum(order[:len(order) // 10]) / sum(rise for rise in lost if rise > 0)
+        mean, middle = (round(each, 2) + 0.0 for each in (sum(lost) / len(lost), median(lost)))  # + 0.0: no -0.00
+        words = (f"Mean {mean:+.2f} nats per token; the median token {middle:+.2f}; "
+                 f"a tenth of the tokens makes up {share:.0%} of all that became dearer.")
         return markup.card(f"{markup.flow(chips)}<div>{words}</div>", words)
 
     controls = {"which": choice("fine-tuned with", {"questions alone": "stories 0%",
