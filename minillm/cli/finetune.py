@@ -31,7 +31,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--targets", metavar="NAMES", help="which matrices, as q_proj,v_proj; all seven if left out")
     parser.add_argument("--steps", type=COUNT, default=240, metavar="N", help="how many steps to make")
     parser.add_argument("--batch", type=COUNT, default=16, metavar="N", help="questions per step")
-    parser.add_argument("--lr", type=number(float, above=0), default=3e-3, metavar="X", help="learning rate")
+    parser.add_argument("--lr", type=number(float, above=0), metavar="X",
+                        help="learning rate; 3e-3 for a correction and 1e-3 for all weights if left out")
     parser.add_argument("--text", metavar="TEXT", help="a text (a name or a file) to go on reading, not to forget it")
     parser.add_argument("--share", type=number(float, least=0, most=1), default=0.25, metavar="S",
                         help="of the steps that are --text")
@@ -39,13 +40,15 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    import math
+    from contextlib import suppress
 
     from minillm.checkpoints import save
+    from minillm.cli.job import new_folder
     from minillm.conversation import pairs_from
     from minillm.optim import adamw, warmup_cosine
     from minillm.pretrained.adapters import save_adapter
     from minillm.training import train
+    check(options)
     model, tokenizer = open_model(options.model)
     if tokenizer is None:
         raise ValueError(f"{options.model} holds a model without a tokenizer; it cannot read questions")
@@ -53,22 +56,37 @@ def run(options: argparse.Namespace) -> int:
     batches = stream(options, pairs, model, tokenizer)
     model = prepare(model, options)
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    print(f"{len(pairs)} pairs; {learned:,} weights learn")
-    loss = math.nan
-    for step in train(model, batches, optimizer=adamw(model, lr=options.lr, weight_decay=0.0), n_steps=options.steps,
-                      schedule=warmup_cosine(options.steps, warmup=min(10, options.steps // 4)), precision="fp32",
-                      seed=options.seed):
-        loss = step.loss
-        if (step.step + 1) % max(1, options.steps // 10) == 0:
-            print(f"step {step.step + 1} of {options.steps}: loss {loss:.3f}", flush=True)
-    folder = options.out or f"runs/{Path(options.model).name}-tuned"
-    if options.method == "full":
+    folder, done = new_folder(options.out, Path("runs") / f"{Path(options.model).name}-tuned"), 0
+    print(f"{len(pairs)} pairs; {learned:,} weights learn. Ctrl-C stops it and keeps what was learned", flush=True)
+    lr = options.lr or (1e-3 if options.method == "full" else 3e-3)
+    try:
+        for step in train(model, batches, optimizer=adamw(model, lr=lr, weight_decay=0.0), n_steps=options.steps,
+                          schedule=warmup_cosine(options.steps, warmup=min(10, options.steps // 4)), precision="fp32",
+                          seed=options.seed):
+            done = step.step + 1
+            if done % max(1, options.steps // 10) == 0:
+                print(f"step {done} of {options.steps}: loss {step.loss:.3f}", flush=True)
+    except KeyboardInterrupt:
+        print(f"stopped after step {done}")
+    finally:
+        with suppress(OSError):
+            if not done:
+                folder.rmdir()                         # a folder that nothing was saved in is given back
+    if done and options.method == "full":
         save(model.eval(), tokenizer, folder)
         print(f"{folder} holds the model; `{called()} generate {folder} --ask \"…\"` asks it")
-    else:
+    elif done:
         save_adapter(model.eval(), folder, base=options.model)
         print(f"{folder} holds the adapter; `{called()} generate {options.model} --adapter {folder} --ask \"…\"` asks")
-    return 0
+    return 0 if done == options.steps else 130
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse what would be passed over."""
+    if options.text is None and "share" in options.given:
+        raise ValueError("--share says how many steps are a text, and there is none; name one with --text")
+    if options.method == "full" and (idle := sorted(options.given & {"rank", "alpha", "targets"})):
+        raise ValueError(f"--{idle[0]} is about a correction, and --method full learns all weights; leave one out")
 
 
 def prepare(model, options: argparse.Namespace):

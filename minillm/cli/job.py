@@ -179,17 +179,22 @@ def _short(name: str) -> str:
 
 
 def reserve(options: argparse.Namespace) -> Path:
-    """The folder to write; an empty one is made at once, so that two runs never share it."""
+    """The folder that a run writes."""
     if options.resume:
         return Path(options.resume)
-    wanted = Path(options.out or Path("runs") / "-".join(_short(Path(text).stem) for text in options.texts[:3]))
+    return new_folder(options.out, Path("runs") / "-".join(_short(Path(text).stem) for text in options.texts[:3]),
+                      otherwise=", or go on with --resume {}")
+
+
+def new_folder(out: str | None, usual: Path, *, otherwise: str = "") -> Path:
+    """The folder to write, `out` or the usual one with a number; made at once, so that two runs never share it."""
+    wanted = Path(out or usual)
     for number in range(1, 1000):
         folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
-            if options.out:
-                raise ValueError(f"{folder} exists already; choose another --out, or go on with "
-                                 f"--resume {folder}") from None
+            if out:
+                raise ValueError(f"{folder} exists already; choose another --out{otherwise.format(folder)}") from None
     raise ValueError(f"{wanted} and 998 more exist already; name another folder with --out")
