@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from minillm.conversation import Template
-from minillm.data import IGNORED
+from minillm.data import IGNORED, answered
 from minillm.model import evaluating
 
 Ids = Sequence[int]
@@ -87,12 +87,8 @@ def _answers(model: nn.Module, rows: Sequence[tuple[Ids, Ids]], measure, *, at_a
     with evaluating(model):
         for start in range(0, len(order), at_a_time):
             chosen = order[start:start + at_a_time]
-            ids = torch.full((len(chosen), max(sum(map(len, rows[i])) for i in chosen)), IGNORED)
+            inputs, targets = answered([rows[i] for i in chosen], device=device)
+            logits, asked = model(inputs), targets != IGNORED
             for row, i in enumerate(chosen):
-                whole = torch.tensor([*rows[i][0], *rows[i][1]])
-                ids[row, :len(whole)] = whole
-            logits = model(ids[:, :-1].clamp(min=0).to(device)).cpu()  # padding stands behind what counts
-            for row, i in enumerate(chosen):
-                first, last = len(rows[i][0]), sum(map(len, rows[i]))
-                found[i] = measure(logits[row, first - 1:last - 1], ids[row, first:last])
+                found[i] = measure(logits[row, asked[row]], targets[row, asked[row]]).cpu()
     return found

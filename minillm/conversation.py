@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minillm.data import IGNORED, Batch, Endless, as_batch, draw
+from minillm.data import IGNORED, Batch, Endless, answered, draw
 
 
 @dataclass(frozen=True)
@@ -141,14 +141,8 @@ class PromptBatches(Endless):
         if self._ordered[0] != epoch:
             self._ordered = epoch, self._epoch(epoch)
         chosen = self._ordered[1][place]
-        width = max(len(self.ids[i]) for i in chosen) - 1
-        inputs = np.full((len(chosen), width), self.padding, np.int64)
-        targets = np.full((len(chosen), width), IGNORED, np.int64)
-        for row, i in enumerate(chosen):
-            ids, asked = self.ids[i], self.n_asked[i]
-            inputs[row, :len(ids) - 1] = ids[:-1]
-            targets[row, asked - 1:len(ids) - 1] = ids[asked:]
-        return as_batch(self.device, inputs, targets)
+        rows = [(self.ids[i][:self.n_asked[i]], self.ids[i][self.n_asked[i]:]) for i in chosen]
+        return answered(rows, padding=self.padding, device=self.device)
 
     def _epoch(self, epoch: int) -> np.ndarray:
         """The pairs of each batch: like lengths together, equal ones and the batches themselves shuffled."""

@@ -66,5 +66,5 @@ def without(model: nn.Module, heads: Iterable[Sequence[int]]):
     kept: dict[int, Tensor] = {}
     for layer, head in heads:
         kept.setdefault(layer, torch.ones(model.config.n_heads, 1, 1))[head] = 0.0
-    return intervene(model, {f"blocks.{layer}.attention.pattern": lambda pattern, keep=keep: pattern * keep
+    return intervene(model, {f"blocks.{layer}.attention.pattern": lambda pattern, keep=keep: pattern * keep.to(pattern)
                              for layer, keep in kept.items()})

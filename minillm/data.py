@@ -153,6 +153,27 @@ def as_batch(device: str | torch.device | None, inputs: np.ndarray, targets: np.
     return tuple(x.pin_memory().to(device, non_blocking=True) for x in pair)
 
 
+def answered(rows: Sequence[tuple[Sequence[int], Sequence[int]]], *, padding: int = 0,
+             device: str | torch.device | None = None) -> Batch:
+    """Each row's prompt and answer (both ids) as one batch where the answers alone are targets, all others -100.
+
+    Shorter rows end in `padding`, which stands behind all that counts and is seen by nothing that does.  Refuses a row
+    without a prompt: nothing stands before its answer's first id, from which that could be told.
+    """
+    for i, (prompt, answer) in enumerate(rows):
+        if not len(prompt):
+            raise ValueError(f"row {i} has no prompt before its answer of {len(answer)} ids, so nothing foretells the "
+                             f"first of them; begin with at least one id, say that of the end of text")
+    width = max((len(prompt) + len(answer) for prompt, answer in rows), default=1) - 1
+    inputs = np.full((len(rows), width), padding, np.int64)
+    targets = np.full((len(rows), width), IGNORED, np.int64)
+    for row, (prompt, answer) in enumerate(rows):
+        ids = [*prompt, *answer]
+        inputs[row, :len(ids) - 1] = ids[:-1]
+        targets[row, len(prompt) - 1:len(ids) - 1] = answer
+    return as_batch(device, inputs, targets)
+
+
 def __getattr__(name: str):
     """Conversations stood here once: who imports them from here still finds them."""
     if name in ("PromptBatches", "Template", "prompt_batches"):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from minillm.data import IGNORED, draw
+from minillm.data import IGNORED, answered, draw
 from minillm.sampling import generate_batch
 
 Rows = Sequence[tuple[Sequence[int], Sequence[int]]]  # (prompt, answer), both ids
@@ -119,13 +119,8 @@ def grpo(model: nn.Module, prompts: Sequence[list[int]], reward: Callable[[int, 
 
 def _answered(model: nn.Module, rows: Rows) -> Float[Tensor, "row"]:
     """ln p(answer | prompt) of each row, in one reading; with gradients where they are wanted."""
-    width = max(len(prompt) + len(answer) for prompt, answer in rows) - 1
-    inputs, targets = torch.zeros(len(rows), width, dtype=torch.long), torch.full((len(rows), width), IGNORED)
-    for i, (prompt, answer) in enumerate(rows):
-        whole = torch.tensor([*prompt, *answer])
-        inputs[i, :len(whole) - 1] = whole[:-1]
-        targets[i, len(prompt) - 1:len(whole) - 1] = whole[len(prompt):]
-    return log_probabilities(model(inputs), targets)
+    inputs, targets = answered(rows, device=next(model.parameters()).device)
+    return log_probabilities(model(inputs), targets).cpu()  # one number a row: beside rewards, wherever the model is
 
 
 def _move(model: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

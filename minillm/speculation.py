@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from minillm.cache import KVCache
+from minillm.model import evaluating
 from minillm.sampling import next_token_probabilities
 
 Draft = Callable[[list[int], int], Sequence[int]]  # (text so far, how many) -> so many guesses, or fewer
@@ -58,13 +59,17 @@ def speculate(model: nn.Module, tokens: Sequence[int], draft: Draft, *, n_tokens
                          f"begin with at least one, and crop the prompt or write less")
     if n_guesses < 0:
         raise ValueError(f"n_guesses={n_guesses} must be at least 0, which is plain generation")
-    tally = Tally() if tally is None else tally
+    tally, device = Tally() if tally is None else tally, next(model.parameters()).device
+    nameless = list(getattr(model, "nameless", ()))  # rows to which the tokenizer has no token
     random, cache, text = torch.Generator().manual_seed(seed), KVCache(model.config), list(tokens)
     end = len(text) + n_tokens
     while len(text) < end:
         guesses = list(draft(text, min(n_guesses, end - len(text) - 1)))[:end - len(text) - 1]
-        logits = model(torch.tensor([[*text[cache.length:], *guesses]]), cache)[0, -1 - len(guesses):]
-        laws = next_token_probabilities(logits.detach(), temperature=temperature)
+        unread = torch.tensor([[*text[cache.length:], *guesses]]).to(device)
+        with evaluating(model):  # a reader may train it between two tokens
+            logits = model(unread, cache)[0, -1 - len(guesses):].detach().cpu()  # few, and drawn from alike everywhere
+        logits[:, nameless] = -torch.inf
+        laws = next_token_probabilities(logits, temperature=temperature)
         tally.readings, tally.guessed = tally.readings + 1, tally.guessed + len(guesses)
         for place, law in enumerate(laws):
             guess = guesses[place] if place < len(guesses) else None

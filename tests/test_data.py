@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minillm.data import TokenFile, batches, compact
+from minillm.data import TokenFile, answered, batches, compact
 
 
 def some_batches(tokens, n=5, **options):
@@ -154,3 +154,15 @@ def test_a_damaged_token_file_is_refused(tmp_path):
         path.write_bytes(data)
         with pytest.raises(ValueError, match=why):
             TokenFile(path)
+
+
+def test_of_prompts_and_answers_the_answers_alone_are_targets():
+    inputs, targets = answered([([1, 2, 3], [4, 5]), ([6], [7])], padding=9)
+    assert inputs.tolist() == [[1, 2, 3, 4], [6, 9, 9, 9]]
+    assert targets.tolist() == [[-100, -100, 4, 5], [7, -100, -100, -100]]
+    assert [x.shape for x in answered([])] == [(0, 0), (0, 0)]
+
+
+def test_an_answer_without_a_prompt_is_refused_by_its_number():
+    with pytest.raises(ValueError, match="row 1 has no prompt before its answer of 2 ids.*begin with"):
+        answered([([1], [2]), ([], [3, 4])])

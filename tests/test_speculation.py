@@ -106,3 +106,11 @@ def test_a_text_must_fit_and_guesses_be_none_or_more(model):
         next(speculate(model, [1] * 20, lambda text, n: [], n_tokens=10))
     with pytest.raises(ValueError, match="n_guesses=-1"):
         next(speculate(model, [1], lambda text, n: [], n_tokens=3, n_guesses=-1))
+
+
+def test_rows_without_a_token_are_never_written_and_dropout_rests(model):
+    torch.manual_seed(0)
+    spare = Transformer(replace(model.config, dropout=0.5))
+    spare.nameless = tuple(range(4, spare.config.vocab_size))
+    texts = [[*speculate(spare.train(), [1, 2], lambda text, n: [3] * n, n_tokens=10, seed=0)] for _ in range(2)]
+    assert texts[0] == texts[1] and set(texts[0]) <= {0, 1, 2, 3} and spare.training
