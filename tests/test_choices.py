@@ -95,7 +95,7 @@ def laboratory() -> dict[str, list]:
 def offers() -> dict[str, list]:
     """What the laboratory's lists hold."""
     from minillm import corpora
-    from minillm.lessons.training.widgets import training_lab
+    from minillm.lessons.training.laboratory import training_lab
     lab = training_lab(corpora.load("stories"))
     return {choice: [value for _, value in lab[choice].options] for choice in LABORATORY}
 

@@ -10,169 +10,24 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from minillm.inspection import capture
 from minillm.notebook import markup, plots
 from minillm.notebook.clock import Clock, one_thread
-from minillm.notebook.plots import COLOURS, EDGE, INK, MUTED, Picture
+from minillm.notebook.plots import COLOURS, EDGE, INK, Picture
 from minillm.notebook.tokens import runs_from_right, visible
-from minillm.notebook.widgets import Live, button, choice, slider, text
+from minillm.notebook.widgets import Live, slider, text
 
 
 class Run(Protocol):
     """A model with its text, as far as it has come."""
-    model: nn.Module
-    material: Any                  # .tokenizer, .corpus
-    done: int                      # steps made
+    material: Any                  # .corpus
 
-    def next_batch(self) -> tuple[Tensor, Tensor]: ...
-    def after_one_step(self) -> nn.Module: ...
     def writing(self, prompt: str = "", **options: Any) -> Iterator[str]: ...      # the text so far, token by token
 
 
-# -- one element of one batch ----------------------------------------------------------------------------------------
-
-def batch_microscope(current: Callable[[], Run], *, rows: int, context: int) -> Live:
-    """What the model expects at each place of a window, and what one step on its batch changes."""
-    looked: dict[str, Any] = {}
-
-    def look() -> dict[str, Any]:
-        run = current()
-        if looked.get("at") != (id(run), run.done):
-            inputs, targets = run.next_batch()
-            with one_thread():
-                models = run.model, run.after_one_step()
-                with torch.no_grad():
-                    before, after = (model.eval()(inputs).float().softmax(-1) for model in models)
-            run.model.train()
-            looked.update(at=(id(run), run.done), inputs=inputs, targets=targets, before=before, after=after)
-        return looked
-
-    def draw(row: int, place: int, show: str) -> markup.Markup:
-        seen = look()
-        tokenizer, rtl = current().material.tokenizer, current().material.corpus.right_to_left
-        inputs, targets = seen["inputs"][row], seen["targets"][row]
-        shown = seen[show][row]
-        p_target = shown.gather(-1, targets[:, None])[:, 0]
-        pieces = [visible(piece) for piece in tokenizer.pieces(targets.tolist())]
-        chips = [_target_chip(piece, float(p), chosen=i == place) for i, (piece, p) in
-                 enumerate(zip(pieces, p_target, strict=True))]
-        window = (f'<div style="white-space:nowrap;color:{MUTED}">first read: '
-                  f"<b>{escape(visible(tokenizer.pieces([int(inputs[0])])[0]))}</b>; then, on "
-                  f"{_scale()}, what really came</div>{markup.flow(chips, rtl=rtl)}")
-        two = [seen[when][row, place] for when in ("before", "after")]
-        target = int(targets[place])
-        ranks = [1 + int((p > p[target]).sum()) for p in two]
-        best = two[0].topk(min(8, len(two[0]))).indices.tolist()
-        rows = [_alternative(visible(tokenizer.pieces([token])[0]), [float(p[token]) for p in two], token == target)
-                for token in [*best, *([] if target in best else [target])]]
-        read = tokenizer.decode(inputs[max(0, place - 20):place + 1].tolist())
-        words = (f"Position {place} of window {row}: what came has rank {ranks[0]} and probability "
-                 f"{percent(two[0][target])}; after one step on this batch rank {ranks[1]} and "
-                 f"{percent(two[1][target])}.")
-        bars = (f'<div style="display:grid;grid-template-columns:max-content 1fr 1fr;gap:3px 10px;max-width:640px">'
-                f'<b>next?</b><b>before the step</b><b>after it</b>{"".join(rows)}</div>')
-        story = (f'<div>Having read <bdi style="background:{EDGE};padding:0 4px">…{escape(visible(read))}</bdi>, '
-                 f'it must guess. {words}</div>')
-        return markup.card(f'{window}<hr style="border:none;border-top:1px solid {EDGE}">{story}{bars}', words)
-
-    controls = {"row": slider("window of the batch", range(rows)),
-                "place": slider("position", range(context), 20),
-                "show": choice("colours", {"before the step": "before", "after the step": "after"}),
-                "refresh": button("look again", "take the model as it is now")}
-    return Live("one batch", controls, draw, rows=[["row", "place"], ["show", "refresh"]], repeatable=False)
-
-
-def percent(p: float | torch.Tensor) -> str:
-    """Whole percents; below one, a digit more."""
-    return f"{float(p):.0%}" if p >= 0.01 else f"{float(p):.1%}"
-
-
-def _shade(p: float) -> str:
-    """From the card's own colour (expected) to orange (a surprise)."""
-    amount = min(1.0, -np.log(max(p, 1e-9)) / 6)
-    ends = (np.array([250, 249, 245]), np.array([240, 150, 100]))
-    return "#" + "".join(f"{int(round(v)):02x}" for v in ends[0] + amount * (ends[1] - ends[0]))
-
-
-def _scale() -> str:
-    """The legend of the shades."""
-    return " ".join(f'<span style="background:{_shade(p)};color:{INK};padding:0 5px;border-radius:3px">{name}</span>'
-                    for p, name in ((1.0, "expected"), (0.2, "1 in 5"), (0.0025, "1 in 400")))
-
-
-def _target_chip(piece: str, p: float, *, chosen: bool) -> str:
-    chip = markup.chip(piece, colour=_shade(p), hint=f"probability {percent(p)}")
-    return f'<span style="outline:2px solid {COLOURS["target"]};border-radius:4px">{chip}</span>' if chosen else chip
-
-
-def _alternative(piece: str, p: list[float], is_target: bool) -> str:
-    """One candidate: its piece, and two bars."""
-    colour = COLOURS["target"] if is_target else COLOURS["prediction"]
-    came = ' <span style="font-size:11px">(came)</span>' if is_target else ""
-    bars = "".join(f'<div><span style="display:inline-block;background:{colour};height:11px;'
-                   f'width:{max(1, round(78 * x))}%"></span> <small>{percent(x)}</small></div>' for x in p)
-    return f'<div style="color:{INK}"><b><bdi>{escape(piece)}</bdi></b>{came}</div>{bars}'
-
-
 # -- attention -------------------------------------------------------------------------------------------------------
-
-class Attention:
-    """One head's pattern: each row is a query, and shows where it looks; rows are stretched to their own maximum."""
-
-    def __init__(self):
-        self.figure = plots.picture(460, 440, title="Where does each position look?")
-        ax = plots.axes(self.figure, xlabel="key: position looked at", ylabel="query: position that looks", grid="",
-                        right=24)
-        self.image = ax.imshow(np.zeros((1, 1)), cmap=plots.AMOUNT, vmin=0, vmax=1, interpolation="nearest",
-                               aspect="auto")
-        self.row = ax.axhline(0, color=COLOURS["query"], linewidth=1)
-        self.ax = ax
-
-    def draw(self, pattern: np.ndarray, query: int, *, layer: int, head: int) -> Picture:
-        n = len(pattern)
-        self.image.set_data(pattern / pattern.max(axis=1, keepdims=True))
-        self.image.set_extent((-0.5, n - 0.5, n - 0.5, -0.5))
-        self.row.set_ydata([query, query])
-        self.ax.set_xlim(-0.5, n - 0.5)
-        self.ax.set_ylim(n - 0.5, -0.5)
-        best = int(pattern[query].argmax())
-        back = float((pattern * (np.arange(n)[:, None] - np.arange(n))).sum(axis=1).mean())
-        return self.figure.describe(
-            f"Layer {layer}, head {head}: position {query} looks most at position {best} "
-            f"({pattern[query, best]:.0%}); on average this head looks {back:.0f} positions back.")
-
-
-def attention_map(current: Callable[[], Run], *, rows: int, context: int) -> Live:
-    """The pattern of one head on one window, and the text under the gaze of one position."""
-    figure = Attention()
-
-    def draw(layer: int, head: int, row: int, query: int) -> list:
-        run = current()
-        inputs = run.next_batch()[0][row:row + 1]
-        config = run.model.config
-        layer, head = min(layer, config.n_layers), min(head, config.n_heads)
-        name = f"blocks.{layer - 1}.attention.pattern"
-        with one_thread(), torch.no_grad(), capture(run.model.eval(), name) as seen:
-            run.model(inputs)
-        run.model.train()
-        pattern = seen[name][0, head - 1].float().numpy()
-        drawn = figure.draw(pattern, query, layer=layer, head=head)
-        tokenizer, rtl = run.material.tokenizer, run.material.corpus.right_to_left
-        looks = pattern[query] / pattern[query].max()
-        chips = [gaze_chip(visible(piece), float(look), float(p), chosen=i == query) for i, (piece, look, p) in
-                 enumerate(zip(tokenizer.pieces(inputs[0].tolist()), looks, pattern[query], strict=True))]
-        head_line = (f"Layer {layer} of {config.n_layers}, head {head} of {config.n_heads}. The outlined position "
-                     f"looks back at the blue ones; what comes after it, it cannot see.")
-        return [drawn, markup.card(f"<div>{head_line}</div>{markup.flow(chips, rtl=rtl)}", head_line)]
-
-    controls = {"layer": slider("layer", range(1, 5)), "head": slider("head", range(1, 5)),
-                "row": slider("window of the batch", range(rows)),
-                "query": slider("position that looks", range(context), 40),
-                "refresh": button("look again", "take the model as it is now")}
-    return Live("attention", controls, draw, rows=[["layer", "head"], ["row", "query", "refresh"]], repeatable=False)
-
 
 def attention_reader(model_of: Callable[[], tuple[nn.Module, Any]], words: str, *, most: int = 40) -> Live:
     """A text of the reader's own under the gaze of one of its tokens, in one head; and all heads of that layer.

@@ -9,9 +9,8 @@ import torch
 
 from minillm import corpora
 from minillm.corpora import Corpus
-from minillm.lessons.training import experiment, plots, widgets
+from minillm.lessons.training import experiment, laboratory, plots, widgets
 from minillm.lessons.training.experiment import OWN, Run, configure, prepare, rival_of, uploaded
-from minillm.notebook import looking
 
 TEXT = "the cat sat on the mat, and the dog ate the cake.\n" * 60
 
@@ -22,7 +21,7 @@ def corpus(text: str = TEXT, name: str = "cats") -> Corpus:
 
 @pytest.fixture
 def lab():
-    made = widgets.training_lab(corpus(), against=widgets.NOBODY, first=1)
+    made = laboratory.training_lab(corpus(), against=laboratory.NOBODY, first=1)
     yield made
     made.close()
 
@@ -108,12 +107,12 @@ def test_it_learns_and_says_so_in_words(lab):
 
 
 def test_a_text_from_right_to_left_is_shown_so():
-    lab = widgets.training_lab(corpus("كان في قديم الزمان ملك عادل.\n" * 60, "arabic"), against=widgets.NOBODY)
-    lab.advance(10)
+    lab = laboratory.training_lab(corpus("كان في قديم الزمان ملك عادل.\n" * 60, "arabic"), against=laboratory.NOBODY)
+    lab.advance(20)
     assert 'dir="rtl"' in lab.redraw()[1].html
     pen = lab.writer()
     pen.controls["n_tokens"].options = [20]
-    assert 'dir="rtl"' in lab.batch().redraw()[0].html and 'dir="rtl"' in pen.redraw()[0].html
+    assert 'dir="rtl"' in lab.microscope().redraw()[0].html and 'dir="rtl"' in pen.redraw()[0].html
 
 
 @pytest.mark.needs_corpora
@@ -140,35 +139,20 @@ def test_an_upload_has_two_shapes_and_both_are_read(value):
 
 def test_it_trains_on_a_file_of_one_s_own(lab):
     upload(lab, ("Πάντα ῥεῖ καὶ οὐδὲν μένει.\n" * 40).encode())
-    assert lab.error is None and lab["text"].value == widgets.MINE
+    assert lab.error is None and lab["text"].value == laboratory.MINE
     lab.advance(3)
     assert lab.material.corpus.title == "mine.txt" and "Π" in lab.material.tokenizer.characters
     assert "mine.txt" in lab.redraw()[1].html
 
 
 def test_no_file_a_bad_file_and_a_short_one_are_told_in_the_widget(lab):
-    lab["text"].value = widgets.MINE
+    lab["text"].value = laboratory.MINE
     assert "no file was chosen" in str(lab.error)
     for content, why in (("é" * 300).encode("latin-1"), "not UTF-8"), (b"too short", "longer text"):
         upload(lab, content)
         assert why in str(lab.error)
     lab["text"].value = "cats"
     assert lab.error is None
-
-
-def test_the_microscope_sees_the_next_batch_and_leaves_the_run_alone(lab):
-    lab.advance(15)
-    before, state = weights(lab.run), lab.run.optimizer.state_dict()["state"][0]["step"].item()
-    glass = lab.batch()
-    part, = glass.redraw()
-    inputs, targets = lab.run.next_batch()
-    with torch.no_grad():
-        p = lab.run.model.eval()(inputs).softmax(-1)[0, 20]
-    rank = 1 + int((p > p[targets[0, 20]]).sum())
-    assert f"has rank {rank} and probability {looking.percent(p[targets[0, 20]])}" in part.alt
-    assert torch.equal(weights(lab.run), before)
-    assert lab.run.optimizer.state_dict()["state"][0]["step"].item() == state
-    assert lab.run.done == 15
 
 
 def test_the_step_shown_is_the_step_that_training_makes(lab):
@@ -184,17 +168,6 @@ def test_one_step_lowers_the_surprise_of_its_own_batch(lab):
     before, after = (torch.nn.functional.cross_entropy(m(inputs).flatten(0, 1), targets.flatten()).item()
                      for m in (lab.run.model, lab.run.after_one_step()))
     assert after < before
-
-
-def test_the_attention_map_shows_the_chosen_head(lab):
-    glass = lab.attention()
-    picture, chips = glass.redraw()
-    glass["head"].value = 3
-    other, _ = glass.redraw()
-    assert "head 3" in other.alt and "Layer 1, head 1" not in other.alt
-    glass["layer"].value = 4                     # this model has two layers
-    assert "Layer 2 of 2" in glass.redraw()[1].alt
-    assert chips.html.count("outline:2px") == 1
 
 
 def test_the_writer_goes_on_from_a_prompt_and_repeats_itself_by_seed(lab):
@@ -217,10 +190,10 @@ def test_the_writer_goes_on_from_a_prompt_and_repeats_itself_by_seed(lab):
 
 def test_words_of_the_text_are_escaped(lab):
     evil = "<b>&amp;</b> <script>alert(1)</script>\n"
-    page = widgets.training_lab(corpus(evil * 60, "<evil>"), against=widgets.NOBODY, first=10)
+    page = laboratory.training_lab(corpus(evil * 60, "<evil>"), against=laboratory.NOBODY, first=10)
     pen = page.writer()
     pen.controls["n_tokens"].options = [20]
-    shown = page.redraw()[1].html + page.batch().redraw()[0].html + pen.redraw()[0].html
+    shown = page.redraw()[1].html + "".join(part.html for part in page.microscope().redraw()[:2]) + pen.redraw()[0].html
     assert "<script" not in shown and "<evil>" not in shown
 
 
@@ -273,15 +246,6 @@ def test_the_board_draws_every_run_and_forgets_a_rival_that_left():
     assert "two" not in board.draw([one], vocab_size=50).alt
     assert len(board.lines[1]["raw"].get_ydata()) == 0
     assert board.start.get_ydata()[0] == pytest.approx(np.log(50))
-
-
-def test_small_probabilities_keep_a_digit():
-    assert [looking.percent(p) for p in (1.0, 0.128, 0.01, 0.0042, 0.0)] == ["100%", "13%", "1%", "0.4%", "0.0%"]
-
-
-def test_shades_grow_with_surprise():
-    shades = [int(looking._shade(p)[3:5], 16) for p in (1.0, 0.5, 0.1, 0.01)]
-    assert shades == sorted(shades, reverse=True) and len(set(shades)) == 4
 
 
 def test_each_rule_of_the_valley_is_best_where_the_page_says():

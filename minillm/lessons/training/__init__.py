@@ -3,5 +3,6 @@ from minillm.lessons import lazily
 
 __getattr__, __dir__ = lazily(
     __name__,
-    widgets="training_lab optimizer_valley schedule_dial learning_rate_finder",
+    laboratory="training_lab NOBODY",
+    widgets="optimizer_valley schedule_dial learning_rate_finder",
     drawings="windows pieces turn")

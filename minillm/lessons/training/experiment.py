@@ -5,7 +5,7 @@ import collections
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,21 @@ import torch
 from torch import Tensor
 
 from minillm import corpora
+from minillm.checkpoints import load
 from minillm.config import ModelConfig
 from minillm.corpora import Corpus
-from minillm.data import batches, compact
+from minillm.data import Batch, Endless, batches, compact
 from minillm.model import Transformer, labels
-from minillm.optim import adamw, warmup_cosine
+from minillm.optim import adamw, muon, warmup_cosine
 from minillm.presets import PRESETS, scaled
+from minillm.recipes import Recipe
 from minillm.sampling import generate
-from minillm.tokenizers import END_OF_TEXT, CharTokenizer
+from minillm.tokenizers import END_OF_TEXT, BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from minillm.training import Step, evaluate, train
 
 BATCH, CONTEXT, WARMUP = 16, 64, 20
-SAMPLE = 80          # characters that a model writes when it is asked how far it has come
+SAMPLE = 80          # tokens that a model writes when it is asked how far it has come
+AT_ONCE = 10         # of them in the time of one step
 HELD_OUT = 2048      # ids of the validation part that are looked at while it trains
 OWN = "minillm's own"
 
@@ -37,6 +40,16 @@ ATTENTION = {  # what four query heads read: its words, and the fields that say 
     "mqa": ("MQA: 1 key head", {"n_kv_heads": 1}),
     **{kind: (words, {"attention": kind, "n_kv_heads": None, "qk_norm": None, "rope_fraction": 1.0})
        for kind, words in labels("attention").items() if kind != "heads"}}
+TOKENIZERS = {  # name -> made from (all of the text, the part to learn from, special tokens)
+    "characters": lambda corpus, part, special: CharTokenizer.train(corpus.documents, special=special),
+    "bytes": lambda corpus, part, special: ByteTokenizer(special=special),
+    **{f"BPE, {size:,} tokens": lambda corpus, part, special, size=size: BPETokenizer.train(
+        part.documents, size, special=special) for size in (512, 1024)}}
+OPTIMIZERS = {
+    "adamw": lambda model, lr: adamw(model, lr=lr),
+    "muon": lambda model, lr: muon(model, lr=lr * Recipe.lr / Recipe.adam_lr, adam_lr=lr, momentum=Recipe.momentum,
+                                   weight_decay=Recipe.weight_decay)}
+AMOUNTS = {"all": 1.0, "hundredth": 0.01, "one": 1.0}     # share of the text that is learned from
 CHANGES = {  # what a rival may do otherwise
     **{word: {choice: value} for choice in ("norm", "position", "mlp") for value, word in labels(choice).items()},
     "one key head (MQA)": {"n_kv_heads": 1},
@@ -48,97 +61,177 @@ CHANGES = {  # what a rival may do otherwise
 class Material:
     """A text made ready: split first, then turned into ids."""
     corpus: Corpus
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     ids: np.ndarray
     validation: Tensor
+    kind: str = "characters"        # of tokenizer: a name in TOKENIZERS
+
+    @property
+    def first(self) -> int:
+        """What stands before a text: its end-of-text sign, or a line break, or whatever it has."""
+        tokenizer = self.tokenizer
+        if tokenizer.end_of_text is not None:
+            return tokenizer.end_of_text
+        has_line = "\n" in getattr(tokenizer, "characters", "\n")
+        return tokenizer.encode("\n")[0] if has_line else int(self.ids[0])
+
+    @cached_property
+    def bytes_per_token(self) -> float:
+        """Of the held-out ids: so a loss in nats per token becomes bits per byte, which tokenizers share."""
+        return len(self.tokenizer.decode(self.validation.tolist()).encode()) / len(self.validation)
 
 
-def prepare(corpus: Corpus) -> Material:
-    """Split, then give each character a number.  Refuses a text too short for a single window."""
+def prepare(corpus: Corpus, kind: str = "characters") -> Material:
+    """Split, then cut into tokens of this kind.  Refuses a text too short for a single window."""
     train_part, validation_part = corpus.hold_out()
     special = (END_OF_TEXT,) if len(corpus.documents) > 1 else ()
-    tokenizer = CharTokenizer.train(corpus.documents, special=special)
-    ids, validation = (compact(part.encode(tokenizer)) for part in (train_part, validation_part))
+    tokenizer = TOKENIZERS[kind](corpus, train_part, special)
+    return made_ready(corpus, tokenizer, kind)
+
+
+def made_ready(corpus: Corpus, tokenizer: Tokenizer, kind: str) -> Material:
+    """A text as ids of a tokenizer at hand."""
+    ids, validation = (compact(part.encode(tokenizer)) for part in corpus.hold_out())
     if len(ids) <= CONTEXT or len(validation) < 2:
         raise ValueError(f"{corpus.name!r} has {corpus.characters} characters; this page learns from windows of "
                          f"{CONTEXT}, so it needs at least {2 * CONTEXT}: choose a longer text")
-    return Material(corpus, tokenizer, ids, torch.as_tensor(validation[:HELD_OUT].astype("int64")))
+    return Material(corpus, tokenizer, ids, torch.as_tensor(validation[:HELD_OUT].astype("int64")), kind)
 
 
 @lru_cache(maxsize=4)
-def known(name: str) -> Material:
+def known(name: str, kind: str = "characters") -> Material:
     """A text by name, made ready once."""
-    return prepare(corpora.load(name))
+    return prepare(corpora.load(name), kind)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One step of a run, and, now and then, what the model is worth and what it writes after it."""
+    """One step of a run, and, now and then, what the model is worth after it, and what it wrote a few steps ago."""
     step: Step
     validation: float | None = None
     sample: str | None = None
+    written_at: int = 0              # steps that the model of `sample` had made
+
+
+class OneBatch(Endless):
+    """The first batch, again and again: what any model must be able to learn by heart."""
+
+    def __init__(self, first: Batch, start: int = 0):
+        self.first, self.step = first, start
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.first
 
 
 class Run:
-    """A model while it learns: `steps()` moves it on; everything else may be looked at in between."""
+    """A model while it learns: `steps()` moves it on; everything else may be looked at in between.
+
+    lr         AdamW's; Muon's hidden matrices go by as much more as in the library's recipe
+    amount     of the text that is learned from: a name in AMOUNTS
+    writes     a sample now and then
+    model      one that has learned already (None: a fresh one of this configuration)
+    """
 
     def __init__(self, material: Material, config: ModelConfig, *, lr: float = 3e-3, n_steps: int = 500, seed: int = 0,
-                 writes: bool = True):
+                 optimizer: str = "adamw", amount: str = "all", writes: bool = True, batch_size: int = BATCH,
+                 model: Transformer | None = None):
         self.material, self.lr, self.n_steps, self.seed, self.writes = material, lr, n_steps, seed, writes
+        self.rule, self.amount = optimizer, amount
         with torch.random.fork_rng([]):
             torch.manual_seed(seed)
-            self.model = Transformer(config)
-        self.optimizer = adamw(self.model, lr=lr)
+            self.model = model or Transformer(config)
+        self.optimizer = OPTIMIZERS[optimizer](self.model, lr)
         self.schedule = warmup_cosine(n_steps, warmup=WARMUP, floor=0.1)
-        self.stream = batches(material.ids, batch_size=BATCH, context_length=CONTEXT, seed=seed)
+        share = round(len(material.ids) * AMOUNTS[amount])
+        self.stream: Endless = batches(material.ids[:max(share, CONTEXT + 1)], batch_size=batch_size,
+                                       context_length=CONTEXT, seed=seed)
+        if amount == "one":
+            self.stream = OneBatch(self.stream[0])
         self.done = 0
+        self._pen: tuple[int, Iterator[str], str] | None = None    # what is being written, a few tokens a step
 
     @property
     def n_parameters(self) -> int:
         return sum(p.numel() for p in self.model.parameters())
 
     def steps(self) -> Iterator[Moment]:
-        for step in train(self.model, self.stream, optimizer=self.optimizer, schedule=self.schedule,
+        """Go on from where the run stands, to its end."""
+        self.stream.step = self.done
+        every = max(50, self.n_steps // 20)
+        for step in train(self.model, self.stream, optimizer=self.optimizer, schedule=self.schedule, start=self.done,
                           n_steps=self.n_steps, precision="fp32", seed=self.seed):
             self.done = step.step + 1
-            if self.done in (10, 20) or self.done % 50 == 0:
-                held_out = evaluate(self.model, self.material.validation, context_length=CONTEXT)
-                yield Moment(step, held_out, self.write() if self.writes else None)
-            else:
-                yield Moment(step)
+            looks = self.done in (10, 20, self.n_steps) or self.done % every == 0
+            held_out = evaluate(self.model, self.material.validation, context_length=CONTEXT) if looks else None
+            yield Moment(step, held_out, *self._written(looks and self.done + SAMPLE // AT_ONCE <= self.n_steps
+                                                        or self.done + SAMPLE // AT_ONCE == self.n_steps))
+
+    def _written(self, begin: bool) -> tuple[str | None, int]:
+        """The sample that was begun some steps ago, when it is complete: so no step takes much longer than others."""
+        if begin and self.writes and self._pen is None:
+            frozen = copy.deepcopy(self.model)
+            self._pen = self.done, writing(frozen, self.material, n_tokens=SAMPLE, temperature=0.8), ""
+        if self._pen is None:
+            return None, 0
+        began, pen, text = self._pen
+        for _ in range(AT_ONCE):
+            more = next(pen, None)
+            if more is None:
+                self._pen = None
+                return text, began
+            text = more
+        self._pen = began, pen, text
+        return None, 0
 
     def write(self, prompt: str = "", *, n_tokens: int = SAMPLE, temperature: float = 0.8, top_k: int | None = None,
               seed: int = 0) -> str:
-        """What the model goes on with after a prompt (an empty one: after a line break, if the text has any)."""
+        """What the model goes on with after a prompt (an empty one: as a text begins)."""
         options = {"n_tokens": n_tokens, "temperature": temperature, "top_k": top_k, "seed": seed}
         return collections.deque(self.writing(prompt, **options), maxlen=1).pop()
 
     def writing(self, prompt: str = "", **options: Any) -> Iterator[str]:
         """The same while it is being written: "" first, then the text so far after each token."""
-        tokenizer, written = self.material.tokenizer, []
-        ids = tokenizer.encode(prompt or ("\n" if "\n" in tokenizer.characters else tokenizer.characters[0]))
-        yield ""
-        was_training = self.model.training
-        tokens = generate(self.model.eval(), ids, stop=tokenizer.end_of_text, **options)
-        try:
-            for token in tokens:
-                written.append(token)
-                self.model.train(was_training)        # between two tokens the model may be trained on
-                yield tokenizer.decode(written)
-                self.model.eval()
-        finally:
-            self.model.train(was_training)
+        return writing(self.model, self.material, prompt, **options)
 
     def next_batch(self) -> tuple[Tensor, Tensor]:
         """The batch that the next step will learn from."""
         return self.stream[self.done]
 
-    def after_one_step(self) -> Transformer:
-        """A copy of the model that has made the next step; this run stays where it is."""
+    def after_one_step(self, number: int | None = None) -> Transformer:
+        """A copy of the model that has made one step: the next one, or one on the batch of that number.  This run
+        stays where it is."""
         model, optimizer = copy.deepcopy((self.model, self.optimizer))
-        next(train(model, [self.next_batch()], optimizer=optimizer, schedule=self.schedule, start=self.done,
+        batch = self.next_batch() if number is None else self.stream[number]
+        next(train(model, [batch], optimizer=optimizer, schedule=self.schedule, start=min(self.done, self.n_steps - 1),
                    precision="fp32", seed=self.seed))
         return model
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Run:
+    """The storyteller, as if its training went on: batches of four windows, which a page can wait for."""
+    model, tokenizer = load("storyteller")
+    material = made_ready(corpora.load("stories"), tokenizer, "the storyteller's")
+    run = Run(material, model.config, model=model.train(), lr=3e-4, n_steps=10_000, batch_size=4, writes=False)
+    run.done = 1000
+    return run
+
+
+def writing(model: Transformer, material: Material, prompt: str = "", **options: Any) -> Iterator[str]:
+    """A text while it is being written: "" first, then the text so far after each token."""
+    tokenizer, written = material.tokenizer, []
+    ids = tokenizer.encode(prompt) if prompt else [material.first]
+    yield ""
+    was_training = model.training
+    tokens = generate(model.eval(), ids, stop=tokenizer.end_of_text, **options)
+    try:
+        for token in tokens:
+            written.append(token)
+            model.train(was_training)                 # between two tokens the model may be trained on
+            yield tokenizer.decode(written)
+            model.eval()
+    finally:
+        model.train(was_training)
 
 
 def offered(choice: str) -> dict[str, str]:

@@ -1,0 +1,217 @@
+"""Look at one element of one batch: what was expected at each place, and what a step on that batch changes."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minillm.inspection import capture
+from minillm.lessons.training.experiment import Run
+from minillm.notebook import markup, plots
+from minillm.notebook.chips import TokenRow
+from minillm.notebook.clock import one_thread
+from minillm.notebook.plots import COLOURS, EDGE, INK, MUTED, Picture
+from minillm.notebook.tokens import visible
+from minillm.notebook.widgets import Live, button, choice, slider, toggle
+
+NEXT = -1            # the batch that the next step will learn from, whichever it is
+BATCHES = 1000       # any of so many can be looked at
+TOP = 10
+EVERY = 1.0          # seconds between two looks at a model that goes on training
+_NATS = 6.0          # a surprise from which on a token has its deepest colour
+
+
+class Element:
+    """Above: how surprised the model was at each place, before and after the step.  Below, place under place: where
+    one head looks."""
+
+    def __init__(self):
+        self.figure = plots.picture(560, 400, title="What did each place cost, and where does it look?", colours=48)
+        grid = self.figure.add_gridspec(2, 1, height_ratios=[1, 1.5], hspace=0.1)
+        self.loss = plots.axes(self.figure, grid[0], ylabel="nats", left=58, right=14)
+        self.gaze = plots.axes(self.figure, grid[1], xlabel="place in the window (below: looked at)",
+                               ylabel="place that looks", grid="", left=58, right=14)
+        self.lines = [self.loss.step([], [], where="mid", color=colour, linewidth=width, label=label)[0]
+                      for colour, width, label in ((COLOURS["train"], 1.8, "before the step"),
+                                                   (COLOURS["target"], 1.2, "after it"))]
+        self.loss.legend(fontsize=9, edgecolor="none", facecolor=plots.CARD, loc="upper right", ncols=2)
+        self.loss.tick_params(labelbottom=False)
+        self.image = self.gaze.imshow(np.zeros((1, 1)), cmap=plots.AMOUNT, vmin=0, vmax=1, interpolation="nearest",
+                                      aspect="auto")
+        self.here = [ax.axvline(0, color=COLOURS["query"], linewidth=1, alpha=0.6) for ax in (self.loss, self.gaze)]
+        self.row = self.gaze.axhline(0, color=COLOURS["query"], linewidth=1)
+
+    def draw(self, before: np.ndarray, after: np.ndarray, pattern: np.ndarray, place: int, words: str) -> Picture:
+        """Losses of every place in nats, and the pattern (query, key), of which each row is stretched to its most."""
+        n = len(before)
+        for line, losses in zip(self.lines, (before, after), strict=True):
+            line.set_data(np.arange(n), losses)
+        self.loss.set(xlim=(-0.5, n - 0.5), ylim=(0, 1.35 * max(1.0, before.max(), after.max())))
+        self.image.set_data(pattern / np.maximum(pattern.max(axis=1, keepdims=True), 1e-9))
+        self.image.set_extent((-0.5, n - 0.5, n - 0.5, -0.5))
+        self.gaze.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5))
+        for line in self.here:
+            line.set_xdata([place, place])
+        self.row.set_ydata([place, place])
+        return self.figure.describe(words)
+
+
+class Glass(Live):
+    """Looks at one of several models; at the first of them, the one in training, also again and again as it learns.
+
+    models     name -> function that gives a `Run` when it is asked: the one in training, the one that ships, …
+    """
+
+    def __init__(self, name: str, models: Mapping[str, Callable[[], Run]], controls: Mapping[str, Any],
+                 draw: Callable[..., Any], *, rows: list[list[str]]):
+        self._models, self._looked, self._seen = dict(models), 0.0, {}
+        own = {"model": choice("model", list(models)), **controls, "follow": toggle("look again while it trains"),
+               "refresh": button("look again", "the model as it is now")}
+        super().__init__(name, own, draw, repeatable=False, rules=self._off, rows=rows)
+
+    @property
+    def due(self) -> bool:
+        """Is it time to look again at a model that goes on training?"""
+        return (self["follow"].value and self["model"].value == next(iter(self._models)) and bool(self._views)
+                and not self.closed and time.monotonic() - self._looked > EVERY)
+
+    def _off(self, model: str, **_: Any) -> dict[str, str]:
+        return {} if model == next(iter(self._models)) else {"follow": "this model is not in training"}
+
+    def step(self, model: str, batch: int = NEXT) -> dict[str, Any]:
+        """A run, a batch, and a copy of its model that has made one step on that batch; made once for each moment."""
+        run, self._looked = self._models[model](), time.monotonic()
+        number = run.done if batch == NEXT else batch
+        if self._seen.get("at") != (id(run), run.done, number):
+            with one_thread():
+                self._seen = {"at": (id(run), run.done, number), "run": run, "number": number,
+                              "batch": run.stream[number], "after": run.after_one_step(number)}
+        return self._seen
+
+
+class Microscope(Glass):
+    """Any batch, any of its windows, any position of it: click a token."""
+    at_once = True
+
+    def __init__(self, models: Mapping[str, Callable[[], Run]], *, rows: int, context: int):
+        self._tokens, self._element = TokenRow(context, 20), Element()
+        controls = {
+            "batch": slider("batch", [NEXT, *range(BATCHES)], show=lambda n: "the next" if n == NEXT else str(n)),
+            "row": slider("window of the batch", range(rows)),
+            "show": choice("colours", {"before the step": "before", "after the step": "after"}),
+            "layer": slider("layer", range(1, 9)), "head": slider("head", range(1, 9)),
+            "place": self._tokens.control}
+        for name in ("layer", "head"):
+            controls[name].layout.width = "300px"
+        super().__init__("microscope", models, controls, self._picture, rows=[
+            ["model", "batch", "row"], ["layer", "head", "show", "follow", "refresh"], ["place"]])
+        self._box.children = (self._tokens.sheet, *self._box.children)
+
+    def _arranged(self, views: list) -> list:
+        import ipywidgets
+        views[0].layout.display = "none"             # the buttons are these chips, alive
+        views[1].layout.flex, views[1].layout.min_width = "1 1 340px", "min(340px, 100%)"
+        layout = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px 12px", width="100%")
+        return [views[0], ipywidgets.HBox(views[1:], layout=layout)]
+
+    def look(self, model: str, batch: int) -> dict[str, Any]:
+        """Probabilities at every place of a batch, by the model as it is and by a copy one step on."""
+        seen = self.step(model, batch)
+        if "p" not in seen:
+            with one_thread(), torch.no_grad():
+                seen["p"] = {when: each.eval()(seen["batch"][0]).float().softmax(-1)
+                             for when, each in (("before", seen["run"].model), ("after", seen["after"]))}
+            seen["run"].model.train()
+        return seen
+
+    def _picture(self, model: str, batch: int, row: int, show: str, layer: int, head: int, follow: bool,
+                 place: int) -> list:
+        seen = self.look(model, batch)
+        run, tokenizer = seen["run"], seen["run"].material.tokenizer
+        row, config = min(row, len(seen["batch"][0]) - 1), run.model.config
+        inputs, targets = (part[row] for part in seen["batch"])
+        place = min(place, len(targets) - 1)
+        p = {when: each[row].gather(-1, targets[:, None])[:, 0] for when, each in seen["p"].items()}
+        pieces, rtl = [visible(piece) for piece in tokenizer.pieces(targets.tolist())], \
+            run.material.corpus.right_to_left
+        shades = [shade(float(each)) for each in p[show]]
+        with self._silent():
+            self._tokens.fill(pieces, shades, rtl=rtl, outline=COLOURS["target"])
+        first = (f'<div style="color:{MUTED}">batch {seen["number"]}, window {row}, after <b><bdi>'
+                 f"{escape(visible(tokenizer.pieces([int(inputs[0])])[0]))}</bdi></b>: each token is a target</div>")
+        chips = markup.card(first + markup.flow(
+            [_chip(piece, colour, i == place) for i, (piece, colour) in enumerate(zip(pieces, shades, strict=True))],
+            rtl=rtl), "the window, token by token")
+        layer, head = min(layer, config.n_layers), min(head, config.n_heads)
+        before, after = (-p[when].clamp(min=1e-12).log().numpy() for when in ("before", "after"))
+        pattern = _pattern(run, inputs, layer, head)
+        words = (f"Window {row} of batch {seen['number']}: {before.mean():.2f} nats a token before the step, "
+                 f"{after.mean():.2f} after it; dearest is place {int(before.argmax())} with {before.max():.1f}. In "
+                 f"layer {layer} of {config.n_layers}, head {head} of {config.n_heads}, place {place} looks most at "
+                 f"place {int(pattern[place].argmax())} ({pattern[place].max():.0%}).")
+        story = self._story(seen, row, place, tokenizer)
+        return [chips, story, self._element.draw(before, after, pattern, place, words)]
+
+    def _story(self, seen: dict[str, Any], row: int, place: int, tokenizer: Any) -> markup.Markup:
+        """What came at a place, what was expected, and what the step made of that."""
+        inputs, target = seen["batch"][0][row], int(seen["batch"][1][row, place])
+        two = [each[row, place] for each in seen["p"].values()]
+        ranks = [1 + int((p > p[target]).sum()) for p in two]
+        best = two[0].topk(min(TOP, len(two[0]))).indices.tolist()
+        name = {token: visible(tokenizer.pieces([token])[0]) for token in (*best, target)}
+        rows = [_alternative(name[token], [float(p[token]) for p in two], token == target)
+                for token in [*best, *([] if target in best else [target])]]
+        read = tokenizer.decode(inputs[max(0, place - 20):place + 1].tolist())
+        words = (f"{name[target]} came: rank {ranks[0]} and probability {percent(two[0][target])}; after one step on "
+                 f"this batch rank {ranks[1]} and {percent(two[1][target])}.")
+        bars = (f'<div style="display:grid;grid-template-columns:max-content 1fr 1fr;gap:2px 10px;margin-top:4px">'
+                f'<b>next?</b><b>before</b><b>after the step</b>{"".join(rows)}</div>')
+        told = (f'<span style="color:{MUTED}">On {scale()}</span><br>Having read <bdi style="background:{EDGE};'
+                f'padding:0 4px">…{escape(visible(read[-24:]))}</bdi>, it guessed. <b>{escape(words)}</b>')
+        return markup.card(f"<div>{told}</div>{bars}", f"Batch {seen['number']}, window {row}, place {place}: {words}")
+
+
+def _pattern(run: Run, inputs: Tensor, layer: int, head: int) -> np.ndarray:
+    """Where one head of the model, as it is now, looks on these inputs: (query, key)."""
+    name = f"blocks.{layer - 1}.attention.pattern"
+    with one_thread(), torch.no_grad(), capture(run.model.eval(), name) as seen:
+        run.model(inputs[None])
+    run.model.train()
+    return seen[name][0, head - 1].float().numpy()
+
+
+def percent(p: float | Tensor) -> str:
+    """Whole percents; below one, a digit more."""
+    return f"{float(p):.0%}" if p >= 0.01 else f"{float(p):.1%}"
+
+
+def shade(p: float) -> str:
+    """From the card's own colour (expected) to orange (a surprise)."""
+    amount = min(1.0, -np.log(max(p, 1e-9)) / _NATS)
+    ends = (np.array([250, 249, 245]), np.array([240, 150, 100]))
+    return "#" + "".join(f"{int(round(v)):02x}" for v in ends[0] + amount * (ends[1] - ends[0]))
+
+
+def scale() -> str:
+    """The legend of the shades."""
+    return " ".join(f'<span style="background:{shade(p)};color:{INK};padding:0 5px;border-radius:3px">{name}</span>'
+                    for p, name in ((1.0, "expected"), (0.2, "1 in 5"), (0.0025, "1 in 400")))
+
+
+def _chip(piece: str, colour: str, chosen: bool) -> str:
+    chip = markup.chip(piece, colour=colour)
+    return f'<span style="outline:2px solid {COLOURS["target"]};border-radius:4px">{chip}</span>' if chosen else chip
+
+
+def _alternative(piece: str, p: list[float], is_target: bool) -> str:
+    """One candidate: its piece, and two bars."""
+    colour = COLOURS["target"] if is_target else COLOURS["prediction"]
+    came = ' <span style="font-size:11px">(came)</span>' if is_target else ""
+    bars = "".join(f'<div><span style="display:inline-block;background:{colour};height:11px;'
+                   f'width:{max(1, round(70 * x))}%"></span> <small>{percent(x)}</small></div>' for x in p)
+    return f'<div style="color:{INK}"><b><bdi>{escape(piece)}</bdi></b>{came}</div>{bars}'
