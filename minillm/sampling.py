@@ -118,25 +118,26 @@ def until(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
 
 def generate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"] | Int[Tensor, "seq"], *,
              n_tokens: int | None = None, temperature: float = 1.0, top_k: int | None = None,
-             top_p: float | None = None, min_p: float | None = None, seed: int = 0,
+             top_p: float | None = None, min_p: float | None = None, repetition_penalty: float = 1.0, seed: int = 0,
              stop: int | Iterable[int] | None = None) -> Iterator[int]:
     """Continue `tokens`, one id at a time, until `n_tokens` are written, or `stop` is drawn (end of text, or several).
 
     The same `seed` writes the same text; temperature 0 always takes the likeliest token.  The length has no
-    limit: when the context is full, the model goes on from what `remember` keeps of it.
+    limit: when the context is full, the model goes on from what `remember` keeps of it.  A `repetition_penalty` above 1
+    makes all that stands in the text, the prompt included, less likely (`penalize_repeats`), before anything is cut.
     """
     if isinstance(tokens, str):
         raise TypeError(f"tokens={tokens[:20]!r} is text, not ids; give tokenizer.encode(text)")
     prompt = torch.as_tensor(tokens, dtype=torch.long)[None]
     for (token,) in generate_batch(model, prompt, n_tokens=n_tokens, temperature=temperature, top_k=top_k,
-                                   top_p=top_p, min_p=min_p, seed=seed, stop=stop):
+                                   top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty, seed=seed, stop=stop):
         yield token
 
 
 @torch.inference_mode()
 def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_tokens: int | None = None,
                    temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None,
-                   min_p: float | None = None, seed: int = 0,
+                   min_p: float | None = None, repetition_penalty: float = 1.0, seed: int = 0,
                    stop: int | Iterable[int] | None = None) -> Iterator[list[int | None]]:
     """Continue several prompts of equal length at once, one id per text; None once it has ended."""
     if n_tokens is not None and n_tokens < 0:
@@ -161,6 +162,8 @@ def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_toke
         with evaluating(model):  # a reader may train it between two tokens
             logits = model(new, cache)[:, -1]
         logits = logits.index_fill(-1, torch.tensor(nameless, device=logits.device), -torch.inf) if nameless else logits
+        if repetition_penalty != 1:
+            logits = penalize_repeats(logits, written, repetition_penalty)
         probabilities = next_token_probabilities(logits, temperature=temperature, top_k=top_k, top_p=top_p,
                                                  min_p=min_p)
         new = torch.multinomial(probabilities, 1, generator=generator)

@@ -216,6 +216,21 @@ def test_a_penalty_makes_what_was_seen_less_likely_and_nothing_else():
         penalize_repeats(logits, seen, 0.5)
 
 
+def test_a_penalty_acts_on_prompt_and_text_before_anything_is_cut():
+    m, prompt, penalty = model(), [3, 1, 4], 1.3
+    written = list(prompt)
+    for _ in range(8):                                      # without a cache, token by token
+        logits = penalize_repeats(m(torch.tensor([written]))[0, -1], torch.tensor(written), penalty)
+        written.append(int(logits.argmax()))
+    assert list(generate(m, prompt, n_tokens=8, temperature=0, repetition_penalty=penalty)) == written[3:]
+    plain = list(generate(m, prompt, n_tokens=8, temperature=0))
+    assert plain != written[3:] and plain == list(generate(m, prompt, n_tokens=8, temperature=0, repetition_penalty=1))
+    never_twice = list(generate(m, prompt, n_tokens=9, temperature=0, repetition_penalty=1e9))
+    assert len({*prompt, *never_twice}) == 12               # 13 ids: nothing is said twice while others are left
+    with pytest.raises(ValueError, match="penalty=0 must be at least 1"):
+        next(generate(m, prompt, repetition_penalty=0))
+
+
 @given(st.text("ab|", max_size=24), st.lists(st.text("ab|", min_size=1, max_size=3), max_size=3), st.data())
 def test_a_stream_ends_before_the_first_stop_however_it_is_cut(text, stops, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))

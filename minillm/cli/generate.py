@@ -33,6 +33,8 @@ def define(parser: argparse.ArgumentParser) -> None:
                         help="choose among the likeliest that hold P together")
     parser.add_argument("--min-p", type=number(float, least=0, most=1), metavar="P",
                         help="choose among those P times as likely as the best, or more")
+    parser.add_argument("--repetition-penalty", type=number(float, least=1), default=1.0, metavar="X",
+                        help="above 1, what the text has already becomes less likely; 1.2 is usual")
     parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="the same seed writes the same text")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--bf16", action="store_true", help="round the weights to bfloat16: faster, nearly the same")
@@ -63,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
     print(prompt, end="", flush=True)
     try:
         for token in generate(model, ids, n_tokens=options.tokens, temperature=options.temperature,
-                              top_k=options.top_k, top_p=options.top_p, min_p=options.min_p, seed=options.seed,
-                              stop=tokenizer.ends):
+                              top_k=options.top_k, top_p=options.top_p, min_p=options.min_p,
+                              repetition_penalty=options.repetition_penalty, seed=options.seed, stop=tokenizer.ends):
             print(decoder.push(token), end="", flush=True)
     except KeyboardInterrupt:
         pass
