@@ -123,14 +123,15 @@ def generate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
     """Continue `tokens`, one id at a time, until `n_tokens` are written, or `stop` is drawn (end of text, or several).
 
     The same `seed` writes the same text; temperature 0 always takes the likeliest token.  The length has no
-    limit: when the context is full, the model goes on from what `remember` keeps of it.  A `repetition_penalty` above 1
-    makes all that stands in the text, the prompt included, less likely (`penalize_repeats`), before anything is cut.
+    limit: when the context is full, the model goes on from what `remember` keeps of it.  A `repetition_penalty` above
+    1 makes all that stands in the text, the prompt included, less likely (`penalize_repeats`), before any cut.
     """
     if isinstance(tokens, str):
         raise TypeError(f"tokens={tokens[:20]!r} is text, not ids; give tokenizer.encode(text)")
     prompt = torch.as_tensor(tokens, dtype=torch.long)[None]
     for (token,) in generate_batch(model, prompt, n_tokens=n_tokens, temperature=temperature, top_k=top_k,
-                                   top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty, seed=seed, stop=stop):
+                                   top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty, seed=seed,
+                                   stop=stop):
         yield token
 
 

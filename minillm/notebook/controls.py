@@ -24,6 +24,14 @@ def choice(label: str, options: Sequence | Mapping[str, Any], value: Any = None)
                                layout=ipywidgets.Layout(width="auto", max_width="100%", align_self="flex-start"))
 
 
+def buttons(label: str, values: Sequence, value: Any = None) -> ipywidgets.Widget:
+    """Choose one of a few short values, each on a button of its own: one press, where a slider takes several."""
+    return ipywidgets.ToggleButtons(options=[(str(each), each) for each in values],
+                                    value=values[0] if value is None else value, description=label,
+                                    style={**_WIDE, "button_width": "auto"},
+                                    layout=ipywidgets.Layout(width="auto", max_width="100%"))
+
+
 def toggle(label: str, value: bool = False) -> ipywidgets.Widget:
     """Switch something on or off."""
     return ipywidgets.Checkbox(value=value, description=label, indent=False,

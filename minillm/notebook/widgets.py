@@ -20,11 +20,11 @@ import ipywidgets
 from IPython.display import DisplayHandle, display
 from traitlets import HasTraits
 
-from minillm.notebook.controls import button, choice, row, slider, text, toggle
+from minillm.notebook.controls import button, buttons, choice, row, slider, text, toggle
 from minillm.notebook.markup import Markup, in_words
 from minillm.notebook.plots import DRAWING, Picture, png
 
-__all__ = ["Live", "Parts", "button", "choice", "shown", "slider", "text", "toggle"]
+__all__ = ["Live", "Parts", "button", "buttons", "choice", "shown", "slider", "text", "toggle"]
 
 Parts = Picture | Markup | Sequence[Picture | Markup]
 _SHOWN: dict[str, Live] = {}     # name -> what is on the page now; the next of that name takes it over

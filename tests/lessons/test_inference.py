@@ -93,8 +93,12 @@ def test_what_the_dial_of_guesses_says():
     live = writing.acceptance_dial()
     words = said(live)
     assert "Of the guesses 75% are kept" in words and "best are 3 at a time, 1.47 times" in words
+    assert 1 - (measures.tokens_per_reading(0.75, 3) - 1) / 3 == pytest.approx(0.42, abs=0.01)        # "two in five"
+    assert [ax.get_title("left") for ax in live.parts[0].axes] == [
+        "75% of the guesses are kept", "1.43 times; best: 1.47 times, at 3"]
     assert said(live, cost=0.0).endswith("best are 12 at a time, 3.84 times.")
-    assert "best are 0 at a time, 1.00 times" in said(live, alike=0.0, cost=0.28)                    # 15 % overlap
+    bad = said(live, alike=0.0, cost=0.28)
+    assert "Of the guesses 15% are kept" in bad and "best are 0 at a time, 1.00 times" in bad         # "only slower"
     assert measures.tokens_per_reading(0.75, 1000) == pytest.approx(4)                 # "at most 4 tokens a reading"
     assert "Of the guesses 100% are kept" in said(live, alike=1.0)
 
@@ -124,6 +128,9 @@ def test_layer_3_head_3_looks_one_back_and_layer_4_head_3_at_the_first_token():
     first, weighed = found["first token"], found["first token × size of its value"]
     assert divmod(int(first.argmax()), 6) == (3, 2) and float(first[3, 2]) == pytest.approx(0.73, abs=0.03)
     assert (first - weighed).abs().max() < 0.05
+    others = [measures.summaries("storyteller", text)["first token"] for text in list(heads.TEXTS.values())[1:]]
+    assert [divmod(int(each.argmax()), 6) for each in others] == [(3, 2)] * 2
+    assert [float(each[3, 2]) for each in others] == pytest.approx([0.25, 0.29], abs=0.015)
     keys = found["how many keys"]
     assert (keys < 3).all() and (keys >= 1).all()                                      # "read one to three keys"
 
@@ -155,6 +162,7 @@ def test_the_parrot_s_heads_and_what_their_absence_costs(prose):
     scores, (first, second) = measures.twice_read()
     assert divmod(int(scores.induction.argmax()), 6) == (3, 5)
     assert scores.induction.max() == pytest.approx(0.76, abs=0.01) and first - second > 6
+    assert first > 10 > np.log(measures.shipped("parrot")[1].vocab_size) == pytest.approx(7.6, abs=0.05)
     assert {layer + 1 for layer, _ in scores.heads("previous")} == {2, 3, 4}
     assert {layer + 1 for layer, _ in scores.heads("induction")} == {4, 5, 6}
     best = scores.previous.topk(3, -1).indices[2].tolist()
@@ -309,7 +317,9 @@ def test_patching_finds_the_name_first_and_the_last_place_in_the_end():
 def test_the_estimate_correlates_for_most_pairs(pair, place):
     found = reaching.agreement(pair, place)
     assert found >= 0.9 if pair in ("France for Italy", "Greece for France") else 0.4 < found < 0.85
-    assert "The linear grid correlates with it at" in said(reaching.patching(), pair=pair, place=place)
+    live = reaching.patching()
+    assert "The linear grid correlates with it at" in said(live, pair=pair, place=place)
+    assert live.parts[0].axes[2].get_title("left").endswith(f"r = {found:.2f}")
 
 
 def test_it_knows_and_does_not_answer_and_one_vector_is_enough():

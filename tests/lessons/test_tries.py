@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from minillm.lessons import attention, block, positions, tokenization, training
+from minillm.lessons import attention, block, inference, positions, tokenization, training
 from minillm.lessons.architectures import Explorer
 
 NOTEBOOKS = {path.name[:2]: path for path in (Path(__file__).resolve().parents[2] / "notebooks").glob("0*.ipynb")}
@@ -79,6 +79,20 @@ TRIES = [  # the words that send the reader, the widget, what he sets, what must
            ({"lr": 0.078}, lambda said: height(said) < 1), ({"lr": 0.081}, lambda said: height(said) > 100),
            ({"rule": "AdamW", "lr": 0.081}, lambda said: 10 < height(said) < 30),
            ({"rule": "AdamW", "lr": 1.0}, lambda said: height(said) < 0.3))),
+    *(("07", "at temperature 3 and top-p 0.9, which order leaves more", inference.sampling_dials,
+       {"temperature": 3.0, "last": last}, seen) for last, seen in (
+           (False, lambda said: number(r"(\d+) of", said) > 1000),
+           (True, lambda said: number(r"(\d+) of", said) == 10))),
+    *(("07", "see what a penalty of 1.2 does to *'s*", inference.sampling_dials,
+       {"prompt": "Nora's hamster is called Dot. Nora", "penalty": penalty}, seen) for penalty, seen in (
+           (1.0, lambda said: number(r"has (\d+)%", said) > 60), (1.2, lambda said: number(r"has (\d+)%", said) < 30))),
+    *(("07", "Do four guesses double the speed", inference.acceptance_dial, {"cost": cost}, seen) for cost, seen in (
+        (0.28, lambda said: number(r"([\d.]+) times the speed", said) == 1.43),
+        (0.0, lambda said: number(r"([\d.]+) times the speed", said) > 3))),
+    ("07", "before you choose *first token*", inference.atlas, {"summary": "first token"},
+     lambda said: "most, 73%, in layer 4, head 3" in said),
+    ("07", "Try *France is*, and the wrong norms; shade by “ P”", inference.lens,
+     {"words": "The capital of France is", "followed": " Paris"}, lambda said: said.count("“·P”") == 3),
 ]
 ELSEWHERE = (  # to train, to compute or to write for himself: the notebook and the lessons' own tests hold those
     "Try both, with a matrix $W$", "Turn the query by an angle", "Move a whole sentence along the axis",
@@ -86,7 +100,8 @@ ELSEWHERE = (  # to train, to compute or to write for himself: the notebook and 
     "Press *run 100 steps* to add a run", "Press *run 50 steps*, then change the cure", "Turn one at a time in Llama 3",
     "Turn Llama's name of a tensor", "Press the button: GPT-2 is 550 MB", "Turn it into bits per byte",
     "Choose a text (ours, a famous one", "Press ▶ and watch", "Choose *batch* 0, train",
-    "Choose *the storyteller*, 3 million")
+    "Choose *the storyteller*, 3 million", "Press *run*, then try temperature 0 and 3",
+    "Choose a way and press *measure*", "Press *run 100 steps*, stop", "Choose the other rows above")
 ASKS = re.compile(r"\b(?:Try|Turn|Move|Set|Press|Choose)\b [^.?!\n]*")
 
 

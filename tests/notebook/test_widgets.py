@@ -5,7 +5,7 @@ import ipywidgets
 import pytest
 
 from minillm.notebook import markup, plots, widgets
-from minillm.notebook.widgets import Live, button, choice, shown, slider, text, toggle
+from minillm.notebook.widgets import Live, button, buttons, choice, shown, slider, text, toggle
 
 
 class Notebook:
@@ -47,6 +47,14 @@ def test_a_moved_control_changes_the_picture_and_its_words():
     live = dial()
     live["height"].value = 2
     assert [part.alt for part in live.parts] == ["One bar of height 2.", "one"]
+
+
+def test_a_few_values_stand_on_buttons_and_one_press_chooses():
+    layer = buttons("layer", range(1, 7), 3)
+    live = Live("pressed", {"layer": layer}, lambda layer: markup.card("", f"layer {layer}"))
+    assert layer.options == tuple((str(each), each) for each in range(1, 7)) and live.redraw()[0].alt == "layer 3"
+    layer.index = 4                                     # what a press on the fifth sends
+    assert live.parts[0].alt == "layer 5"
 
 
 def test_the_stored_notebook_has_words_a_picture_and_no_page(page):

@@ -12,7 +12,7 @@ from minillm.notebook.drawings import Sheet
 from minillm.notebook.plots import COLOURS, INK, MUTED, Picture
 from minillm.notebook.statistics import bands, heat
 from minillm.notebook.tokens import visible
-from minillm.notebook.widgets import Live, choice, slider
+from minillm.notebook.widgets import Live, buttons, choice, slider
 
 TEXTS = {"Nora and her hamster": measures.SENTENCE,
          "a diary, quoted": 'Adam wrote in the diary. "David saw a blue bucket." The next day Adam said it to a '
@@ -92,8 +92,8 @@ def atlas() -> Live:
 
     controls = {"model": choice("model", {"storyteller": "storyteller", "parrot, which copies": "parrot"}),
                 "text": choice("text", TEXTS), "summary": choice("number on each head", list(measures.SUMMARIES)),
-                "layer": slider("layer", range(1, c.n_layers + 1), 3),
-                "head": slider("head", range(1, c.n_heads + 1), 3)}
+                "layer": buttons("layer", range(1, c.n_layers + 1), 3),
+                "head": buttons("head", range(1, c.n_heads + 1), 3)}
     return Live("atlas", controls, draw, rows=[["model", "text"], ["summary"], ["layer", "head"]])
 
 
@@ -149,7 +149,8 @@ def birth_clock(*, first: int = 41) -> Clock:
             ax.axvline(max(0, len(history) - 1), color=MUTED, linewidth=1)     # where the run stands now
             ax.set_xlim(0, birth.STEPS)
             ax.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1.01, 0.5))
-        losses.axhline(np.log(birth.IDS), color=MUTED, linewidth=1, linestyle=":")
+        losses.axhline(np.log(birth.IDS), color=MUTED, linewidth=1, linestyle=":", label=f"guessing: ln {birth.IDS}")
+        losses.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1.01, 0.5))
         losses.set_ylim(0, 4.6)
         scores.set_ylim(0, 1.03)
         end = seen[-1]

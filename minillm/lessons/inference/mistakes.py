@@ -46,7 +46,6 @@ SOFTEN = {
 
 # -- 07.2 ------------------------------------------------------------------------------------------------------------
 
-
 def nucleus(p, share, *, descending=True, crossing=True, back=True, normalise=True, least=False, softmax=False):
     ordered, places = p.sort(descending=descending)
     total = ordered.cumsum(-1)
@@ -116,7 +115,6 @@ NUCLEUS = {
 
 # -- 07.3 ------------------------------------------------------------------------------------------------------------
 
-
 def rule(p, q, *, keep=lambda p, q: (p / q).clamp(max=1), left=lambda p, q: (p - q).clamp(min=0), normalise=True):
     again = left(p, q)
     return keep(p, q), again / again.sum() if normalise else again
@@ -147,7 +145,6 @@ RULE = {
 
 # -- 07.4 and 07.5 ---------------------------------------------------------------------------------------------------
 
-
 def induction(pattern, n, *, back=lambda n: n - 1, first=lambda n: n, last=lambda n: 2 * n, by="mean"):
     queries = torch.arange(first(n), last(n))
     looked = pattern[queries, (queries - back(n)).clamp(min=0)]
@@ -169,6 +166,7 @@ INDUCTION = {
     "the first token is looked at: that is a sink": lambda pattern, n: pattern[n:, 0].mean().item(),
     "the second reading begins one place earlier": variant(induction, first=lambda n: n - 1),
     "the first id of the second reading is left out": variant(induction, first=lambda n: n + 1),
+    "the last id of the second reading is left out": variant(induction, last=lambda n: 2 * n - 1),
     "all attention to the first reading is counted": lambda pattern, n: pattern[n:, :n].sum(-1).mean().item(),
 }
 
@@ -195,15 +193,13 @@ COPIER = {
     "queries and keys are swapped": variant(copier, turned=True),
     "that is a place in the list of all heads; divide by the number of heads": lambda patterns, n: (
         (found := copier(patterns, n))[0] * 0 + 1, (found[0] - 1) * patterns.shape[1] + found[1], found[2]),
-    "the place is divided by the number of layers": lambda patterns, n: copier(patterns, n, rows=len(patterns) + 1),
-    "the score is a sum over the places": lambda patterns, n: (
-        *(found := copier(patterns, n))[:2], found[2] * n),
+    "the place is divided by the number of layers": lambda patterns, n: copier(patterns, n, rows=len(patterns)),
+    "the score is a sum over the places": lambda patterns, n: (*(found := copier(patterns, n))[:2], found[2] * n),
     "the score is that of all heads on average": lambda patterns, n: (
         *copier(patterns, n)[:2], patterns[:, :, torch.arange(n, 2 * n), torch.arange(1, n + 1)].mean().item()),
 }
 
 # -- 07.6 ------------------------------------------------------------------------------------------------------------
-
 
 def lens(x, gain, unembed, eps, *, size=None, centred=False, gained=True, after=lambda y: y):
     x = x - x.mean(-1, keepdim=True) if centred else x
@@ -224,6 +220,8 @@ LENS = {
     "the gain is left out": variant(lens, gained=False),
     "only the gain is applied; the size stays": variant(lens, size=lambda x, eps: torch.ones(1)),
     "the vector is centred: that is LayerNorm": variant(lens, centred=True),
+    "the standard deviation divides: that is LayerNorm": variant(
+        lens, centred=True, size=lambda x, eps: (x.var(-1, keepdim=True) + eps).sqrt()),
     "the length divides, not the root of the *mean* square": variant(
         lens, size=lambda x, eps: torch.sqrt(x.square().sum(-1, keepdim=True) + eps)),
     "the root is missing": variant(lens, size=lambda x, eps: x.square().mean(-1, keepdim=True) + eps),
@@ -236,7 +234,6 @@ LENS = {
 }
 
 # -- 07.7 ------------------------------------------------------------------------------------------------------------
-
 
 def shares(parts, gain, unembed, token, other, eps, *, size=None, gained=True, pull=None):
     scale = rms(parts.sum(0), eps) if size is None else size(parts, eps)
@@ -259,13 +256,13 @@ SHARES = {
     "the two logits are added": variant(shares, pull=lambda u, token, other: u[other] + u[token]),
     "the length divides, not the root of the *mean* square": variant(
         shares, size=lambda parts, eps: torch.sqrt(parts.sum(0).square().sum() + eps)),
+    "the plain length of the stream divides": variant(shares, size=lambda parts, eps: parts.sum(0).norm()),
     "the root is missing": variant(shares, size=lambda parts, eps: parts.sum(0).square().mean() + eps),
     "the parts' mean is normed, not their sum": variant(shares, size=lambda parts, eps: rms(parts.mean(0), eps)),
     "the shares are scaled to sum to 1": lambda *given: shares(*given) / shares(*given).sum(),
 }
 
 # -- 07.8 ------------------------------------------------------------------------------------------------------------
-
 
 def estimate(clean, corrupt, slope, best, worst, *, change=lambda clean, corrupt: clean - corrupt, over=-1, mean=False,
              scale=lambda best, worst: best - worst, shift=0.0):
@@ -285,8 +282,7 @@ ESTIMATE = {
         estimate, change=lambda clean, corrupt: clean),
     "the slope is multiplied by the corrupt vector, not by the change": variant(
         estimate, change=lambda clean, corrupt: corrupt),
-    "the sum runs over the positions; it runs over the components": lambda clean, corrupt, slope, best, worst: (
-        estimate(clean, corrupt, slope, best, worst, over=1)),
+    "the sum runs over the positions; it runs over the components": variant(estimate, over=1),
     "the sum runs over the layers; it runs over the components": variant(estimate, over=0),
     "the mean over the components is taken; small changes add up": variant(estimate, mean=True),
     "the slope is left out: that is how much changed, not how much it matters": lambda clean, corrupt, slope, b, w:
@@ -297,4 +293,8 @@ ESTIMATE = {
         ((clean - corrupt) * slope).norm(dim=-1) / (b - w),
     "the corrupt reading is subtracted once more: a change is a change already": lambda clean, corrupt, slope, b, w:
         estimate(clean, corrupt, slope, b, w, shift=w),
+    "the corrupt reading is added: on this scale it is 0": lambda clean, corrupt, slope, b, w:
+        estimate(clean, corrupt, slope, b, w, shift=-w),
+    "the sign of the scale is lost; the clean reading may be the lower one": variant(
+        estimate, scale=lambda best, worst: abs(best - worst)),
 }

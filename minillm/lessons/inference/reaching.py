@@ -22,7 +22,8 @@ WAYS = {"nothing (zero)": "zero", "its mean": "mean", "what it says elsewhere (r
 
 def ablation_grid() -> Live:
     """What each head's absence costs, under three ways to be absent."""
-    figure = plots.picture(height=330, title="What does it cost to take a head away?", colours=measures.STORED)
+    figure = plots.picture(height=330, title="What does it cost to take a head away, in nats per token?",
+                           colours=measures.STORED)
     ax = plots.axes(figure, left=70, right=24, top=50, bottom=46, grid="", xlabel="head", ylabel="layer")
     for model in MODELS.values():                       # all of it now, so that a touch is answered at once
         for instead in WAYS.values():
@@ -111,6 +112,7 @@ def patching() -> Live:
         for name in PLACES.values():
             grids(pair, name)
     texts: list = []
+    agreeing = scatter.set_title("", fontsize=10, color=INK, loc="left")
 
     def draw(pair: str, place: str) -> Picture:
         exact, linear, clean, corrupt = grids(pair, place)
@@ -129,6 +131,7 @@ def patching() -> Live:
         dots.set_data(exact.ravel(), linear.ravel())
         layer, t = np.unravel_index(exact.argmax(), exact.shape)
         r = agreement(pair, place)
+        agreeing.set_text(f"each point a cell: r = {r:.2f}")
         return figure.describe(
             f"0 is the corrupt reading, 1 the clean one. {pair}, {place_name(place)}: most comes back, "
             f"{exact.max():.2f}, from layer {layer + 1} at “{clean[t]}”. The linear grid correlates with it at "

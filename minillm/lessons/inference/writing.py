@@ -151,7 +151,7 @@ def guessing_drawing() -> Picture:
         sheet.arrow((cell.middle[0], box.bottom), (cell.middle[0], cell.top),
                     colour=COLOURS["target"] if i < 2 else COLOURS["wrong"])
     sheet.words(20, 189, "what is written")
-    sheet.words(470, 184, "drawn from max(0, p − q) instead;", size=9)
+    sheet.words(470, 184, "refused, and drawn anew by a rule;", size=9)
     sheet.words(470, 200, "what was guessed behind is dropped", size=9)
     return sheet.describe(f"{len(guesses)} guesses are read at once; two are kept, the third is refused and drawn "
                           f"anew, the fourth thrown away: {len(wrote)} tokens for one reading.")
@@ -177,6 +177,7 @@ def acceptance_dial() -> Live:
     dot = right.plot([0], [1], "o", color=INK, markersize=7)[0]
     right.axhline(1, color=MUTED, linewidth=1, linestyle=":")
     right.set(xlim=(-0.3, 12.3), ylim=(0, 4.2))
+    said = [ax.set_title("", fontsize=10, color=INK, loc="left") for ax in (left, right)]
 
     def draw(alike: float, n_guesses: int, cost: float) -> Picture:
         q = alike * p + (1 - alike) * far
@@ -190,12 +191,14 @@ def acceptance_dial() -> Live:
         curve.set_ydata(gains)
         dot.set_data([n_guesses], [gains[n_guesses]])
         best = max(range(13), key=lambda k: gains[k])
+        said[0].set_text(f"{kept:.0%} of the guesses are kept")
+        said[1].set_text(f"{gains[n_guesses]:.2f} times; best: {gains[best]:.2f} times, at {best}")
         return figure.describe(
             f"Of the guesses {kept:.0%} are kept. {n_guesses} at a time give "
             f"{measures.tokens_per_reading(kept, n_guesses):.1f} tokens a reading and, at {cost:g} readings for each "
             f"guess, {gains[n_guesses]:.2f} times the speed; best are {best} at a time, {gains[best]:.2f} times.")
 
-    controls = {"alike": slider("how alike they are", [0.0, 0.25, 0.5, 0.7, 0.85, 0.95, 1.0], 0.7),
+    controls = {"alike": slider("guesser like the model", [0.0, 0.25, 0.5, 0.7, 0.85, 0.95, 1.0], 0.7),
                 "n_guesses": slider("guesses at a time", range(13), 4),
                 "cost": slider("a guess costs, in readings", [0.0, 0.05, 0.1, 0.28, 0.5, 1.0], 0.28)}
     return Live("guessing ahead", controls, draw)

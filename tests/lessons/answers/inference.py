@@ -85,6 +85,24 @@ def _copier_unravel(patterns, n):
     return at[0].item() + 1, at[1].item() + 1, scores.max().item()
 
 
+def _copier_topmost(patterns, n):
+    scores = patterns[..., torch.arange(n, 2 * n), torch.arange(1, n + 1)].mean(-1)
+    layer = scores.max(1).values.argmax()
+    return layer + 1, scores[layer].argmax() + 1, scores.max()
+
+
+def _copier_by_layers(patterns, n):
+    scores = patterns[..., torch.arange(n, 2 * n), torch.arange(1, n + 1)].mean(-1)
+    layer, head = divmod(int(scores.argmax()), len(patterns))
+    return layer + 1, head + 1, scores.max().item()
+
+
+def _copier_best_place(patterns, n):
+    looked = patterns[..., torch.arange(n, 2 * n), torch.arange(1, n + 1)].amax(-1)
+    layer, head = divmod(int(looked.argmax()), looked.shape[1])
+    return layer + 1, head + 1, looked.max().item()
+
+
 def _lens_rows(x, gain, unembed, eps):
     return torch.stack([unembed @ (gain * row * torch.rsqrt(row.pow(2).mean() + eps)) for row in x])
 
@@ -105,11 +123,14 @@ def _shares_two(parts, gain, unembed, token, other, eps):
 
 RIGHT = {
     "07.1": [_by_exp, _in_a_loop,
-             lambda x, t: F.softmax(x / t, 0) if t > 0 else F.one_hot(x.argmax(), x.numel()).float()],
+             lambda x, t: F.softmax(x / t, 0) if t > 0 else F.one_hot(x.argmax(), x.numel()).float(),
+             lambda x, t: torch.softmax(x / max(t, 1e-6), -1),
+             lambda x, t: (x / t).softmax(-1) if t else (x == x.max()).float()],
     "07.2": [_nucleus_loop, _nucleus_least, _nucleus_masked],
-    "07.3": [_rule_where, _rule_relu, _rule_list],
+    "07.3": [_rule_where, _rule_relu, _rule_list,
+             lambda p, q: (torch.clamp(p / q, max=1), torch.relu(p - q) / torch.relu(p - q).sum())],
     "07.4": [_score_loop, _score_diagonal, _score_gather],
-    "07.5": [_copier_loops, _copier_unravel, lambda patterns, n: list(_copier_loops(patterns, n))],
+    "07.5": [_copier_loops, _copier_unravel, _copier_topmost, lambda patterns, n: list(_copier_loops(patterns, n))],
     "07.6": [_lens_rows, _lens_einsum, lambda x, gain, unembed, eps: (x * gain) @ unembed.mT / torch.sqrt(
         x.square().mean(1) + eps)[:, None]],
     "07.7": [_shares_einsum, _shares_two, lambda parts, gain, unembed, a, b, eps: torch.stack(
@@ -138,12 +159,20 @@ WRONG = {
              "sorted out": lambda p, s: p.sort(descending=True).values,
              "ascending": lambda p, s: _nucleus_loop(-p, s).abs(), "one": lambda p, s: (p == p.max()).float(),
              "not normalised": lambda p, s: _nucleus_loop(p, s) * (1 - s),
+             "mask of the sorted": lambda p, s: torch.where(
+                 p.sort(descending=True).values.cumsum(0) - p.sort(descending=True).values < s, p, 0.0) / p[
+                     p.argsort(descending=True)[p.sort(descending=True).values.cumsum(0)
+                                                - p.sort(descending=True).values < s]].sum(),
              "1 - share": lambda p, s: _nucleus_loop(p, 1 - s)},
     "07.3": {"again p": lambda p, q: ((p / q).clamp(max=1), p), "again q": lambda p, q: ((p / q).clamp(max=1), q),
              "raw left": lambda p, q: ((p / q).clamp(max=1), (p - q).clamp(min=0)),
              "upside down": lambda p, q: ((q / p).clamp(max=1), _rule_where(p, q)[1]),
              "ratio": lambda p, q: (p / q, _rule_where(p, q)[1]), "product": lambda p, q: (p * q, p),
              "only keep": lambda p, q: (p / q).clamp(max=1), "swapped": lambda p, q: _rule_where(p, q)[::-1],
+             "smaller of both": lambda p, q: (torch.minimum(p, q), _rule_where(p, q)[1]),
+             "softmax": lambda p, q: (_rule_where(p, q)[0], (p - q).clamp(min=0).softmax(-1)),
+             "Python's min": lambda p, q: (min(1, p / q), max(0, p - q)), "only where likelier": lambda p, q: (
+                 (p >= q).float(), _rule_where(p, q)[1]),
              "uniform again": lambda p, q: (_rule_where(p, q)[0], torch.full_like(p, 1 / len(p))),
              "signed": lambda p, q: (_rule_where(p, q)[0], (p - q) / (p - q).abs().sum())},
     "07.4": {"same token": lambda a, n: sum(float(a[q, q - n]) for q in range(n, 2 * n)) / n,
@@ -152,12 +181,16 @@ WRONG = {
              "previous": lambda a, n: a.diagonal(-1).mean().item(),
              "max": lambda a, n: a.diagonal(1 - n)[1:].max().item(),
              "sum": lambda a, n: a.diagonal(1 - n)[1:].sum().item(), "whole": lambda a, n: a[n:, :n].mean().item(),
+             "without the last": lambda a, n: a.diagonal(1 - n)[1:-1].mean().item(),
+             "other side": lambda a, n: a.diagonal(n - 1).mean().item(),
+             "one too many": lambda a, n: a.diagonal(1 - n).mean(),
              "one too far": lambda a, n: sum(float(a[q, q - n + 2]) for q in range(n, 2 * n)) / n},
     "07.5": {"from zero": lambda a, n: (_copier_loops(a, n)[0] - 1, _copier_loops(a, n)[1] - 1, _copier_loops(a, n)[2]),
              "swapped": lambda a, n: (_copier_loops(a, n)[1], _copier_loops(a, n)[0], _copier_loops(a, n)[2]),
              "score only": lambda a, n: _copier_loops(a, n)[2], "no score": lambda a, n: _copier_loops(a, n)[:2],
              "first": lambda a, n: (1, 1, _score_loop(a[0, 0], n)), "last": lambda a, n: (len(a), a.shape[1], 0.5),
              "previous": lambda a, n: _copier_unravel(a.roll(-n + 2, -1), n),
+             "by layers": _copier_by_layers, "best place": _copier_best_place,
              "transposed": lambda a, n: _copier_loops(a.mT, n), "only layer": lambda a, n: (_copier_loops(a, n)[0],)},
     "07.6": {"no norm": lambda x, g, u, e: x @ u.T,
              "length": lambda x, g, u, e: (g * x / x.norm(dim=-1, keepdim=True)) @ u.T,
@@ -167,6 +200,10 @@ WRONG = {
              "softmax": lambda x, g, u, e: _lens_rows(x, g, u, e).softmax(-1),
              "argmax": lambda x, g, u, e: _lens_rows(x, g, u, e).argmax(-1),
              "std": lambda x, g, u, e: (g * x / (x.std(-1, keepdim=True) + e)) @ u.T,
+             "LayerNorm": lambda x, g, u, e: (g * (x - x.mean(-1, True)) / (x.var(-1, keepdim=True) + e).sqrt()) @ u.T,
+             "no root": lambda x, g, u, e: (g * x / (x.square().mean(-1, True) + e)) @ u.T,
+             "no eps": lambda x, g, u, e: (g * x / x.square().mean(-1, True).sqrt()) @ u.T,
+             "axis lost": lambda x, g, u, e: (g * x / (x.square().mean(-1) + e).sqrt()) @ u.T,
              "layer axis": lambda x, g, u, e: (g * x / (x.square().mean(0) + e).sqrt()) @ u.T,
              "gain added": lambda x, g, u, e: (g + x / (x.square().mean(-1, True) + e).sqrt()) @ u.T},
     "07.7": {"own sizes": lambda y, g, u, a, b, e: _lens_rows(y, g, u, e)[:, a] - _lens_rows(y, g, u, e)[:, b],
@@ -175,6 +212,9 @@ WRONG = {
              "no gain": lambda y, g, u, a, b, e: (y / (y.sum(0).square().mean() + e).sqrt()) @ (u[a] - u[b]),
              "turned": lambda y, g, u, a, b, e: -_shares_two(y, g, u, a, b, e),
              "total": lambda y, g, u, a, b, e: _shares_two(y, g, u, a, b, e).sum(),
+             "scaled to 1": lambda y, g, u, a, b, e: (
+                 of := _shares_two(y, g, u, a, b, e)) / of.sum(),
+             "length": lambda y, g, u, a, b, e: (g * y / y.sum(0).norm()) @ (u[a] - u[b]),
              "cumulated": lambda y, g, u, a, b, e: _shares_two(y, g, u, a, b, e).cumsum(0),
              "absolute": lambda y, g, u, a, b, e: _shares_two(y, g, u, a, b, e).abs(),
              "mean stream": lambda y, g, u, a, b, e: (g * y / (y.mean(0).square().mean() + e).sqrt()) @ (u[a] - u[b])},
@@ -185,6 +225,9 @@ WRONG = {
              "lengths": lambda c, k, s, b, w: (c - k).norm(dim=-1) * s.norm(dim=-1) / (b - w),
              "positions": lambda c, k, s, b, w: ((c - k) * s).sum(1) / (b - w),
              "no change": lambda c, k, s, b, w: s.sum(-1) / (b - w),
+             "sign lost": lambda c, k, s, b, w: ((c - k) * s).sum(-1) / abs(b - w),
+             "matrix product": lambda c, k, s, b, w: ((c - k) @ s) / (b - w),
+             "length of the product": lambda c, k, s, b, w: ((c - k) * s).norm(dim=-1) / (b - w),
              "over clean": lambda c, k, s, b, w: ((c - k) * s).sum(-1) / b,
              "plus corrupt": lambda c, k, s, b, w: (((c - k) * s).sum(-1) + w) / (b - w)},
 }
@@ -197,3 +240,8 @@ EQUAL = {
         "in `patterns[:, :, queries, queries - n + 1]`, `(:, :, queries, queries - n + 1)` is "
         "`(:, :, queries, queries - n + 1)`"],
     "07.6": ["in `x.square().mean(-1, keepdim=True)`, `-1` is `1`"]}
+TOLD = {  # typed into the page by a reader, who was then told no cause, or that it was right
+    "07.4": {"without the last": "last id of the second"},
+    "07.5": {"by layers": "divided by the number of layers"}, "07.6": {"LayerNorm": "that is LayerNorm"},
+    "07.7": {"length": "plain length"},
+    "07.8": {"sign lost": "sign of the scale is lost", "plus corrupt": "the corrupt reading is added"}}
