@@ -33,7 +33,7 @@ ASKED = {
     "guesses read at once": lambda model: [*speculate(model, [1, 2, 3], guesses, n_tokens=8, temperature=2.0, seed=1)],
     "heads taken away": ablated,
     "heads that copy": lambda model: scores(
-        model, twice(31, length=8).to(next(model.parameters()).device)).induction.tolist(),
+        model, twice(31, length=8).to(next(model.parameters()).device)).induction.cpu().tolist(),
 }
 
 
