@@ -170,3 +170,10 @@ def test_the_command_writes_it(tmp_path, capsys):
     assert main(["eject", "llama-3-8b", "--size", "nano", "--vocab-size", "97", "--out", str(file)]) == 0
     assert file.read_text(encoding="utf-8") == eject(NANO["llama-3-8b"])
     assert main(["eject", "lama-3-8b"]) == 1 and "llama-3-8b" in capsys.readouterr().err
+
+
+def test_an_ejected_file_is_not_written_over(tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text("mine")
+    assert main(["eject", "llama-3-8b", "--size", "nano", "--out", str(file)]) == 1
+    assert "exists already, and may have been edited" in capsys.readouterr().err and file.read_text() == "mine"

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -11,7 +12,7 @@ import nbformat
 from nbformat import v4
 
 from minillm import disk
-from minillm.assignments.master import HIDDEN, Exercise, Master, find_exercises, read_notebook
+from minillm.assignments.master import HIDDEN, Exercise, Master, MasterError, find_exercises, read_notebook
 from minillm.assignments.pristine import graded_cells, mistaken_values, owner, recorded
 from minillm.assignments.registry import complete
 from minillm.assignments.run import expecting
@@ -26,9 +27,11 @@ def build(master: str | Path, out: str | Path, *, hints: bool = True,
 
     `seed` decides the hidden inputs and the variants: keep it to yourself, and use the same one to build again.
     Where the master lets numbers vary, each of `students` gets a notebook of their own in ``out/student/NAME``.
-    Raises MasterError where the master lacks something, with the cell and the way out.
+    Raises MasterError where the master lacks something, with the cell and the way out; and before it writes over what
+    it did not build: an edited notebook, or one of another seed, whose hidden inputs and numbers are handed out.
     """
-    notebook, out, written = read_notebook(master), Path(out), []
+    notebook, out, made_of = read_notebook(master), Path(out), {}
+    _check_seed(out / "grading", Path(master).stem, seed)
     name, choices = Path(master).stem, choices_of(notebook)
     people = [*students] if choices else []
     made = {}
@@ -37,20 +40,45 @@ def build(master: str | Path, out: str | Path, *, hints: bool = True,
         one = complete(find_exercises(filled(notebook, variant), name), seed=seed)
         mark = {"assignment": name, **({"variant": variant} if variant else {})}
         folder = out / "student" / student if student else out / "student"
-        written.append(write(student_notebook(one, hints=hints, mark=mark), folder / f"{name}.ipynb"))
+        made_of[folder / f"{name}.ipynb"] = student_notebook(one, hints=hints, mark=mark)
         key = key_of(variant)
         if key not in made:
             made[key] = grading_notebook(one, mark={**mark, "seed": seed, "variants": choices}, limits=limits)
             suffix = f".{key}" if key else ""
-            written.append(
-                write(solution_notebook(one, mark=mark), out / "solution" / f"{name}{suffix}.ipynb"))
-            written.append(write(made[key], out / "grading" / f"{name}{suffix}.ipynb"))
-    return written
+            made_of[out / "solution" / f"{name}{suffix}.ipynb"] = solution_notebook(one, mark=mark)
+            made_of[out / "grading" / f"{name}{suffix}.ipynb"] = made[key]
+    for path in made_of:
+        _check_unedited(path)
+    return [write(one, path) for path, one in made_of.items()]
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> Path:
-    """Write a notebook whole or not at all."""
+    """Write a notebook whole or not at all, with a digest that tells whether somebody has edited it since."""
+    notebook.metadata["minillm"] = {**notebook.metadata.get("minillm", {}), "built": _digest(notebook)}
     return disk.write(path, nbformat.writes(notebook).rstrip("\n") + "\n")
+
+
+def _digest(notebook: nbformat.NotebookNode) -> str:
+    """The same for the same cells, whether they were run or not."""
+    cells = [(cell.cell_type, cell.source) for cell in notebook.cells]
+    return hashlib.sha256(json.dumps(cells).encode("utf-8")).hexdigest()[:16]
+
+
+def _check_unedited(path: Path) -> None:
+    if path.exists():
+        old = read_notebook(path)
+        mark = old.metadata.get("minillm") or {}
+        if "assignment" not in mark or mark.get("built", _digest(old)) != _digest(old):
+            raise MasterError(f"{path} is not as it was built: it is yours or has been edited; move it away, or choose "
+                              f"another --out")
+
+
+def _check_seed(folder: Path, name: str, seed: int) -> None:
+    for path in sorted(folder.glob("*.ipynb")):
+        mark = read_notebook(path).metadata.get("minillm") or {}
+        if mark.get("assignment") == name and mark.get("seed", seed) != seed:
+            raise MasterError(f"{path} was built with seed {mark['seed']}, and seed {seed} would draw other numbers "
+                              f"than were handed out; give --seed {mark['seed']}, or choose another --out")
 
 
 def student_notebook(master: Master, *, hints: bool, mark: dict) -> nbformat.NotebookNode:

@@ -10,7 +10,7 @@ import re
 import statistics
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -172,26 +172,57 @@ def gradescope(result: Result, late_share: float) -> dict:
                       for m in result.marks]}
 
 
-def add_manual(results: list[Result], path: str | Path) -> list[Result]:
-    """Put points given by hand in place: a CSV with student, exercise, points and, if wished, comment."""
-    rows = read_table(path, ("student", "exercise", "points"), example="student,exercise,points,comment")
-    by = {(r.student, m.exercise): m for r in results for m in r.marks}
+def by_hand(path: str | Path, out_of: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], tuple[float, str]]:
+    """Points and comments that were given by hand: a CSV with student, exercise, points and, if wished, comment.
+
+    `out_of` has what each (student, exercise) can get.  Raises MasterError for what is not among them, by its line.
+    """
+    rows, given = read_table(path, ("student", "exercise", "points"), example="student,exercise,points,comment"), {}
     for line, row in enumerate(rows, 2):
-        mark = by.get((row["student"], row["exercise"]))
-        if mark is None:
+        who = (row["student"], row["exercise"])
+        if who not in out_of:
             raise MasterError(
-                f"{Path(path).name}, line {line}: no exercise {row['exercise']} of {row['student']} was graded"
-            )
+                f"{Path(path).name}, line {line}: no exercise {row['exercise']} of {row['student']} is graded")
+        if who in given:
+            raise MasterError(f"{Path(path).name}, line {line}: exercise {row['exercise']} of {row['student']} has "
+                              f"points already; which are meant?")
         try:
             points = float(row["points"].replace(",", "."))
         except ValueError:
             raise MasterError(
                 f"{Path(path).name}, line {line}: {row['points']!r} is no number of points") from None
-        if not 0 <= points <= mark.out_of:
+        if not 0 <= points <= out_of[who]:
             raise MasterError(
-                f"{Path(path).name}, line {line}: {points:g} points of {mark.out_of:g} possible")
-        mark.points, mark.status, mark.reason = (points, MANUAL, row.get("comment") or "graded by hand")
+                f"{Path(path).name}, line {line}: {points:g} points of {out_of[who]:g} possible")
+        given[who] = points, row.get("comment") or "graded by hand"
+    return given
+
+
+def add_manual(results: list[Result], path: str | Path) -> list[Result]:
+    """Put points given by hand in place."""
+    by = {(r.student, m.exercise): m for r in results for m in r.marks}
+    for who, (points, comment) in by_hand(path, {who: mark.out_of for who, mark in by.items()}).items():
+        by[who].points, by[who].status, by[who].reason = points, MANUAL, comment
     return results
+
+
+def check_place(out: Path, assignment: str, students: Iterable[str]) -> None:
+    """Refuse to write over grades that the new ones would not hold: of another assignment, or of other students."""
+    held = out / "grades.json"
+    try:
+        rows = [(row["student"], row["assignment"]) for row in json.loads(held.read_text("utf-8"))]
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError):
+        raise MasterError(f"{held} is not one that `minillm assign grade` wrote; choose another --out") from None
+    others = sorted({name for _, name in rows} - {assignment})
+    gone = sorted({student for student, _ in rows} - {*students})
+    if others:
+        raise MasterError(f"{out} holds the grades of {others[0]}, which those of {assignment} would replace; choose "
+                          f"another --out")
+    if gone:
+        raise MasterError(f"{out} holds grades of {gone[0]}{' and others' * (len(gone) > 1)}, of whom there is no "
+                          f"submission now; grade all together, or choose another --out")
 
 
 def _points(value: float) -> str:

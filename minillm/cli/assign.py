@@ -119,10 +119,15 @@ def _build(options: argparse.Namespace) -> int:
     from minillm.assignments.build import build
     from minillm.assignments.collect import read_roster
     from minillm.assignments.lint import lint_master
+    from minillm.assignments.master import read_notebook
+    from minillm.assignments.variants import choices_of
 
     for sentence in lint_master(options.master):
         print(f"note: {sentence}", file=sys.stderr)
     students = sorted(set(read_roster(options.roster).values())) if options.roster else []
+    if students and not choices_of(read_notebook(options.master)):
+        print(f"note: no number varies in {Path(options.master).name} (minillm.variants), so the roster changes "
+              f"nothing: everybody gets the same notebook", file=sys.stderr)
     for path in build(options.master, options.out, hints=not options.no_hints, students=students,
                       seed=options.seed):
         print(path)
@@ -151,17 +156,23 @@ def _grade(options: argparse.Namespace) -> int:
     from minillm.assignments.collect import read_roster, submissions
     from minillm.assignments.grade import Grader, grade
 
+    if options.late_share < 1 and options.deadline is None:
+        raise ValueError(f"--late-share {options.late_share:g} is for work after the deadline, and there is none; give "
+                         f"it with --deadline")
     roster = read_roster(options.roster) if options.roster else None
     work = submissions(options.submissions, roster=roster, deadline=options.deadline, keep=options.keep)
-    grader = Grader(options.grading)
+    grader, out = Grader(options.grading), Path(options.out)
+    reports.check_place(out, grader.name, {s.student for s in work})
+    if options.manual:  # a wrong line is found out now, not when all are graded
+        reports.by_hand(options.manual, {(s.student, id): facts["points"] for s in work
+                                         for id, facts in grader.exercises.items()})
     print(
         f"{len(work)} submissions of {grader.name}, {options.jobs} at a time; {sandbox.isolation()}.",
         file=sys.stderr)
-    out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     log = reports.Log(out / f"{grader.name}.done.jsonl", grader.digest)
-    if options.fresh:
-        log.path.unlink(missing_ok=True)
+    if options.fresh and log.path.exists():
+        log.path.replace(log.path.with_suffix(".before.jsonl"))
     done = log.read()
     keys = {s.student: s.key for s in work}
     results = []
@@ -172,7 +183,8 @@ def _grade(options: argparse.Namespace) -> int:
                 log.append(keys[result.student], result)
     except KeyboardInterrupt:
         print(
-            f"\nstopped after {len(results)} of {len(work)}; run the same command to go on.", file=sys.stderr)
+            f"\nstopped after {len(results)} of {len(work)}; run the same command "
+            f"{'without --fresh ' * options.fresh}to go on.", file=sys.stderr)
         return 130
     if options.manual:
         reports.add_manual(results, options.manual)

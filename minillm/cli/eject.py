@@ -26,6 +26,8 @@ def define(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from minillm import disk
     from minillm.ejection import eject
+    if options.out is not None and Path(options.out).is_file():
+        raise ValueError(f"{options.out} exists already, and may have been edited; choose another --out")
     source = eject(read_config(options))
     if options.out is None:
         sys.stdout.write(source)

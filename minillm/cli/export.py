@@ -14,14 +14,16 @@ examples:
 
 def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a checkpoint (runs/NAME), or storyteller")
-    parser.add_argument("--out", metavar="FOLDER", required=True, help="where it goes")
+    parser.add_argument("--out", metavar="FOLDER", required=True, help="a new folder for it")
     parser.add_argument("--chat", action="store_true", help="write the chat template of `minillm finetune` with it")
 
 
 def run(options: argparse.Namespace) -> int:
+    from minillm.cli.job import given_back, new_folder
     from minillm.conversation import Template
     from minillm.pretrained import export_hf
-    model, tokenizer = open_model(options.model)
-    export_hf(model, tokenizer, options.out, template=Template() if options.chat else None)
+    with given_back(new_folder(options.out)) as folder:
+        model, tokenizer = open_model(options.model)
+        export_hf(model, tokenizer, folder, template=Template() if options.chat else None)
     print(f'{options.out}: open it with transformers.AutoModelForCausalLM.from_pretrained("{options.out}")')
     return 0

@@ -40,10 +40,9 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from contextlib import suppress
-
-    from minillm.checkpoints import save
-    from minillm.cli.job import new_folder
+    from minillm.checkpoints import rehearse, save
+    from minillm.cli.job import given_back, new_folder
+    from minillm.cli.train import told_to_end
     from minillm.conversation import pairs_from
     from minillm.optim import adamw, warmup_cosine
     from minillm.pretrained.adapters import save_adapter
@@ -56,28 +55,33 @@ def run(options: argparse.Namespace) -> int:
     batches = stream(options, pairs, model, tokenizer)
     model = prepare(model, options)
     learned = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    folder, done = new_folder(options.out, Path("runs") / f"{Path(options.model).name}-tuned"), 0
-    print(f"{len(pairs)} pairs; {learned:,} weights learn. Ctrl-C stops it and keeps what was learned", flush=True)
-    lr = options.lr or (1e-3 if options.method == "full" else 3e-3)
-    try:
-        for step in train(model, batches, optimizer=adamw(model, lr=lr, weight_decay=0.0), n_steps=options.steps,
-                          schedule=warmup_cosine(options.steps, warmup=min(10, options.steps // 4)), precision="fp32",
-                          seed=options.seed):
-            done = step.step + 1
-            if done % max(1, options.steps // 10) == 0:
-                print(f"step {done} of {options.steps}: loss {step.loss:.3f}", flush=True)
-    except KeyboardInterrupt:
-        print(f"stopped after step {done}")
-    finally:
-        with suppress(OSError):
-            if not done:
-                folder.rmdir()                         # a folder that nothing was saved in is given back
-    if done and options.method == "full":
-        save(model.eval(), tokenizer, folder)
-        print(f"{folder} holds the model; `{called()} generate {folder} --ask \"…\"` asks it")
-    elif done:
-        save_adapter(model.eval(), folder, base=options.model)
-        print(f"{folder} holds the adapter; `{called()} generate {options.model} --adapter {folder} --ask \"…\"` asks")
+    lr, done = options.lr or (1e-3 if options.method == "full" else 3e-3), 0
+    new = new_folder(options.out, Path("runs") / f"{Path(options.model).name}-tuned")
+    with given_back(new) as folder, told_to_end() as told:
+        if options.method == "full":  # what could not be written is found out before there is anything to lose
+            rehearse(model, tokenizer, folder)
+        else:
+            save_adapter(model, folder, base=options.model, rehearsal=True)
+        print(f"{len(pairs)} pairs; {learned:,} weights learn. Ctrl-C stops it and keeps what was learned", flush=True)
+        try:
+            for step in train(model, batches, optimizer=adamw(model, lr=lr, weight_decay=0.0), n_steps=options.steps,
+                              schedule=warmup_cosine(options.steps, warmup=min(10, options.steps // 4)),
+                              precision="fp32", seed=options.seed):
+                done = step.step + 1
+                if done % max(1, options.steps // 10) == 0:
+                    print(f"step {done} of {options.steps}: loss {step.loss:.3f}", flush=True)
+                if told:
+                    break
+        except KeyboardInterrupt:
+            pass
+        if done < options.steps:
+            print(f"stopped after step {done}")
+        if done and options.method == "full":
+            save(model.eval(), tokenizer, folder)
+            print(f"{folder} holds the model; `{called()} generate {folder} --ask \"…\"` asks it")
+        elif done:
+            save_adapter(model.eval(), folder, base=options.model)
+            print(f"{folder} holds the adapter; `{called()} generate {options.model} --adapter {folder} --ask \"…\"` asks")
     return 0 if done == options.steps else 130
 
 

@@ -5,8 +5,8 @@ import argparse
 import hashlib
 import math
 import os
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import torch
@@ -167,6 +167,16 @@ class Job:
         (write or save)(self.model, self.tokenizer, self.folder, state=state, log=self.log)
 
 
+@contextmanager
+def given_back(folder: Path) -> Iterator[Path]:
+    """A new folder, which goes again where nothing came to stand in it."""
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def fingerprint(ids) -> str:
     """The same for the same text and tokenizer."""
     return hashlib.sha256(ids.tobytes()).hexdigest()
@@ -186,8 +196,10 @@ def reserve(options: argparse.Namespace) -> Path:
                       otherwise=", or go on with --resume {}")
 
 
-def new_folder(out: str | None, usual: Path, *, otherwise: str = "") -> Path:
+def new_folder(out: str | None, usual: Path = Path(), *, otherwise: str = "") -> Path:
     """The folder to write, `out` or the usual one with a number; made at once, so that two runs never share it."""
+    if out == "":
+        raise ValueError("--out names no folder; give one, or leave it out where it may be")
     wanted = Path(out or usual)
     for number in range(1, 1000):
         folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from minillm.cli.numbers import COUNT, number
 from minillm.cli.words import LEARNED, MAX_MB, TOKENIZERS
@@ -32,6 +33,9 @@ def define(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from minillm.tokenizers.protocol import SETTINGS_FILE
+    if options.save and (Path(options.save) / SETTINGS_FILE).exists():
+        raise ValueError(f"{options.save} holds a tokenizer already, on which models may depend; choose another --save")
     tokenizer = tokenizer_for(options)
     if options.save:
         tokenizer.save(options.save)

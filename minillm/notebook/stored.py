@@ -38,7 +38,9 @@ def tidy(notebook: nbformat.NotebookNode, name: str, home: str) -> nbformat.Note
         cell.metadata = nbformat.from_dict({key: cell.metadata[key] for key in _KEPT if key in cell.metadata})
         cell.id = cell.get("id") if cell.get("id") not in {None, *seen} else f"cell-{place:03}"
         seen.add(cell.id)
-        cell.pop("attachments", None)
+        if cell.pop("attachments", None):
+            raise NotebookError(f"cell {place} holds an attached picture, which GitHub and graders do not show; put "
+                                f"the picture beside the notebook and link it")
         if cell.cell_type == "code":
             cell.outputs = [_clean(output) for output in _joined(cell.outputs)]
     for count, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
@@ -121,6 +123,9 @@ def refresh(path: Path, *, check: bool = False, run: bool = True) -> bool:
         text = rendered(notebook)
     except (CellExecutionError, NotebookError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise NotebookError(f"{path.name}: {_plain(str(error))}") from error
+    if path.read_text("utf-8") != stored:
+        raise NotebookError(f"{path.name} was saved by somebody else while it ran; it is left as it is now: run this "
+                            f"again")
     changed = text != stored
     if changed and not check:
         disk.write(path, text)

@@ -133,6 +133,9 @@ def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.
     The folder appears complete or not at all; an earlier export is replaced, one that holds something else is not.
     """
     folder, model = Path(folder), bare(model)
+    if template is not None and tokenizer is None:
+        raise ValueError("a template says how questions are put to a tokenizer, and there is none; export without it, "
+                         "or give the tokenizer")
     if folder.exists() and not _is_export(folder):
         raise FileExistsError(f"{folder} holds something else; export into a new folder")
     check_described(model)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from minillm import disk
 from minillm.lora import DoRALinear, LoRALinear, corrections
 from minillm.model import Transformer
 from minillm.pretrained.families import family_for
+from minillm.pretrained.files import read_json
 from minillm.pretrained.layouts import Fused
 from minillm.pretrained.settings import HEADS, Family
 
@@ -30,11 +32,16 @@ WITHOUT_EFFECT = ("base_model_name_or_path", "revision", "task_type", "inference
 NEUTRAL = {"bias": "none", "init_lora_weights": (True, False, "gaussian", "orthogonal")}  # others change the base
 
 
-def save_adapter(model: Transformer, folder: str | os.PathLike, *, base: str = "") -> Path:
+class _Rehearsed(Exception):
+    """All went well, and nothing is to be kept."""
+
+
+def save_adapter(model: Transformer, folder: str | os.PathLike, *, base: str = "", rehearsal: bool = False) -> Path:
     """Write the corrections of a model, and nothing of the model itself, in PEFT's format.
 
     `base` says whose they are: the folder or name of the exported model, which PEFT opens first.  Raises ValueError
-    where the published format has no such matrix.  The folder appears complete or not at all.
+    where the published format has no such matrix.  The folder appears complete or not at all; a `rehearsal` does all
+    but the last step, so that what would be raised after hours of training is raised before.
     """
     layers = corrections(model)
     if not layers:
@@ -47,11 +54,17 @@ def save_adapter(model: Transformer, folder: str | os.PathLike, *, base: str = "
         tensors |= {f"{OUTER}{names[ours]}.{half}.weight": getattr(layer, half).weight for half in ("lora_A", "lora_B")}
         if isinstance(layer, DoRALinear):
             tensors[f"{OUTER}{names[ours]}.lora_magnitude_vector"] = layer.magnitude
-    with disk.folder(Path(folder), seal=CONFIG, ours=lambda folder: [CONFIG, WEIGHTS]) as draft:
-        settings = _settings(model, layers, names) | {"base_model_name_or_path": base}
-        (draft / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-        save_file({name: x.detach().cpu().contiguous() for name, x in tensors.items()}, draft / WEIGHTS,
-                  metadata={"format": "pt"})
+    settings = _settings(model, layers, names) | {"base_model_name_or_path": base}
+    try:
+        with (suppress(_Rehearsed),
+              disk.folder(Path(folder), seal=CONFIG, ours=lambda folder: [CONFIG, WEIGHTS]) as draft):
+            (draft / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+            save_file({name: x.detach().cpu().contiguous() for name, x in tensors.items()}, draft / WEIGHTS,
+                      metadata={"format": "pt"})
+            if rehearsal:
+                raise _Rehearsed
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"{folder} could not be written ({error}); make room, or save into another folder") from error
     return Path(folder)
 
 
@@ -68,7 +81,7 @@ def load_adapter(model: Transformer, folder: str | os.PathLike, *, say: Callable
             raise FileNotFoundError(f"{folder} holds no {name}; an adapter is a folder with {CONFIG} and {WEIGHTS}")
     if corrections(model):
         raise ValueError("this model has corrections already; merge_lora(model) first")
-    theirs = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    theirs = read_json(folder / CONFIG)
     _check(theirs)
     names = _names(model)
     layers, saved = _sorted(load_file(folder / WEIGHTS), theirs, {their: ours for ours, their in names.items()})
@@ -86,6 +99,13 @@ def load_adapter(model: Transformer, folder: str | os.PathLike, *, say: Callable
     say(f"{n_tensors} tensors found: corrections of {len(made)} matrices"
         + (f", and {len(whole)} weights replaced ({', '.join(whole)})" if whole else ""))
     return model
+
+
+def told_base(folder: str | os.PathLike) -> str:
+    """The model that an adapter says it was learned beside; nothing where it does not say."""
+    path = Path(folder) / CONFIG
+    base = read_json(path).get("base_model_name_or_path") if path.is_file() else None
+    return base if isinstance(base, str) else ""
 
 
 def _check(theirs: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import html
 import json
 import os
+import shutil
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from nbformat import v4
 
 from minillm.__main__ import main
 from minillm.assignments import reports
+from minillm.assignments.build import build
 from minillm.assignments.collect import read_roster, read_submission, submissions
 from minillm.assignments.grade import Grader, Result, grade
 from minillm.assignments.marks import Mark
 from minillm.assignments.master import MasterError, read_notebook
+from minillm.assignments.variants import filled, variant_of
+from tests.assignments.conftest import MASTER
 
 EMPTY = v4.new_notebook()
 
@@ -178,3 +182,88 @@ def test_every_option_of_every_verb_is_explained(capsys):
         assert said.partition("\n\n")[2][:1].isupper()  # it begins with what the verb does
         assert all(len(line.split("  ")) > 2 or following.startswith(" " * 10) for line, following in zip(
             options, options[1:], strict=False) if line.startswith("  -"))
+
+
+def test_building_again_writes_over_nothing_that_was_edited(course, tmp_path):
+    again = tmp_path / "course"
+    shutil.copytree(course, again)
+    build(MASTER, again, seed=7)                                    # unedited, or merely run: built again
+    path = again / "student" / "small_course.ipynb"
+    notebook = read_notebook(path)
+    notebook.cells.append(v4.new_markdown_cell("Hand this in by Friday."))
+    nbformat.write(notebook, path)
+    before = path.read_bytes()
+    with pytest.raises(MasterError, match="not as it was built.*move it away"):
+        build(MASTER, again, seed=7)
+    assert path.read_bytes() == before
+
+
+def test_a_master_is_never_built_over_itself(tmp_path):
+    (tmp_path / "student").mkdir()
+    master = tmp_path / "student" / MASTER.name
+    shutil.copy(MASTER, master.with_suffix(".ipynb"))
+    with pytest.raises(MasterError, match="it is yours"):
+        build(master.with_suffix(".ipynb"), tmp_path)
+    assert master.with_suffix(".ipynb").read_bytes() == MASTER.read_bytes()
+
+
+def test_another_seed_does_not_pass_unseen(course, capsys):
+    assert main(["assign", "build", str(MASTER), "--out", str(course)]) == 1
+    assert "was built with seed 7, and seed 0 would draw other numbers" in capsys.readouterr().err
+
+
+def test_a_roster_that_changes_nothing_is_said(tmp_path, capsys):
+    (tmp_path / "people.csv").write_text("student\nada\n")
+    notebook = read_notebook(MASTER)
+    notebook = filled(notebook, variant_of("", notebook.metadata.minillm.pop("variants")))
+    nbformat.write(notebook, tmp_path / "one.ipynb")
+    assert main(["assign", "build", str(tmp_path / "one.ipynb"), "--out", str(tmp_path / "c"), "--roster",
+                 str(tmp_path / "people.csv")]) == 0
+    assert "no number varies in one.ipynb" in capsys.readouterr().err
+
+
+@pytest.fixture
+def graded(grading, tmp_path):
+    """What `assign grade` is called with, for two students."""
+    work = tmp_path / "work"
+    work.mkdir()
+    for name in ("ada", "bob"):
+        nbformat.write(EMPTY, work / f"{name}.ipynb")
+    return ["assign", "grade", str(work), "--with", str(grading), "--out", str(tmp_path / "grades")]
+
+
+def test_grades_of_others_are_not_written_over(graded, grading, tmp_path, capsys):
+    assert main(graded) == 0 and main(graded) == 0                  # the same class again: written anew
+    one = [*graded[:2], str(tmp_path / "work" / "ada.ipynb"), *graded[3:]]
+    before = (tmp_path / "grades" / "grades.csv").read_bytes()
+    assert main(one) == 1 and "holds grades of bob, of whom there is no submission" in capsys.readouterr().err
+    book = read_notebook(grading / "a.ipynb")
+    book.metadata.minillm.assignment = "b"
+    nbformat.write(book, grading / "a.ipynb")
+    assert main(graded) == 1 and "holds the grades of a, which those of b would replace" in capsys.readouterr().err
+    assert (tmp_path / "grades" / "grades.csv").read_bytes() == before
+    (tmp_path / "grades" / "grades.json").write_text("mine")
+    assert main(graded) == 1 and "is not one that `minillm assign grade` wrote" in capsys.readouterr().err
+
+
+def test_a_share_for_late_work_needs_a_deadline(graded, tmp_path, capsys):
+    assert main([*graded, "--late-share", "0.5"]) == 1
+    assert "give it with --deadline" in capsys.readouterr().err and not (tmp_path / "grades").exists()
+
+
+def test_points_by_hand_are_read_before_anything_is_graded(graded, tmp_path, capsys):
+    table = tmp_path / "points.csv"
+    table.write_text("student,exercise,points\nada,9,1\n")
+    assert main([*graded, "--manual", str(table)]) == 1
+    assert "line 2: no exercise 9 of ada is graded" in capsys.readouterr().err and not (tmp_path / "grades").exists()
+    table.write_text("student,exercise,points\nada,9,1\nada,9,2\n")
+    with pytest.raises(MasterError, match="line 3: exercise 9 of ada has points already"):
+        reports.by_hand(table, {("ada", "9"): 4.0})
+
+
+def test_grading_afresh_keeps_what_was_known(graded, tmp_path):
+    assert main(graded) == 0
+    log = tmp_path / "grades" / "a.done.jsonl"
+    before = log.read_bytes()
+    assert main([*graded, "--fresh"]) == 0
+    assert log.with_suffix(".before.jsonl").read_bytes() == before

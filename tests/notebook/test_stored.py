@@ -144,3 +144,21 @@ def test_links_between_notebooks_come_from_those_that_exist(tmp_path):
     assert "03_c" not in derived.linked(linked, "01_a", tmp_path) and "· The third one, where" in derived.linked(
         linked, "01_a", tmp_path), "a notebook that went takes its links along"
     assert "02_b" not in derived.linked(text, "02_b", tmp_path), "none leads to itself"
+
+
+def test_what_was_saved_while_it_ran_is_not_written_over(written):
+    path = written(book("from pathlib import Path\npath = Path('some.ipynb')\n"
+                        "path.write_text(path.read_text('utf-8').replace('A title', 'Mine'), 'utf-8');"))
+    with pytest.raises(NotebookError, match="saved by somebody else while it ran.*run this again"):
+        refresh(path)
+    assert "# Mine" in path.read_text("utf-8")
+
+
+def test_an_attached_picture_is_not_thrown_away_without_a_word(written):
+    notebook = book("1")
+    notebook.cells[0].attachments = {"a.png": {"image/png": "aGk="}}
+    path = written(notebook)
+    before = path.read_bytes()
+    with pytest.raises(NotebookError, match="cell 0 holds an attached picture.*link it"):
+        refresh(path, run=False)
+    assert path.read_bytes() == before

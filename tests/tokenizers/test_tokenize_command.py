@@ -73,3 +73,10 @@ def test_an_option_that_would_be_passed_over_is_refused(arguments, reason, tmp_p
     assert main(["eject", "run"]) == 0
     assert main(arguments) == 1
     assert reason in capsys.readouterr().err
+
+
+def test_a_saved_tokenizer_is_not_written_over(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["tokenize", "--tokenizer", "byte", "--save", "t"]) == 0
+    assert main(["tokenize", "--tokenizer", "byte", "--save", "t"]) == 1
+    assert "t holds a tokenizer already" in capsys.readouterr().err
