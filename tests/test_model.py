@@ -205,6 +205,6 @@ def test_one_text_without_a_batch_axis_is_told_how_to_get_one():
 
 def test_a_model_cast_to_bf16_keeps_its_angles():
     model = made(SMALL)
-    exact = model.blocks[0].attention.rotate.cos.clone()
+    exact = model.blocks[0].attention.rotate.speeds.clone()
     model.bfloat16()
-    assert torch.equal(model.blocks[0].attention.rotate.cos, exact)
+    assert torch.equal(model.blocks[0].attention.rotate.speeds, exact)

@@ -124,7 +124,7 @@ def test_weights_may_be_opened_in_half_precision(tmp_path):
     reference("llama", tmp_path)
     model, _ = load_pretrained(tmp_path, dtype=torch.bfloat16)
     assert {weight.dtype for weight in model.parameters()} == {torch.bfloat16}
-    assert model.blocks[0].attention.rotate.cos.dtype == torch.float32  # angles are never rounded
+    assert model.blocks[0].attention.rotate.speeds.dtype == torch.float32  # angles are never rounded
 
 
 def test_every_preset_has_its_family():

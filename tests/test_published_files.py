@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -178,3 +179,41 @@ def test_numbers_survive_an_export(preset, changed, tmp_path):
 def test_an_export_that_transformers_has_no_class_for_says_so(tmp_path):
     with pytest.warns(UserWarning, match="transformers has no class for a mixture with shared experts"):
         export_hf(Transformer(scaled(PRESETS["deepseek-moe-16b"], "nano", vocab_size=50)), None, tmp_path / "out")
+
+
+def gemma(tmp_path, gains):
+    """A small Gemma whose first norm has these gains, exported in 32 bits."""
+    torch.manual_seed(0)
+    model = Transformer(scaled(PRESETS["gemma-2b"], "nano", vocab_size=64)).eval()
+    with torch.no_grad():
+        model.norm.weight[:len(gains)] = torch.tensor(gains)
+    return model, export_hf(model, None, tmp_path / "gemma")
+
+
+def test_a_gemma_in_16_bits_is_exported_to_the_bit_or_refused(tmp_path):
+    model, _ = gemma(tmp_path, [0.5, 0.75, 1.0078125, 3.0, 17.0])
+    half = model.bfloat16()
+    again, _ = load_pretrained(export_hf(half, None, tmp_path / "bf16"))
+    for (name, ours), theirs in zip(half.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(ours.float(), theirs), name
+    with torch.no_grad():
+        half.norm.weight[0] = 0.1
+    with pytest.raises(ValueError, match=r"'norm.weight' holds the gain 0.1001, .* reads as .*export model.float\(\)"):
+        export_hf(half, None, tmp_path / "lost")
+    assert not (tmp_path / "lost").exists()
+    export_hf(half.float(), None, tmp_path / "whole")
+
+
+def test_gains_that_opening_in_16_bits_rounds_are_told(tmp_path):
+    model, folder = gemma(tmp_path, [1.0])
+    state = {name: x.bfloat16() for name, x in load_file(folder / WEIGHTS).items()}
+    state["model.norm.weight"][0] = 2.0 ** -12                      # as a file in 16 bits may hold it
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    exact, _ = load_pretrained(folder)
+    assert exact.norm.weight[0] == 1 + 2.0 ** -12
+    with pytest.warns(UserWarning, match="stores 'norm.weight'.*torch.bfloat16 rounds it.*dtype=torch.float32"):
+        load_pretrained(folder, dtype=torch.bfloat16)
+    state["model.norm.weight"][0] = 0.5
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    with warnings.catch_warnings(action="error"):
+        load_pretrained(folder, dtype=torch.bfloat16)

@@ -113,8 +113,8 @@ def rope_of(config: ModelConfig, layer: int) -> RoPE:
     """The rotation that a layer uses: windowed layers may have their own theta, and are never stretched."""
     c, local = config.resolve(), config.is_windowed(layer) and config.rope_theta_local is not None
     return ROTATED[c.position](
-        c.d_rotary, theta=c.rope_theta_local if local else c.rope_theta, context_length=c.context_length,
-        fraction=c.rope_fraction, pairs=c.rope_pairs, scaling=None if local else c.rope_scaling)
+        c.d_rotary, theta=c.rope_theta_local if local else c.rope_theta, fraction=c.rope_fraction, pairs=c.rope_pairs,
+        scaling=None if local else c.rope_scaling)
 
 
 QK_NORMS = {

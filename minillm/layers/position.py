@@ -43,7 +43,7 @@ class Sinusoidal(Worked):
             raise ValueError(f"sinusoidal positions come in pairs, but d_model={d_model}; make it even, at least 2")
 
         def waves() -> Float[Tensor, "seq d_model"]:
-            turned = angles(context_length, frequencies(d_model, theta))
+            turned = angles(torch.arange(context_length), frequencies(d_model, theta))
             return rearrange([turned.sin(), turned.cos()], "wave seq pair -> seq (pair wave)")
 
         self.work_out("waves", waves)
@@ -66,7 +66,7 @@ class RoPE(Worked):
     """
     exact = True
 
-    def __init__(self, d_head: int, *, theta: float = 10_000.0, context_length: int = 2048, fraction: float = 1.0,
+    def __init__(self, d_head: int, *, theta: float = 10_000.0, fraction: float = 1.0,
                  pairs: str = "halves", scaling: RopeScaling | None = None):
         super().__init__()
         self.d_turned = int(d_head * fraction)
@@ -75,15 +75,16 @@ class RoPE(Worked):
                              f"components; make that an even number of at least 2 and at most d_head")
         self.half = {"halves": -2, "neighbours": -1}[pairs]  # the axis of a pair's two members, once it is cut out
 
-        def turns() -> Float[Tensor, "seq pair"]:
-            return angles(context_length, stretch(frequencies(self.d_turned, theta), scaling))
+        def speeds() -> Float[Tensor, "d_turned"]:  # of a pair's first member -omega: it takes minus the sine
+            omega = stretch(frequencies(self.d_turned, theta), scaling)
+            return torch.stack([-omega, omega], self.half).flatten()
 
-        self.work_out("cos", lambda: torch.stack([turns().cos(), turns().cos()], self.half).flatten(-2))
-        self.work_out("sin", lambda: torch.stack([-turns().sin(), turns().sin()], self.half).flatten(-2))
+        self.work_out("speeds", speeds)
 
     def forward(self, x: Float[Tensor, "*axes seq d_head"], positions: Int[Tensor, "seq"]
                 ) -> Float[Tensor, "*axes seq d_head"]:
-        cos, sin = self.cos[positions].to(x.dtype), self.sin[positions].to(x.dtype)
+        turns = angles(positions, self.speeds)  # to look them up would take as long, and a gigabyte per million
+        cos, sin = turns.cos().to(x.dtype), turns.sin().to(x.dtype)
         turned, still = x[..., :self.d_turned], x[..., self.d_turned:]
         turned = turned * cos + self.partner(turned) * sin
         return torch.cat([turned, still], dim=-1) if still.shape[-1] else turned
@@ -117,9 +118,9 @@ def frequencies(d: int, theta: float) -> Float[Tensor, "pair"]:
     return theta ** -(torch.arange(0, d, 2).float() / d)
 
 
-def angles(context_length: int, omega: Float[Tensor, "pair"]) -> Float[Tensor, "seq pair"]:
+def angles(positions: Int[Tensor, "seq"], omega: Float[Tensor, "pair"]) -> Float[Tensor, "seq pair"]:
     """By how much each pair is turned at each position, in radians: t omega."""
-    return torch.outer(torch.arange(context_length).float(), omega)
+    return positions[:, None] * omega
 
 
 def slopes(n_heads: int) -> Float[Tensor, "head"]:

@@ -54,12 +54,23 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
     config = family.read(theirs)
     check_shapes(family, config, held)
     theirs_by_name = one_of_twins(family, config, dict(files.tensors(weights)))
-    state = family.load({name: x.to(dtype) for name, x in theirs_by_name.items()}, config)
-    model, tokenizer = build(config, state), published_tokenizer(folder)
+    state = family.load(theirs_by_name, config)
+    model, tokenizer = build(config, cast(state, dtype)), published_tokenizer(folder)
     if tokenizer is not None:
         take_roles(tokenizer, folder, theirs)
         model.nameless = tokenizer.nameless(config.vocab_size)
     return model, tokenizer
+
+
+def cast(state: State, dtype: torch.dtype) -> State:
+    """Every tensor in this dtype; a warning where that rounds what was added up after it was read (Gemma's gains)."""
+    stored, rounded = state["embed.weight"].dtype, {name: x.to(dtype) for name, x in state.items()}
+    moved = [name for name, x in state.items() if x.dtype != stored and not torch.equal(rounded[name].to(x.dtype), x)]
+    if moved and stored == dtype:
+        warnings.warn(f"the file stores {moved[0]!r} (and {len(moved) - 1} like it) less 1, which makes it exact; as a "
+                      f"whole, {dtype} rounds it: load with dtype=torch.float32 for the published model's very numbers",
+                      stacklevel=3)
+    return rounded
 
 
 def check_shapes(family: Family, config: ModelConfig, held: dict[str, tuple]) -> None:

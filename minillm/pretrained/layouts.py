@@ -63,13 +63,26 @@ class Fused:
 
 @dataclass(frozen=True)
 class OnePlus:
-    """Gains stored as w where the layer multiplies by 1 + w (Gemma)."""
+    """Gains stored as w where the layer multiplies by 1 + w (Gemma), which its own code adds in 32 bits, as here.
+
+    Refuses to store a gain that would come back as another one: in 16 bits, most below 1/2.
+    """
 
     def load(self, state: State, config: ModelConfig) -> State:
-        return {name: x + 1 if name.endswith("norm.weight") else x for name, x in state.items()}
+        return {name: x.to(torch.promote_types(x.dtype, torch.float32)) + 1 if name.endswith("norm.weight") else x
+                for name, x in state.items()}
 
     def save(self, state: State, config: ModelConfig) -> State:
-        return {name: x - 1 if name.endswith("norm.weight") else x for name, x in state.items()}
+        return {name: _less_one(name, x) if name.endswith("norm.weight") else x for name, x in state.items()}
+
+
+def _less_one(name: str, gain: Tensor) -> Tensor:
+    stored = (gain.double() - 1).to(gain.dtype)
+    if gain.dtype in (torch.float16, torch.bfloat16) and not torch.equal(back := 1 + stored.float(), gain.float()):
+        worst = (back - gain).abs().argmax()
+        raise ValueError(f"{name!r} holds the gain {gain[worst]:.4g}, which this format stores as {stored[worst]:.4g} "
+                         f"and reads as {back[worst]:.4g} in {gain.dtype}; export model.float()")
+    return stored
 
 
 def _around(name: str) -> tuple[str, str, str]:

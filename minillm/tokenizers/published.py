@@ -54,6 +54,9 @@ SAMPLES = (
     "العربية", "बिल्ली", "<unknown> 0x41", "a" * 40)
 
 
+AROUND = ("§one", "one§two § three", " §§  one", "§")  # where special tokens may stand
+
+
 def _compare(tokenizer: Tokenizer, content: str) -> None:
     """Does the tokenizers library, given this file, find our ids?"""
     try:
@@ -61,9 +64,10 @@ def _compare(tokenizer: Tokenizer, content: str) -> None:
     except ImportError:
         return
     theirs = Theirs.from_str(content)
-    for text in SAMPLES:
+    special = [sample.replace("§", name) for name in [*tokenizer.special][:3] for sample in AROUND]
+    for text in (*SAMPLES, *special):
         try:
-            ours = tokenizer.encode(text)
+            ours = tokenizer.encode(text, special=text in special)
         except ValueError:  # a character that this vocabulary has no way to write
             continue
         if (found := theirs.encode(text, add_special_tokens=False).ids) != ours:
@@ -91,12 +95,14 @@ def _char_files(tokenizer: CharTokenizer) -> dict[str, str]:
 
 def _sentencepiece_files(tokenizer: SentencePieceTokenizer) -> dict[str, str]:
     """The pieces, with what the model does to a text before; a character without one is spelled in bytes."""
-    before = [{"type": "Replace", "pattern": {"String": " "}, "content": SPACE}]
-    if tokenizer.starts_with_space:
-        before.insert(0, {"type": "Prepend", "prepend": " "})
+    before, words = [{"type": "Replace", "pattern": {"String": " "}, "content": SPACE}], None
+    if tokenizer.starts_with_space:  # of a text; what stands behind a special token is no beginning
+        words = {"type": "Sequence", "pretokenizers": [_blank_first(" "), _blank_first(SPACE, "never")]}
     if tokenizer.trims:
+        leading = " +" if not tokenizer.starts_with_space else r" +\z"
         before[:0] = [{"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
-                      for pattern, content in ((r"\A +| +\z", ""), (" {2,}", " "))]
+                      for pattern, content in ((rf"\A{leading}| +\z", ""), (" {2,}", " "))]
+        words = words and _blank_first(SPACE)
     if tokenizer.own_symbols and not tokenizer.by_word:
         raise ValueError(f"{next(iter(tokenizer.own_symbols))!r} is a token in every text, and this model adds or "
                          f"removes blanks, which tokenizer.json cannot do at once; export the model alone "
@@ -108,15 +114,21 @@ def _sentencepiece_files(tokenizer: SentencePieceTokenizer) -> dict[str, str]:
         with suppress(ValueError):  # a vocabulary that cannot write it
             line_end = tokenizer.decode(tokenizer.encode("a\r\na"))[1:-1]
             before.insert(0, {"type": "Replace", "pattern": {"String": "\r\n"}, "content": line_end})
-    words = {"type": "Split", "pattern": {"Regex": rf"{SPACE}*[^{SPACE}]+|{SPACE}+"}, "behavior": "Isolated",
-             "invert": False}
+    if tokenizer.by_word:
+        words = {"type": "Split", "pattern": {"Regex": rf"{SPACE}*[^{SPACE}]+|{SPACE}+"}, "behavior": "Isolated",
+                 "invert": False}
     back = [{"type": "Replace", "pattern": {"String": SPACE}, "content": " "}, {"type": "ByteFallback"},
             {"type": "Fuse"}]
     if tokenizer.starts_with_space:
         back.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
     return _files(tokenizer, {"normalizer": {"type": "Sequence", "normalizers": before},
-                              "pre_tokenizer": words if tokenizer.by_word else None, "model": _pieces(tokenizer),
+                              "pre_tokenizer": words, "model": _pieces(tokenizer),
                               "decoder": {"type": "Sequence", "decoders": back}}, added=tokenizer.own_symbols)
+
+
+def _blank_first(blank: str, scheme: str = "first") -> dict[str, Any]:
+    """Show blanks as this sign; at the beginning of a text there shall be one."""
+    return {"type": "Metaspace", "replacement": blank, "prepend_scheme": scheme, "split": False}
 
 
 def _pieces(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:

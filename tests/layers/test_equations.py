@@ -326,7 +326,7 @@ def test_the_class_computes_its_equation(name):
 
 
 def test_rope_computes_its_equation():
-    module = layers.RoPE(4, theta=100.0, context_length=9).double()
+    module = layers.RoPE(4, theta=100.0).double()
     ours, expected = both(HEADS, module, rope, POSITIONS)
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
 

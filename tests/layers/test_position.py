@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ import torch
 from minillm.config import RopeScaling
 from minillm.layers import ALiBi, Learned, RoPE, Sinusoidal
 from minillm.layers.position import frequencies, stretch
+from minillm.model import Transformer
+from tests.variants import SMALL
 
 G = torch.Generator().manual_seed(0)
 Q, K = torch.randn(8, generator=G), torch.randn(8, generator=G)
@@ -117,3 +120,33 @@ def test_learned_positions_are_rows_of_a_table():
 def test_sizes_without_a_pair_a_head_or_a_wave_are_refused_with_the_way_out(make, words):
     with pytest.raises(ValueError, match=re.escape(words)):
         make()
+
+
+@pytest.mark.parametrize("pairs", ["halves", "neighbours"])
+def test_rope_takes_no_memory_for_positions_and_is_exact_at_any(pairs):
+    rope, far = RoPE(8, pairs=pairs), torch.tensor([0, 1, 1023, 131_071, 1_000_000])
+    assert sum(x.nbytes for x in rope.buffers()) == 8 * 4
+    turns = far[:, None].float() * frequencies(8, 10_000.0)                      # as whoever keeps a table fills it
+    x = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    a, b = x.chunk(2, -1) if pairs == "halves" else (x[:, 0::2], x[:, 1::2])
+    c, d = a * turns.cos() - b * turns.sin(), a * turns.sin() + b * turns.cos()
+    expected = torch.cat([c, d], -1) if pairs == "halves" else torch.stack([c, d], -1).flatten(-2)
+    assert torch.equal(torch.stack([rope(x[i:i + 1], far[i:i + 1])[0] for i in range(5)]), rope(x, far))
+    torch.testing.assert_close(rope(x, far), expected, atol=1e-6, rtol=1e-6)
+
+
+def test_a_model_of_a_million_positions_is_built_in_no_time_and_no_memory():
+    model = Transformer(replace(SMALL, position="rope", context_length=1 << 20))
+    assert sum(x.nbytes for x in model.buffers()) < 1000
+    near = Transformer(replace(SMALL, position="rope"))
+    near.load_state_dict(model.state_dict())
+    tokens = torch.arange(24)[None]
+    assert torch.equal(model(tokens), near(tokens))
+
+
+def test_rope_under_vmap_gradients_and_on_the_meta_device():
+    rope, x, at = RoPE(8), torch.randn(3, 2, 5, 8, generator=torch.Generator().manual_seed(0)), torch.arange(5)
+    torch.testing.assert_close(torch.func.vmap(lambda x: rope(x, at))(x), rope(x, at))
+    turned = torch.func.jacrev(lambda x: rope(x, at).square().sum())(x)
+    torch.testing.assert_close(turned, 2 * x)                                    # rotations keep lengths
+    assert RoPE(8).to("meta").to_empty(device="cpu")(x, at).equal(rope(x, at))

@@ -22,7 +22,7 @@ def test_each_id_picks_its_row():
 
 @pytest.mark.parametrize("layout", ["halves", "neighbours"])
 def test_the_arcs_join_those_that_the_library_turns_together(layout):
-    rope = RoPE(8, context_length=4, pairs=layout)
+    rope = RoPE(8, pairs=layout)
     for first, second in pictures.partners(8, layout):
         turned = rope(F.one_hot(torch.tensor([first]), 8).float(), torch.tensor([1]))[0]
         assert set(turned.nonzero().flatten().tolist()) == {first, second}
@@ -62,7 +62,7 @@ def test_the_clocks_stand_where_the_library_turns_them():
     live = dials.dial()
     live["position"].value = 31
     hands = [line for line in live.redraw()[0].axes[1].lines if len(line.get_xdata()) == 2]
-    rope = RoPE(dials.D_HEAD, context_length=64)
+    rope = RoPE(dials.D_HEAD)
     first = torch.zeros(dials.D_HEAD)
     first[:dials.D_HEAD // 2] = 1
     turned = rope(first[None], torch.tensor([31]))[0]

@@ -257,3 +257,20 @@ def test_a_dialogue_with_a_published_model_has_the_ids_of_its_text(algorithm):
 def test_a_model_that_puts_its_blank_behind_is_refused():
     with pytest.raises(ValueError, match="treat_whitespace_as_suffix"):
         model_with("unigram", True, False, treat_whitespace_as_suffix=True)
+
+
+@pytest.mark.parametrize("blanks", list(product([True, False], repeat=2)), ids=str)
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_an_exported_model_has_its_ids_around_special_tokens_too(algorithm, blanks, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    ours = model_with(algorithm, *blanks)
+    if blanks == (False, True):  # one form would strip what stands at a text's beginning, or behind a special token
+        with pytest.raises(ValueError, match="the export would not be the same"):
+            published.export_tokenizer(ours, tmp_path)
+        return
+    published.export_tokenizer(ours, tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    for text in ("</s>hello", "hello</s>world", "a </s> b", "</s></s>", " </s>  c", "hello world</s>", "a<s>b</s>c"):
+        ids = ours.encode(text, special=True)
+        assert theirs(text, add_special_tokens=False).input_ids == ids, text
+        assert published.published_tokenizer(tmp_path).encode(text, special=True) == ids

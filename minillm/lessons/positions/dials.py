@@ -76,7 +76,7 @@ def dial() -> Live:
     query, key = torch.randn(2, D_HEAD, generator=torch.Generator().manual_seed(3))
 
     def draw(position: int, theta: float, fraction: float, backwards: bool):
-        rope = RoPE(D_HEAD, theta=theta, context_length=2 * REACH + 1, fraction=fraction)
+        rope = RoPE(D_HEAD, theta=theta, fraction=fraction)
         omega, sign = frequencies(rope.d_turned, theta), -1 if backwards else 1
         for i, (hand, label) in enumerate(zip(hands, labels, strict=True)):
             angle = sign * position * float(omega[i]) if i < len(omega) else 0.0
@@ -132,7 +132,7 @@ def one_head(scheme: str, start: int, *, values_too: bool = False) -> tuple[Tens
         x = Sinusoidal(8, 128)(x, positions)
     q, k, v = x @ w_q, x @ w_k, x @ w_v
     if scheme == "RoPE":
-        rope = RoPE(8, context_length=128)
+        rope = RoPE(8)
         q, k, v = rope(q, positions), rope(k, positions), rope(v, positions) if values_too else v
     scores = (q @ k.T / 8 ** 0.5).masked_fill(positions[:, None] < positions, -torch.inf)
     return scores, einsum(scores.softmax(-1), v, "query key, key d_head -> query d_head")

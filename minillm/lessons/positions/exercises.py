@@ -12,7 +12,7 @@ from minillm.notebook.checks import Exercise
 
 def turn(x: Tensor, positions: Tensor) -> Tensor:
     """Turn all pairs of x, (seq, width), by their positions: what two exercises are handed."""
-    return RoPE(x.shape[-1], context_length=int(positions.max()) + 1)(x, positions)
+    return RoPE(x.shape[-1])(x, positions)
 
 
 def _normal(random: Random, *shape: int) -> Tensor:

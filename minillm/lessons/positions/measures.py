@@ -44,10 +44,8 @@ def with_speeds(model: Transformer, speeds: Callable[[Tensor], Tensor]) -> Trans
     """The same weights, with other speeds of the pairs (radians per position)."""
     broken = rebuilt(model)
     for rope in ropes(broken):
-        position = torch.arange(len(rope.cos)).float()
-        angles = torch.outer(position, speeds(frequencies(rope.d_turned, broken.config.rope_theta)))
-        rope.cos = torch.stack([angles.cos(), angles.cos()], rope.half).flatten(-2)
-        rope.sin = torch.stack([-angles.sin(), angles.sin()], rope.half).flatten(-2)
+        omega = speeds(frequencies(rope.d_turned, broken.config.rope_theta))
+        rope.speeds = torch.stack([-omega, omega], rope.half).flatten()
     return broken
 
 
@@ -55,8 +53,7 @@ def clamped(model: Transformer) -> Transformer:
     """The same weights with a table that ends too early: later positions get the angles of its last row."""
     broken = rebuilt(model)
     for rope in ropes(broken):
-        row = torch.arange(len(rope.cos)).clamp(max=SHORT - 1)
-        rope.cos, rope.sin = rope.cos[row], rope.sin[row]
+        rope.register_forward_pre_hook(lambda rope, given: (given[0], given[1].clamp(max=SHORT - 1)))
     return broken
 
 

@@ -87,7 +87,7 @@ def distances() -> Live:
 
 def _drawn_scores(n: int, d_head: int = 32) -> tuple[Tensor, Tensor]:
     """Scores at distances 0 to n - 1: one key that is its query, and five random pairs."""
-    rope, generator = RoPE(d_head, context_length=n), torch.Generator().manual_seed(0)
+    rope, generator = RoPE(d_head), torch.Generator().manual_seed(0)
     drawn = []
     for q, k in ((torch.ones(1, d_head),) * 2, torch.randn(2, 5, d_head, generator=generator)):
         turned = rope(q[:, None].expand(-1, n, -1), torch.arange(n))
