@@ -81,8 +81,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"{folder} holds the model; `{called()} generate {folder} --ask \"…\"` asks it")
         elif done:
             save_adapter(model.eval(), folder, base=options.model)
-            print(f"{folder} holds the adapter; `{called()} generate {options.model} --adapter {folder} --ask \"…\"` asks "
-                  f"both")
+            say = f"{called()} generate {options.model} --adapter {folder} --ask \"…\""
+            print(f"{folder} holds the adapter; `{say}` asks")
     return 0 if done == options.steps else 130
 
 
