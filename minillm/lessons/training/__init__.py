@@ -5,4 +5,6 @@ __getattr__, __dir__ = lazily(
     __name__,
     laboratory="training_lab NOBODY",
     widgets="optimizer_valley schedule_dial learning_rate_finder",
-    drawings="windows pieces turn")
+    drawings="windows pieces turn",
+    breaking="ward broken_run",
+    contest="spectra_of moved_by optimizer_race race_table")
