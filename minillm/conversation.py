@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -61,13 +62,17 @@ def pairs_from(file: str | os.PathLike) -> list[tuple[str, str]]:
     The columns are called "prompt" or "question", and "answer", "response" or "completion"; others are left alone.
     Raises ValueError naming the first row, counted from 1, that lacks one of them or holds no text.
     """
-    path = Path(file)
+    return pairs_in(str(file), Path(file).read_bytes())
+
+
+def pairs_in(path: str, content: bytes) -> list[tuple[str, str]]:
+    """As `pairs_from`, of a file's bytes; its name says what it is and stands in what is refused."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            if path.suffix.lower() == ".csv":
-                rows = [(i, row) for i, row in enumerate(csv.DictReader(lines, strict=True), 1)]
-            else:
-                rows = [(i, _json(line, i, path)) for i, line in enumerate(lines, 1) if line.strip()]
+        lines = io.StringIO(content.decode("utf-8-sig"), newline="")
+        if path.lower().endswith(".csv"):
+            rows = [(i, row) for i, row in enumerate(csv.DictReader(lines, strict=True), 1)]
+        else:
+            rows = [(i, _json(line, i, path)) for i, line in enumerate(lines, 1) if line.strip()]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 text ({error}); save it as UTF-8") from None
     except csv.Error as error:
@@ -78,7 +83,7 @@ def pairs_from(file: str | os.PathLike) -> list[tuple[str, str]]:
             for i, row in rows]
 
 
-def _json(line: str, number: int, path: Path) -> dict:
+def _json(line: str, number: int, path: str) -> dict:
     try:
         row = json.loads(line)
     except ValueError as error:
@@ -89,7 +94,7 @@ def _json(line: str, number: int, path: Path) -> dict:
     return row
 
 
-def _text(row: dict, names: tuple[str, ...], number: int, path: Path) -> str:
+def _text(row: dict, names: tuple[str, ...], number: int, path: str) -> str:
     found = [row[name] for name in names if name in row]
     if not found or not isinstance(found[0], str) or not found[0].strip():
         raise ValueError(f"row {number} of {path} has no {' or '.join(names)}; it has: "

@@ -34,6 +34,7 @@ class Clock(Live):
     run        how many steps the button "run N steps" makes
     limit      the run ends after so many steps
     buttons    which there are besides ▶, and their words: {"step": …, "run": …, "reset": …}; all three when left out
+    unit       what a step is called on the page
     auto       a changed setting starts the new run at once, after a pause of `auto` seconds; 0: it waits for a press
 
     `advance(n)` makes n steps without a page, for tests and for stored outputs; `meter` tells speed and time.
@@ -45,7 +46,8 @@ class Clock(Live):
                  draw: Callable[..., Parts], *, views: Iterable[str] = (), first: int = 20, run: int = 100,
                  limit: int = 10_000, rules: Callable[..., Mapping[str, str]] | None = None,
                  rows: Iterable[Iterable[str]] | None = None, repeatable: bool = False,
-                 buttons: Mapping[str, str] | None = None, auto: float = 0.0):
+                 buttons: Mapping[str, str] | None = None, auto: float = 0.0, unit: str = "step"):
+        self._unit = unit
         self._start, self._views_only, self._first, self._run, self._limit = start, set(views), first, run, limit
         self._tick, self._cancelled, self._goal, self._auto = threading.Lock(), threading.Event(), None, auto
         self._spoken, self._touched, self._reached = 0.0, 0.0, False
@@ -105,12 +107,12 @@ class Clock(Live):
 
     def speed(self) -> str:
         """How fast it goes, by the clock on the wall."""
-        return f"{self.meter.speed:.3g} steps/s" if self.meter.speed else ""
+        return f"{self.meter.speed:.3g} {self._unit}s/s" if self.meter.speed else ""
 
     def _tell(self) -> None:
         """Beside the buttons, where it is not stored: how far it has come, how fast it goes, how long it takes."""
         done, total = len(self.history), self.total()
-        said = [f"step {done:,} of {total:,}" if total else f"step {done:,}", self.speed()]
+        said = [f"{self._unit} {done:,} of {total:,}" if total else f"{self._unit} {done:,}", self.speed()]
         if self.finished:
             again = self["reset"].description
             said.append(f"the run is over; a new one begins with “{again}”, or when a setting changes")

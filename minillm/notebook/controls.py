@@ -52,6 +52,19 @@ def button(label: str, hint: str = "") -> ipywidgets.Button:
     return ipywidgets.Button(description=label, tooltip=hint or label, layout=ipywidgets.Layout(width="auto"))
 
 
+def upload(label: str, accept: str) -> ipywidgets.FileUpload:
+    """Bring files of one's own: `uploaded` reads its value.  `accept` lists what they end in: ".csv,.json"."""
+    return ipywidgets.FileUpload(description=label, accept=accept, multiple=True,
+                                 layout=ipywidgets.Layout(width="auto"))
+
+
+def uploaded(value: Any) -> list[tuple[str, bytes]]:
+    """The (name, bytes) pairs of a FileUpload's value: a tuple of dicts in ipywidgets 8, a dict of dicts in 7."""
+    if isinstance(value, Mapping):
+        return [(name, bytes(file["content"])) for name, file in value.items()]
+    return [(file["name"], bytes(file["content"])) for file in value]
+
+
 def row(controls: list[ipywidgets.Widget]) -> ipywidgets.Widget:
     """Controls side by side, as far as the page is wide."""
     if len(controls) == 1:

@@ -1,18 +1,16 @@
 """Notebook 08 says what is so: masks, gradients, what is forgotten, preferences, rewards; its checks know answers."""
 import copy
 import json
-import math
 import re
 from itertools import islice
 from pathlib import Path
 
 import pytest
-import torch
 import torch.nn.functional as F
 
 from minillm.lessons.lora import drawings, measures, plots, runs, widgets
 from minillm.lora import MATRICES, add_lora, corrections
-from minillm.notebook.checks import PASSED, WRONG, verdict
+from minillm.notebook.checks import WRONG, verdict
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "08_lora.ipynb"
 
@@ -207,93 +205,6 @@ def test_rewards_judge_what_they_say():
     assert [runs.exact(row, *said) for said in (("Rome.", True), ("Rome.", False), ("Rome. Rome.", True))] == [1, 0, 0]
     assert runs.anywhere(row, "Paris, Rome, Oslo", False) == 1 and runs.anywhere(row, "Paris.", True) == 0
     assert runs.length(row, "a" * 40, True) == 2
-
-
-# -- answers ---------------------------------------------------------------------------------------------------------
-
-def _padded(rows, end):
-    width = max(map(lambda row: len(row[0]), rows))
-    inputs, targets = torch.full((len(rows), width), end), torch.full((len(rows), width), -100)
-    for i, (x, y) in enumerate(rows):
-        inputs[i, :len(x)], targets[i, :len(y)] = torch.tensor(x), torch.tensor(y)
-    return inputs, targets
-
-
-def _autograd(x, A, B, slope, scale):
-    return scale * torch.einsum("no,or,ni->ri", slope, B, x), scale * torch.einsum("no,ri,ni->or", slope, A, x)
-
-
-RIGHT = {
-    "08.1": [lambda p, a, end: ([*p, *a], [-100 for _ in p[1:]] + [*a, end]),
-             lambda p, a, end: (p + a, [(p + a + [end])[i + 1] if i + 1 >= len(p) else -100
-                                        for i in range(len(p + a))])],
-    "08.2": [_padded, lambda rows, end: tuple(torch.nn.utils.rnn.pad_sequence(
-        [torch.tensor(row[i]) for row in rows], batch_first=True, padding_value=fill)
-        for i, fill in ((0, end), (1, -100)))],
-    "08.3": [lambda x, W, A, B, alpha: x @ (W + alpha / len(A) * B @ A).T,
-             lambda x, W, A, B, alpha: F.linear(x, W) + F.linear(F.linear(x, A), B) * alpha / B.shape[1]],
-    "08.4": [_autograd, lambda x, A, B, s, k: ((k * B.T @ s.T) @ x, (s * k).T @ x @ A.T)],
-    "08.5": [lambda W, A, B, alpha, rule: W + B @ A * (alpha / len(A) if rule == "alpha/r" else alpha * len(A) ** -0.5),
-             lambda W, A, B, alpha, rule: torch.addmm(W, B, A, alpha=alpha / {
-                 "alpha/r": A.shape[0], "alpha/sqrt(r)": math.sqrt(A.shape[0])}[rule])],
-    "08.6": [lambda w, levels, block: torch.cat([
-        levels[torch.bucketize(piece / piece.abs().max(), (levels[1:] + levels[:-1]) / 2)] * piece.abs().max()
-        for piece in w.split(block)]),
-             lambda w, levels, block: torch.stack([
-                 levels[(levels - v / w[i // block * block:(i // block + 1) * block].abs().max()).abs().argmin()]
-                 * w[i // block * block:(i // block + 1) * block].abs().max() for i, v in enumerate(w)])],
-    "08.7": [lambda c, r, c0, r0, beta: torch.log1p(torch.exp(-beta * (c - c0 - r + r0))).mean(),
-             lambda c, r, c0, r0, beta: float(sum(math.log(1 + math.exp(-beta * float(m))) for m in c - c0 - r + r0)
-                                              / len(c))],
-    "08.8": [lambda r: (r - r.mean(1)[:, None]) / (r.var(1, unbiased=False).sqrt()[:, None] + 1e-6),
-             lambda r: torch.stack([(g - g.mean()) / (((g - g.mean()) ** 2).mean() ** 0.5 + 1e-6) for g in r])],
-    "08.9": [lambda logits, ids, n: logits[n - 1:len(ids) - 1].log_softmax(-1).gather(
-        1, torch.tensor(ids[n:])[:, None]).sum(),
-             lambda logits, ids, n: float(sum(logits[t - 1, ids[t]] - logits[t - 1].logsumexp(0)
-                                              for t in range(n, len(ids))))],
-}
-MISTAKEN = {  # none of these stands in solutions.py
-    "08.1": [lambda p, a, end: (p, a), lambda p, a, end: (p + a, [-100] * len(p + a)),
-             lambda p, a, end: (p + a, [end] * (len(p) - 1) + a + [end]), lambda p, a, end: p + a + [end],
-             lambda p, a, end: (p + a + [end], [-100] * len(p) + a + [end])],
-    "08.2": [lambda rows, end: tuple(torch.tensor(sum((list(row[i]) for row in rows), [])) for i in (0, 1)),
-             lambda rows, end: (_padded(rows, end)[0], _padded(rows, end)[0]),
-             lambda rows, end: tuple(each[:, :-1] for each in _padded(rows, end)),
-             lambda rows, end: tuple(each.flip(0) for each in _padded(rows, end))],
-    "08.3": [lambda x, W, A, B, alpha: x @ W.T * (alpha / len(A)) + (x @ A.T) @ B.T,
-             lambda x, W, A, B, alpha: torch.relu(x @ W.T + alpha / len(A) * (x @ A.T) @ B.T),
-             lambda x, W, A, B, alpha: x @ W.T + alpha / (len(A) + 1) * (x @ A.T) @ B.T,
-             lambda x, W, A, B, alpha: x @ W.T + alpha / len(A) * torch.relu(x @ A.T) @ B.T],
-    "08.4": [lambda x, A, B, s, k: (torch.zeros_like(A), torch.zeros_like(B)),
-             lambda x, A, B, s, k: (torch.ones_like(A), torch.ones_like(B)),
-             lambda x, A, B, s, k: (k * (s @ B).T @ x, k * s.T @ (x @ A.T).relu()),
-             lambda x, A, B, s, k: (k * (s @ B).T @ x + A, k * s.T @ (x @ A.T) + B)],
-    "08.5": [lambda W, A, B, alpha, rule: W * (1 + alpha / len(A)) + B @ A,
-             lambda W, A, B, alpha, rule: W + alpha / len(A) * A.T @ B.T + B @ A,
-             lambda W, A, B, alpha, rule: W @ (B @ A), lambda W, A, B, alpha, rule: W + alpha / W.shape[0] * B @ A],
-    "08.6": [lambda w, levels, block: w, lambda w, levels, block: w.bfloat16().float(),
-             lambda w, levels, block: torch.zeros_like(w),
-             lambda w, levels, block: (w / w.abs().max() * 7).round() / 7 * w.abs().max()],
-    "08.7": [lambda c, r, c0, r0, beta: ((c - c0) - (r - r0)).mean() * -beta,
-             lambda c, r, c0, r0, beta: ((c - c0 - r + r0 - 1 / (2 * beta)) ** 2).mean(),
-             lambda c, r, c0, r0, beta: torch.relu(1 - beta * (c - c0 - r + r0)).mean(), lambda *_: math.log(2)],
-    "08.8": [lambda r: r, lambda r: (r - 0.5) * 2, lambda r: r.argsort(-1).float(), lambda r: torch.zeros_like(r),
-             lambda r: (r - r.mean(-1, keepdim=True)) / (r.abs().mean(-1, keepdim=True) + 1e-6)],
-    "08.9": [lambda logits, ids, n: logits.log_softmax(-1).sum(), lambda logits, ids, n: torch.tensor(0.0),
-             lambda logits, ids, n: logits[-1].log_softmax(-1)[ids[-1]],
-             lambda logits, ids, n: sum(logits.log_softmax(-1)[t - 1, ids[t]] for t in range(n, len(ids))) / n],
-}
-
-
-@pytest.mark.parametrize("exercise, place", [(e, i) for e, answers in RIGHT.items() for i in range(len(answers))])
-def test_right_answers_in_other_styles_pass(exercise, place):
-    found = verdict(exercise, RIGHT[exercise][place])
-    assert found.status == PASSED, str(found)
-
-
-@pytest.mark.parametrize("exercise, place", [(e, i) for e, answers in MISTAKEN.items() for i in range(len(answers))])
-def test_unlisted_mistakes_are_refused(exercise, place):
-    assert verdict(exercise, MISTAKEN[exercise][place]).status != PASSED
 
 
 def test_every_listed_mistake_is_wrong():

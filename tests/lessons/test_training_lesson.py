@@ -10,7 +10,8 @@ import torch
 from minillm import corpora
 from minillm.corpora import Corpus
 from minillm.lessons.training import experiment, laboratory, plots, widgets
-from minillm.lessons.training.experiment import OWN, Run, configure, prepare, rival_of, uploaded
+from minillm.lessons.training.experiment import OWN, Run, configure, prepare, rival_of
+from minillm.notebook.controls import uploaded
 
 TEXT = "the cat sat on the mat, and the dog ate the cake.\n" * 60
 

@@ -1,4 +1,4 @@
-"""Notebook 08: teach the small model to answer, with a correction of a few per cent, and see what it forgets."""
+"""Notebook 08: teach the small model to answer, with a correction a tenth of its size, and see what it forgets."""
 from minillm.lessons import lazily
 
 __getattr__, __dir__ = lazily(

@@ -53,7 +53,7 @@ def _merged(random: Random) -> list[tuple]:
     by_hand = (torch.eye(3), torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 1.0]]),
                torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), 4.0, "alpha/r")
     return [by_hand, *((_normal(random, 5, 5), _normal(random, rank, 5), _normal(random, 5, rank), alpha, rule)
-                       for rank, alpha, rule in ((2, 3.0, "alpha/sqrt(r)"), (3, 12.0, "alpha/r"),
+                       for rank, alpha, rule in ((2, 3.0, "alpha/sqrt(r)"), (3, 10.0, "alpha/r"),
                                                  (4, 2.0, "alpha/sqrt(r)")))]
 
 
@@ -77,6 +77,7 @@ def _preferences(random: Random) -> list[tuple]:
 def _groups(random: Random) -> list[tuple]:
     by_hand = torch.tensor([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
     return [(by_hand,), (torch.tensor([[0.0, 0.5, 2.0, 4.0, 9.0], [1.0, 1.0, 1.0, 1.0, 2.0]]),),
+            (torch.tensor([[1.0, 1.001, 1.0, 1.0]]),),                      # a spread beside which ε can be seen
             *((_normal(random, 3, 6) * 2 + 1,) for _ in range(2))]
 
 
@@ -102,7 +103,7 @@ EXERCISES = [
                  "the output has the shape of W x":
                      lambda out, x, W, A, B, alpha: out.shape == (*x.shape[:-1], W.shape[0])}),
     Exercise("08.4", "How a gradient flows past a zero", points=3, minutes=15, difficulty="hard", cases=_backwards,
-             forbid=("minillm", "torch.autograd", ".backward"), properties={
+             forbid=("minillm", "torch.autograd", "torch.func", ".backward"), properties={
                  "a gradient has the shape of what it is the gradient of":
                      lambda out, x, A, B, *_: out[0].shape == A.shape and out[1].shape == B.shape,
                  "while W_B is zero, W_A's gradient is zero":

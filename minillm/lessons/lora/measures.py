@@ -75,12 +75,13 @@ class Setting:
     mask: bool = True           # learn from the answer alone
     end: bool = True            # write the end of text behind each answer
     countries: bool = False     # questions about countries alone
+    own: tuple[tuple[str, str], ...] = ()    # (question, answer) to learn in place of the shipped ones
     seed: int = 0
 
 
 def stream(setting: Setting) -> Endless:
     """The batches of a setting: questions, and now and then stories."""
-    questions = copy.copy(_questions(setting.countries, setting.batch_size, setting.seed))
+    questions = copy.copy(_questions(setting.own, setting.countries, setting.batch_size, setting.seed))
     if not setting.end:
         questions.ids = [ids[:-1] for ids in questions.ids]
     if not setting.mask:
@@ -90,11 +91,11 @@ def stream(setting: Setting) -> Endless:
 
 
 @lru_cache(maxsize=8)
-def _questions(countries: bool, batch_size: int, seed: int) -> PromptBatches:
+def _questions(own: tuple[tuple[str, str], ...], countries: bool, batch_size: int, seed: int) -> PromptBatches:
     """The questions of fine-tuning as ids, made once: that takes longer than a step."""
     ours, rows = material(), asked("fine_tuning")
     chosen = [row for row in rows if row["kind"] in COUNTRIES] if countries else rows
-    return PromptBatches(listed(chosen), ours.tokenizer, batch_size=batch_size,
+    return PromptBatches(own or listed(chosen), ours.tokenizer, batch_size=batch_size,
                          context_length=ours.model.config.context_length, seed=seed)
 
 

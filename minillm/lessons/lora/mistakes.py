@@ -22,6 +22,8 @@ LEARNED = {
     "the prompt is learned, too: nothing is masked": lambda p, a, end: _learned(p, a, end, masked=0),
     "the targets are not shifted: each token is to predict itself":
         lambda p, a, end: (p + a, [-100] * len(p) + a),
+    "the targets are not shifted: each stands beside itself, the end as well":
+        lambda p, a, end: (p + a + [end], [-100] * len(p) + a + [end]),
     "the targets are shifted twice: each token is to predict the one after the next":
         lambda p, a, end: (p + a, [-100] * (len(p) - 2) + a + [end, -100]),
     "what costs nothing is marked by -100; 0 is a token": lambda p, a, end: _learned(p, a, end, ignore=0),
@@ -150,6 +152,10 @@ GRADIENTS = {
         lambda x, A, B, s, k: _right(x[-1:], A, B, s[-1:], k),
     "the signs are turned: that is the step, not the gradient": _both(lambda a, b, x, A, B, s, k: (-a, -b)),
     "the scale is applied twice": _both(lambda a, b, x, A, B, s, k: (a * k, b * k)),
+    "both are transposed: a gradient has the shape of its matrix":
+        _both(lambda a, b, x, A, B, s, k: (a.T.contiguous(), b.T.contiguous())),
+    "the slope goes straight to W_A; it goes through W_B first, as W_B meets W_A x and not x":
+        lambda x, A, B, s, k: (k * s.T @ x, k * s.T @ x),
     "the scale divides": _both(lambda a, b, x, A, B, s, k: (a / k**2, b / k**2)),
     "the slope is left out of W_B's gradient": lambda x, A, B, s, k: (
         _right(x, A, B, s, k)[0], k * torch.ones_like(s).T @ (x @ A.T)),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from minillm.lessons.lora import runs
@@ -38,10 +39,11 @@ def dots(which: str = "stories") -> Picture:
     ax = plots.axes(figure, xlabel="stories became dearer by (nats per token)",
                     ylabel="held-out questions right (%)")
     words, most = [], 0.0
-    for name, colour in zip(groups[which], (MUTED, RED, ORANGE, BLUE, GREEN, PURPLE), strict=False):
+    for name, colour, size in zip(groups[which], (MUTED, RED, ORANGE, BLUE, GREEN, PURPLE),
+                                  (11, 11, 11, 14, 8, 11), strict=False):    # so that one dot on another shows both
         x, y = max(0.0, stored[name]["forgot"]), 100 * stored[name]["held_out"]["all"]
         label = labels.get(name, name.replace("%", " %"))
-        ax.plot(x, y, "o", color=colour, markersize=11, markeredgecolor=CARD, label=label)
+        ax.plot(x, y, "o", color=colour, markersize=size, markeredgecolor=CARD, label=label)
         words.append(f"{label}: {y:.0f} %, +{x:.2f}")
         most = max(most, x)
     ax.set(xlim=(-0.04 * most, 1.1 * most), ylim=(-6, 106))
@@ -60,7 +62,7 @@ def singular_values() -> Picture:
         values = stored[name]["singular"]
         ax.plot(range(1, len(values) + 1), values, "o-", markersize=3.5, color=colour, label=label, linewidth=1.6)
         half = int(np.searchsorted(np.cumsum(np.square(values)), 0.5 * np.square(values).sum())) + 1
-        words.append(f"{label}: {half} directions hold half of it")
+        words.append(f"{label}: {half} direction{'s' * (half > 1)} hold{'s' * (half == 1)} half of it")
     ax.legend(fontsize=10, edgecolor="none", facecolor=CARD)
     return figure.describe(f"Singular values of the change of one matrix fall to 0 behind the rank. "
                            f"{'; '.join(words)}.")
@@ -70,20 +72,32 @@ MEASURES = {"‖ΔW‖ / ‖W‖": ("change", ".3f"), "training loss": ("loss", 
             "right (%)": ("right", ".0f"), "stories became dearer": ("forgot", ".2f")}
 
 
+_ASKED = {"change": "How large is the change? ‖ΔW‖ / ‖W‖", "loss": "How low is the training loss? (nats)",
+          "right": "How many answers are right? (%)", "forgot": "How much dearer are stories? (nats)"}
+
+
 def scale_map(measure: str = "right (%)") -> Picture:
-    """Rank × scale at one learning rate: what became of 100 steps."""
+    """Rank × scale at one learning rate: what became of 100 steps.  `frame` moves a frame around in it."""
     key, form = MEASURES[measure]
     stored = runs.shipped()["map"]
     factor = 100 if key == "right" else 1
     values = [[factor * stored[f"{rank}, {scale:g}"][key] for scale in runs.SCALES] for rank in runs.RANKS]
-    figure = plots.picture(440, 250, title=f"What did 100 steps bring? {measure}")
+    figure = plots.picture(440, 250, title=_ASKED[key])
     ax = plots.axes(figure, left=76, top=50)
     heat(ax, values, rows=[f"rank {rank}" for rank in runs.RANKS], columns=[f"× {scale:g}" for scale in runs.SCALES],
          form=form)
+    ax.add_patch(Rectangle((0, 0), 1, 1, fill=False, edgecolor=ORANGE, linewidth=4, visible=False, clip_on=False))
     ax.set_xlabel("what W_B W_A is multiplied by", color=INK, fontsize=11)
     words = "; ".join(f"rank {rank}: " + ", ".join(f"{value:{form}}" for value in line)
                       for rank, line in zip(runs.RANKS, values, strict=True))
     return figure.describe(f"{measure}, at scales {', '.join(f'{scale:g}' for scale in runs.SCALES)}. {words}.")
+
+
+def frame(picture: Picture, rank: int, scale: float) -> Picture:
+    """Put the frame of a `scale_map` around one of its runs."""
+    around = picture.axes[0].patches[-1]
+    around.set(xy=(runs.SCALES.index(scale), runs.RANKS.index(rank)), visible=True)
+    return picture
 
 
 def preference_curves(steps: Sequence[Any] | None = None, *, how: str = "goes on") -> Picture:
@@ -119,7 +133,7 @@ def group_bars(rewards: Tensor, advantages: Tensor) -> Picture:
 def reward_curves(name: str = "exactly right") -> Picture:
     """Held-out answers by kind while a reward is pursued, and the reward itself."""
     stored = runs.shipped()["rewards"][name]
-    figure = plots.picture(600, 270, title=f"What does it learn? Reward: {name}")
+    figure = plots.picture(660, 270, title=f"What is learned for “{name}”?")
     ax = plots.axes(figure, xlabel="step of GRPO", ylabel="%")
     rewards = np.array(stored["rewards"])
     smooth = [rewards[max(0, i - 9):i + 1].mean() for i in range(len(rewards))]

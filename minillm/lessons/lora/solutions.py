@@ -71,6 +71,12 @@ def _four_bits(weights, levels, block, *, scale=lambda blocks: blocks.abs().amax
     return (levels[nearest] * (of if back else 1)).flatten()
 
 
+def _rounded(weights, steps, block):
+    blocks = weights.reshape(-1, block)
+    scale = blocks.abs().amax(1, keepdim=True)
+    return ((blocks / scale * steps).round() / steps * scale).flatten()
+
+
 def _bits(**changes):
     return lambda *inputs: _four_bits(*inputs, **changes)
 
@@ -90,10 +96,16 @@ FOUR_BITS = {
     "it is not multiplied by the scale again": _bits(back=False),
     "the codes are given, not what they stand for": lambda weights, levels, block: (
         (weights.reshape(-1, block) / weights.reshape(-1, block).abs().amax(1, keepdim=True))[..., None] - levels
-    ).abs().argmin(-1).flatten().float(),
+    ).abs().argmin(-1).flatten(),
     "nothing is scaled: the nearest level to the weight itself": _bits(scale=lambda blocks: torch.ones(len(blocks), 1)),
     "the levels are spread evenly; NF4's lie closer around zero":
         _bits(levels_of=lambda levels: torch.linspace(-1, 1, len(levels))),
+    "the levels are not used: the shares are rounded to even steps, as plain integers are":
+        lambda weights, levels, block: _rounded(weights, 7, block),
+    "the smallest difference is taken with its sign; how far away a level is, is its size": _bits(
+        pick=lambda shares, levels: (shares[..., None] - levels).argmin(-1)),
+    "a block is every so manyeth weight; it is neighbours": lambda weights, levels, block: _four_bits(
+        weights.reshape(block, -1).T.flatten(), levels, block).reshape(-1, block).T.flatten(),
     "the farthest level is taken": _bits(
         pick=lambda shares, levels: (shares[..., None] - levels).abs().argmax(-1)),
     "every weight becomes plus or minus the scale: one bit, not four":
@@ -128,6 +140,12 @@ PREFERRED = {
         lambda c, r, c0, r0, beta: F.logsigmoid(beta * _margin(c, r, c0, r0)).mean(),
     "the gains are added; their difference is the margin":
         lambda c, r, c0, r0, beta: -F.logsigmoid(beta * ((c - c0) + (r - r0))).mean(),
+    "the mean is missing: a loss for each pair":
+        lambda c, r, c0, r0, beta: -F.logsigmoid(beta * _margin(c, r, c0, r0)),
+    "logarithms are divided; they are logarithms already, so the ratio's is their difference":
+        lambda c, r, c0, r0, beta: -F.logsigmoid(beta * (c / c0 - r / r0)).mean(),
+    "the logarithm is taken twice: the four are logarithms already":
+        lambda c, r, c0, r0, beta: -F.logsigmoid(beta * ((c / c0).log() - (r / r0).log())).mean(),
     "beta stands outside the sigmoid": lambda c, r, c0, r0, beta: -beta * F.logsigmoid(_margin(c, r, c0, r0)).mean(),
     "the logarithm is taken of the mean; the mean of the logarithms is meant":
         lambda c, r, c0, r0, beta: -torch.sigmoid(beta * _margin(c, r, c0, r0)).mean().log(),
@@ -145,6 +163,8 @@ BETTER = {
     "mean and deviation are those of all groups; each group has its own":
         _better(centre=lambda x: x.mean(), spread=lambda x: x.std(unbiased=False)),
     "a group without spread is divided by 0": _better(eps=0.0),
+    "ε is added to the variance, under the root; it is added to the deviation":
+        _better(spread=lambda x: (x.var(-1, keepdim=True, unbiased=False) + 1e-6).sqrt(), eps=0.0),
     "the deviation is divided by n - 1, as torch.std does unless told otherwise":
         _better(spread=lambda x: x.std(-1, keepdim=True)),
     "the mean is not subtracted: every answer that scores is made likelier": _better(centre=lambda x: 0.0),

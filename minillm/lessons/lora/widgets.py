@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from statistics import median
 from typing import Any
@@ -10,13 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from minillm.conversation import PromptBatches, Template
+from minillm.conversation import PromptBatches, Template, pairs_in
 from minillm.data import IGNORED
 from minillm.lessons.lora import runs
 from minillm.lessons.lora.measures import (
     QUESTION,
     TARGETS,
-    WRITTEN,
     Setting,
     answer,
     asked,
@@ -27,16 +27,18 @@ from minillm.lessons.lora.measures import (
     sample,
     tuning,
 )
-from minillm.lessons.lora.plots import MEASURES, scale_map
+from minillm.lessons.lora.plots import MEASURES, frame, scale_map
 from minillm.lora import RULES
 from minillm.notebook import markup, plots
 from minillm.notebook.clock import Clock
+from minillm.notebook.controls import upload, uploaded
 from minillm.notebook.plots import BLUE, CARD, EDGE, MUTED, ORANGE
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, choice, slider, text, toggle
 from minillm.sampling import generate
 
 LEARNED, READ = "#c3e8d9", "#eceae4"
+SHOWN = 16           # tokens of an answer, of two models each, so that a touch takes a moment only
 PLACES = {"the first three questions": 0, "three about people": 1, "three with longer answers": 2}
 
 
@@ -99,13 +101,14 @@ def what_alpha() -> Live:
         nearest = min(runs.SCALES, key=lambda each: abs(torch.log(torch.tensor(each / scale))))
         found = runs.shipped()["map"][f"{rank}, {nearest:g}"]
         words = (f"Rank {rank} with alpha {alpha:g} under {rule}: the correction is multiplied by {scale:.3g}. "
-                 f"The nearest run, × {nearest:g}: {found['right']:.0%} right, stories {found['forgot']:+.2f} nats per "
-                 f"token, ‖ΔW‖ / ‖W‖ {found['change']:.3f}.")
+                 f"The nearest run that was made, × {nearest:g} (framed): {found['right']:.0%} right, stories "
+                 f"{found['forgot']:+.2f} nats per token, ‖ΔW‖ / ‖W‖ {found['change']:.3f}.")
         rows = [[name, *(f"{RULES[name](alpha, each):.3g}" for each in runs.RANKS)] for name in RULES]
         table = markup.table(["rule", *(f"rank {each}" for each in runs.RANKS)], rows)
-        return [pictures[measure], markup.card(f"{table}<div>{words}</div>", words)]
+        return [frame(pictures[measure], rank, nearest), markup.card(f"{table}<div>{words}</div>", words)]
 
-    controls = {"rank": slider("rank", runs.RANKS, 16), "alpha": slider("alpha", [1.0, 4.0, 16.0, 64.0], 16.0),
+    controls = {"rank": slider("rank", runs.RANKS, 16),
+                "alpha": slider("alpha", [1.0, 4.0, 16.0, 64.0], 16.0, show="{:g}".format),
                 "rule": choice("rule", list(RULES)), "measure": choice("the map shows", list(MEASURES), "right (%)")}
     return Live("what is alpha", controls, draw, rows=[["rank", "alpha"], ["rule", "measure"]])
 
@@ -126,7 +129,7 @@ class TuningLab(Clock):
 
     def __init__(self, *, first: int = 2):
         self.model: nn.Module | None = None
-        self.figure = plots.picture(height=270, title="Does it learn, and what does it forget?")
+        self.figure = plots.picture(height=270, title="Does it learn? (What it forgets: in the table)")
         self.left = plots.axes(self.figure, 1, 2, 1, xlabel="step", ylabel="loss (nats per target)")
         self.right = plots.axes(self.figure, 1, 2, 2, xlabel="step", ylabel="countries right (%)")
         self.figure.subplots_adjust(wspace=0.28)
@@ -135,43 +138,61 @@ class TuningLab(Clock):
         self.left.set(xlim=(0, 120), ylim=(0, 7))
         self.right.set(xlim=(0, 120), ylim=(-4, 104))
         controls = {
-            "rank": slider("rank", [0, 1, 4, 16, 64], 16, show=lambda r: str(r or "full")),
-            "alpha": slider("alpha", [1.0, 8.0, 32.0, 128.0], 32.0), "rule": choice("rule", list(RULES)),
+            "rank": slider("rank", [0, 1, 4, 16, 64], 16, show=lambda r: str(r or "whole model")),
+            "alpha": slider("alpha", [1.0, 8.0, 32.0, 128.0], 32.0, show="{:g}".format),
+            "rule": choice("rule", list(RULES)),
             "targets": choice("matrices", list(TARGETS)),
             "lr": slider("learning rate", [3e-4, 1e-3, 3e-3, 1e-2, 3e-2], 3e-3, show="{:g}".format),
             "stories": slider("steps that are stories", [0.0, 0.1, 0.25, 0.5], 0.25, show="{:.0%}".format),
-            "mask": toggle("the mask", True), "end": toggle("end of text", True)}
+            "mask": toggle("the mask", True), "end": toggle("end of text", True),
+            "own": upload("your own questions (JSONL or CSV)", ".jsonl,.json,.csv")}
         super().__init__("tuning lab", controls, self._begin, self._show, first=first, run=40, limit=120,
                          rules=self._off, rows=[["rank", "alpha"], ["rule", "targets"], ["lr", "stories"],
-                                                ["mask", "end"]])
+                                                ["mask", "end", "own"]])
 
     @staticmethod
     def _off(rank: int, **_: Any) -> dict[str, str]:
-        why = "the whole model learns, so there is no correction to scale"
+        why = "the whole model learns"
         return {} if rank else {"alpha": why, "rule": why, "targets": why}
 
-    def _begin(self, **values: Any) -> Iterator[Moment]:
-        setting = Setting(**values, n_steps=240)
-        self.model = prepared(setting)
+    def _begin(self, own: Any, **values: Any) -> Iterator[Moment]:
+        setting = Setting(**values, n_steps=240, own=_own(own))
+        self.model, question = prepared(setting), _first(setting.own)
         for step in tuning(self.model, setting):
             if (step.step + 1) % 20:
                 yield Moment(step.loss)
             else:
-                said, stopped = answer(self.model, QUESTION, n_tokens=12)
+                said, stopped = answer(self.model, question, n_tokens=12)
                 yield Moment(step.loss, held_out(self.model, sample(40))["all"], forgotten(self.model),
                              said if stopped else f"{said} … (does not stop)")
 
-    def _show(self, history: Sequence[Moment], **_: Any) -> list:
+    def _show(self, history: Sequence[Moment], own: Any, **_: Any) -> list:
         looks = [(step, each) for step, each in enumerate(history, 1) if each.right is not None]
         self.loss.set_data(range(1, len(history) + 1), [each.loss for each in history])
         self.left.set_ylim(0, max([1.0, *(each.loss for each in history)]) * 1.08)
         self.score.set_data([step for step, _ in looks], [100 * each.right for _, each in looks])
-        loss = f"Loss {history[-1].loss:.2f}" if history else "No step yet"
+        told = f"Loss {history[-1].loss:.2f} after step {len(history)}." if history else "No step yet."
+        pairs = _own(own)
+        whose = f"{len(pairs)} questions of your own are learned. " if pairs else ""
         rows = [[f"after {step} steps", f"{each.right:.0%}", f"{each.forgot:+.3f}", each.said] for step, each in looks]
-        table = markup.table(["", "countries right", "stories, nats per token", QUESTION], rows[-6:] or [
-            ["a look every 20 steps", "", "", ""]])
-        return [self.figure.describe(f"{loss} after {len(history)} steps."),
-                markup.card(table, looks[-1][1].said if looks else "nothing yet")]
+        table = markup.table(["", "countries right", "stories dearer by (nats per token)", _first(pairs)],
+                             rows[-6:] or [["a look every 20 steps", "", "", ""]])
+        said = f"It says: {looks[-1][1].said}" if looks else "No look at its answers yet: there is one every 20 steps."
+        return [self.figure.describe(told), markup.card(f"{whose}{table}", f"{whose}{said}")]
+
+
+def _own(value: Any) -> tuple[tuple[str, str], ...]:
+    """The pairs of the reader's own files, in order; none while he has chosen none."""
+    return _read(tuple(uploaded(value)))
+
+
+@lru_cache(maxsize=4)
+def _read(files: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(pair for name, content in files for pair in pairs_in(name, content))
+
+
+def _first(pairs: Sequence[tuple[str, str]]) -> str:
+    return pairs[0][0] if pairs else QUESTION
 
 
 def tuning_lab(*, first: int = 2) -> TuningLab:
@@ -188,12 +209,12 @@ def side_by_side(before: nn.Module, after: nn.Module) -> Live:
 
     def draw(kind: str, question: str) -> markup.Markup:
         words = question.strip() or kind
-        both = [answer(model, words) for model in (before, after)]
+        both = [answer(model, words, n_tokens=SHOWN) for model in (before, after)]
         right = next((row["answer"] for row in rows if row["prompt"] == words), "Paris." if words == QUESTION else "")
         cells = "".join(
             f'<div style="flex:1 1 240px;border:1px solid {EDGE};border-radius:6px;padding:6px 10px;background:{CARD}">'
             f'<small style="color:{MUTED}">{name}</small><div>{escape(said)}</div>'
-            f'<small style="color:{MUTED}">{"stopped by itself" if stopped else f"cut off after {WRITTEN} tokens"}'
+            f'<small style="color:{MUTED}">{"stopped by itself" if stopped else f"cut off after {SHOWN} tokens"}'
             f"</small></div>" for name, (said, stopped) in zip(("before", "after"), both, strict=True))
         told = f" The right answer: {right}" if right else ""
         return markup.card(f"<b>{escape(words)}</b>{escape(told)}"
@@ -250,6 +271,7 @@ def chat(model_of: Callable[[], nn.Module], *, template: Template | None = None)
             f"{question} The model answers: {said}")
 
     controls = {"question": text("ask", QUESTION), "temperature": slider("temperature", [0.0, 0.5, 1.0], 0.0)}
-    return Clock("chat", controls, start, draw, first=61, limit=62, auto=0.6, buttons={"reset": "ask again"})
+    return Clock("chat", controls, start, draw, first=61, limit=62, auto=0.6, buttons={"reset": "ask again"},
+                 unit="token")
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import collections
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -256,10 +256,3 @@ def rival_of(config: ModelConfig, lr: float, change: str) -> tuple[ModelConfig, 
     if rival == config and factor == 1.0:
         raise ValueError(f"this model has {change} already, so there is nothing to race against; choose another rival")
     return rival, lr * factor
-
-
-def uploaded(value: Any) -> list[tuple[str, bytes]]:
-    """The (name, bytes) pairs of a FileUpload's value: a tuple of dicts in ipywidgets 8, a dict of dicts in 7."""
-    if isinstance(value, Mapping):
-        return [(name, bytes(file["content"])) for name, file in value.items()]
-    return [(file["name"], bytes(file["content"])) for file in value]

@@ -21,13 +21,13 @@ from minillm.lessons.training.experiment import (
     configure,
     offered,
     rival_of,
-    uploaded,
 )
 from minillm.lessons.training.health import Health
 from minillm.lessons.training.microscope import Glass, Microscope
 from minillm.lessons.training.plots import Board, Curve
 from minillm.notebook import markup
 from minillm.notebook.clock import Clock
+from minillm.notebook.controls import uploaded
 from minillm.notebook.looking import writer
 from minillm.notebook.plots import EDGE, MUTED
 from minillm.notebook.widgets import choice, slider
