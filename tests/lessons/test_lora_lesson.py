@@ -2,9 +2,11 @@
 import copy
 import json
 import re
+from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
+import ipywidgets
 import pytest
 import torch.nn.functional as F
 
@@ -55,6 +57,21 @@ def test_a_stream_without_end_or_mask_is_what_it_says():
         assert int((targets == end).sum()) == counted
 
 
+def test_like_lengths_side_by_side_leave_next_to_no_padding():
+    stream = measures.stream(measures.Setting(stories=0.0)).asked
+    lengths = [len(ids) - 1 for ids in stream.ids]
+    for order, least, most in ((lengths, 0.2, 0.3), (sorted(lengths), 0.0, 0.01)):
+        rows = [order[i:i + 16] for i in range(0, len(order), 16)]
+        assert least <= 1 - sum(order) / sum(len(row) * max(row) for row in rows) <= most
+    kept = [(y != -100).any(1).all() for _, y in map(stream.__getitem__, range(stream.n_batches))]
+    assert all(kept)
+
+
+def test_no_question_teaches_to_say_that_one_does_not_know():
+    assert not [row for row in measures.asked("fine_tuning") if "know" in row["answer"]]
+    assert measures.answer(measures.material().model, measures.QUESTION)[1], "a sentence of the gazetteer ends"
+
+
 def test_the_first_gradient_is_b_s_alone():
     model = add_lora(copy.deepcopy(measures.material().model), rank=4, targets=MATRICES)
     inputs, targets = measures.stream(measures.Setting(stories=0.0, batch_size=4))[0]
@@ -79,6 +96,29 @@ def test_training_teaches_and_the_laboratory_stops():
     assert lab.history[-1].right is not None and lab.history[0].right is None
     lab["rank"].value = 0
     assert len(lab.history) == 0 and lab["alpha"].disabled and not lab["lr"].disabled
+    lab.close()
+
+
+def brought(lab, name: str, content: str) -> None:
+    """Choose a file, as a page does: ipywidgets 7 and 8 have it in different shapes."""
+    file = {"name": name, "type": "", "size": len(content), "content": content.encode()}
+    if ipywidgets.__version__ < "8":
+        lab["own"].set_trait("value", {name: {"metadata": file, "content": file["content"]}})
+    else:
+        lab["own"].value = [{**file, "last_modified": datetime.now(timezone.utc)}]
+
+
+def test_the_laboratory_learns_the_reader_s_own_questions_and_names_a_bad_row():
+    lab = widgets.tuning_lab(first=0)
+    lab.redraw()
+    lab["stories"].value = 0.0
+    brought(lab, "mine.csv", 'question,answer\n"Who said ""no""?",The cat.\nWho sleeps?,The dog.\n')
+    lab.advance(20)
+    words = lab.redraw()[1]
+    assert words.alt == "2 questions of your own are learned. It says: The cat."
+    assert "Who said &quot;no&quot;?" in words.html
+    brought(lab, "mine.jsonl", '{"question": "a", "answer": "b"}\n{"question": "c"}\n')
+    assert "row 2 of mine.jsonl has no answer" in str(lab.error)
     lab.close()
 
 
@@ -134,6 +174,9 @@ def test_much_of_what_is_lost_is_not_to_stop():
 def test_ranks_and_mistakes_are_as_the_notebook_says():
     found = {name: each["held_out"] for name, each in stored("forgetting").items()}
     assert found["rank 1"]["countries"] > 0.9 and found["rank 1"]["people"] < 0.5 < found["stories 25%"]["people"]
+    assert [round(100 * found[name][of]) for name in ("rank 1", "stories 25%") for of in ("countries", "people")] == [
+        96, 38, 99, 78]
+    assert runs.FORGETTING["full"].lr * 3 == runs.USUAL.lr
     assert max(found[name]["all"] for name in ("rank 64", "full")) < found["stories 25%"]["all"]
     assert found["rate × 10"]["all"] == 0 and stored("forgetting")["rate × 10"]["forgot"] > 3
     no_end = stored("forgetting")["no end of text"]
@@ -152,12 +195,18 @@ def test_a_larger_scale_does_what_a_larger_rank_was_thought_to_do():
     for measure in plots.MEASURES:
         live["measure"].value = measure
         assert live.redraw()[0].alt.startswith(measure)
+        framed = live.redraw()[0].axes[0].patches[-1]
+        assert framed.get_visible() and framed.get_xy() == (3, 1)          # × 16, rank 16
+    assert [round(100 * right[run]) for run in ("4, 0.25", "4, 16", "4, 1", "16, 1")] == [1, 98, 30, 84]
+    assert [round(100 * right[run]) for run in ("4, 4", "16, 1", "64, 0.25")] == [80, 84, 84]
 
 
 def test_a_change_has_no_more_directions_than_its_rank():
     for name, rank in (("rank 4", 4), ("stories 25%", 16), ("rank 64", 64)):
         values = stored("forgetting")[name]["singular"]
         assert all(value < 1e-3 * values[0] for value in values[rank:]) and values[rank - 1] > 0
+        squares = [value ** 2 for value in values]
+        assert sum(squares[:2]) > 0.5 * sum(squares)
     assert "half of it" in plots.singular_values().alt
     for which in ("stories", "ranks", "mistakes"):
         assert "nats per token" in plots.dots(which).alt
@@ -173,6 +222,8 @@ def test_the_notebook_reached_its_figures():
 def test_dpo_makes_answers_right_and_both_fall_where_answers_share_their_beginning():
     wrong, goes_on = (stored("preferences")[how] for how in ("wrong", "goes on"))
     assert wrong["right"][-1][1] > 0.85 > 0.6 > wrong["right"][0][1]
+    gained, fell = (sum(step[place] for step in wrong["steps"][-10:]) / 10 for place in (2, 3))
+    assert 0 < gained < 2 < 4 < -fell < 7
     loss, margin, chosen, rejected = goes_on["steps"][-1]
     assert margin > 5 and loss < 0.01 and chosen < -1 and rejected < chosen and goes_on["right"][-1][1] < 0.05
 
@@ -183,6 +234,15 @@ def test_a_good_reward_teaches_all_and_a_bad_one_what_it_asks_for():
     assert anywhere[-1][1]["capital"] < 0.02 < 0.3 < anywhere[0][1]["capital"]
     assert anywhere[-1][1]["continent"] > anywhere[0][1]["continent"]
     assert length[-1][1]["all"] < 0.1 and len(stored("rewards")["length"]["said"]) > 40
+
+
+def test_no_title_is_wider_than_its_picture():
+    pictures = [*map(plots.scale_map, plots.MEASURES), *map(plots.reward_curves, runs.REWARDS), plots.singular_values(),
+                *map(plots.dots, ("stories", "ranks", "mistakes")), widgets.tuning_lab().figure,
+                *(plots.preference_curves(how=how) for how in ("wrong", "goes on"))]
+    for picture in pictures:
+        picture.canvas.draw()
+        assert picture._suptitle.get_window_extent().x1 < picture.bbox.x1, picture.title
 
 
 def test_the_pictures_say_what_is_stored():

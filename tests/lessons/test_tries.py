@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from minillm.lessons import attention, block, inference, positions, tokenization, training
+from minillm.lessons import attention, block, inference, lora, positions, tokenization, training
 from minillm.lessons.architectures import Explorer
 
 NOTEBOOKS = {path.name[:2]: path for path in (Path(__file__).resolve().parents[2] / "notebooks").glob("0*.ipynb")}
@@ -93,9 +93,15 @@ TRIES = [  # the words that send the reader, the widget, what he sets, what must
      lambda said: "most, 73%, in layer 4, head 3" in said),
     ("07", "Try *France is*, and the wrong norms; shade by “ P”", inference.lens,
      {"words": "The capital of France is", "followed": " Paris"}, lambda said: said.count("“·P”") == 3),
+    *(("08", "mask the ends, or leave them out", lora.mask, {"ends": ends}, lambda said: "are 0 ends of text" in said)
+      for ends in ("masked", "left out")),
+    ("08", "Take the mask away", lora.mask, {"learn": False}, lambda said: number(r"(\d+) of 75 places", said) > 60),
+    *(("08", "Does rank 4 need", lora.what_alpha, {"rank": 4, "alpha": alpha}, lambda said, seen=seen: seen in said)
+      for alpha, seen in ((4.0, "× 1 (framed): 30% right"), (64.0, "× 16 (framed): 98% right"))),
 ]
 ELSEWHERE = (  # to train, to compute or to write for himself: the notebook and the lessons' own tests hold those
-    "Try both, with a matrix $W$", "Turn the query by an angle", "Move a whole sentence along the axis",
+    "Try lower rates in the laboratory", "Try both, with a matrix $W$", "Turn the query by an angle",
+    "Move a whole sentence along the axis",
     "Press and others",
     "Press *run 100 steps* to add a run", "Press *run 50 steps*, then change the cure", "Turn one at a time in Llama 3",
     "Turn Llama's name of a tensor", "Press the button: GPT-2 is 550 MB", "Turn it into bits per byte",
