@@ -39,7 +39,7 @@ def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:
         folder = folder / WITH_MODEL
     if not (folder / SETTINGS_FILE).is_file():
         if (folder / _sentencepiece.FILE).is_file():  # a tokenizer.json beside it tells the same
-            return SentencePieceTokenizer.from_model(folder / _sentencepiece.FILE)
+            return SentencePieceTokenizer.from_folder(folder)
         if (folder / huggingface.FILE).is_file():
             return BPETokenizer.from_tokenizer_json(folder / huggingface.FILE)
     kind = read_settings(folder)["kind"]

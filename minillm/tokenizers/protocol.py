@@ -5,9 +5,10 @@ import codecs
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import regex
 
@@ -77,7 +78,7 @@ class Tokenizer(ABC):
         check_text(text)
         ids, start = [], 0
         for match in self._special_pattern().finditer(text) if special and self.special else ():
-            ids += [*self._part(text[start:match.start()], continues or start > 0), self.special[match[0]]]
+            ids += [*self._part(text[start:match.start()], continues or start > 0), self.special[match["name"]]]
             start = match.end()
         return ids + self._part(text[start:], continues or start > 0)
 
@@ -103,7 +104,7 @@ class Tokenizer(ABC):
                 if match.start() >= sure:
                     break
                 yield from self._part(held[start:match.start()], begun)
-                yield self.special[match[0]]
+                yield self.special[match["name"]]
                 start, begun = match.end(), True
             cut = start + self._cut(held[start:max(start, sure)])
             yield from self._part(held[start:cut], begun)
@@ -219,9 +220,12 @@ class StreamDecoder:
         return self._utf8.decode(b"", final=True)
 
 
-def longest_first(names: Iterable[str]) -> regex.Pattern:
-    """Any of these names; where one begins another, the longest."""
-    return regex.compile("|".join(map(regex.escape, sorted(names, key=len, reverse=True))))
+def longest_first(names: Iterable[str], strips: Mapping[str, Iterable[str]] = MappingProxyType({})) -> regex.Pattern:
+    """Any of these names; where one begins another, the longest.  Blanks that one `strips` belong to its match."""
+    def spelled(name: str) -> str:
+        left, right = (r"\s*" if side in strips.get(name, ()) else "" for side in ("lstrip", "rstrip"))
+        return f"{left}(?P<name>{regex.escape(name)}){right}"
+    return regex.compile("|".join(map(spelled, sorted(names, key=len, reverse=True))))
 
 
 def check_text(text: object, position: int = 0) -> None:

@@ -64,7 +64,9 @@ def _compare(tokenizer: Tokenizer, content: str) -> None:
     except ImportError:
         return
     theirs = Theirs.from_str(content)
-    special = [sample.replace("§", name) for name in [*tokenizer.special][:3] for sample in AROUND]
+    names = {**tokenizer.special, **getattr(tokenizer, "added", {})}
+    chosen = [*names][:3] + [*names][3:][-3:]
+    special = [sample.replace("§", name) for name in chosen for sample in AROUND]
     for text in (*SAMPLES, *special):
         try:
             ours = tokenizer.encode(text, special=text in special)
@@ -103,6 +105,7 @@ def _sentencepiece_files(tokenizer: SentencePieceTokenizer) -> dict[str, str]:
         before[:0] = [{"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
                       for pattern, content in ((rf"\A{leading}| +\z", ""), (" {2,}", " "))]
         words = words and _blank_first(SPACE)
+    in_every_text = tokenizer.own_symbols | tokenizer.added
     if tokenizer.own_symbols and not tokenizer.by_word:
         raise ValueError(f"{next(iter(tokenizer.own_symbols))!r} is a token in every text, and this model adds or "
                          f"removes blanks, which tokenizer.json cannot do at once; export the model alone "
@@ -123,7 +126,7 @@ def _sentencepiece_files(tokenizer: SentencePieceTokenizer) -> dict[str, str]:
         back.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
     return _files(tokenizer, {"normalizer": {"type": "Sequence", "normalizers": before},
                               "pre_tokenizer": words, "model": _pieces(tokenizer),
-                              "decoder": {"type": "Sequence", "decoders": back}}, added=tokenizer.own_symbols)
+                              "decoder": {"type": "Sequence", "decoders": back}}, added=in_every_text)
 
 
 def _blank_first(blank: str, scheme: str = "first") -> dict[str, Any]:
@@ -134,8 +137,8 @@ def _blank_first(blank: str, scheme: str = "first") -> dict[str, Any]:
 def _pieces(tokenizer: SentencePieceTokenizer) -> dict[str, Any]:
     """Scores of the pieces; where these are ranks (BPE), the merges that they stand for."""
     library = tokenizer.library
-    names = [library.IdToPiece(i) for i in range(tokenizer.vocab_size)]
-    scores = dict(zip(names, map(library.GetScore, range(tokenizer.vocab_size)), strict=True))
+    names = [library.IdToPiece(i) for i in range(library.GetPieceSize())]
+    scores = dict(zip(names, map(library.GetScore, range(len(names))), strict=True))
     if tokenizer.algorithm not in ("unigram", "bpe"):
         raise ValueError(f"a SentencePiece model of kind {tokenizer.algorithm} has no form in tokenizer.json; export "
                          f"the model alone (tokenizer=None)")
@@ -159,8 +162,10 @@ def _is_no_text(library, i: int) -> bool:
 
 def _files(tokenizer: Tokenizer, parts: dict[str, Any], *, added: Mapping[str, int] = MappingProxyType({})
            ) -> dict[str, str]:
-    names = [{"id": i, "content": name, **huggingface.FLAGS, "normalized": False, "special": name not in added}
-             for name, i in (tokenizer.special | dict(added)).items()]
+    strips = getattr(tokenizer, "strips", {})
+    names = [{"id": i, "content": name, **huggingface.FLAGS, **dict.fromkeys(strips.get(name, ()), True),
+              "normalized": False, "special": name not in added}
+             for name, i in sorted((tokenizer.special | dict(added)).items(), key=lambda token: token[1])]
     content = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": names,
                "normalizer": None, "post_processor": None, **parts}
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}

@@ -4,15 +4,16 @@ from __future__ import annotations
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
 import regex
 
 from minillm import disk
+from minillm.tokenizers.added import added_beside
 from minillm.tokenizers.protobuf import read_field
-from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, check_text
+from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, check_text, longest_first
 
 FILE = "tokenizer.model"
 NORMALIZATIONS = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf")
@@ -40,7 +41,10 @@ class SentencePieceTokenizer(Tokenizer):
     """
     kind = "sentencepiece"
 
-    def __init__(self, model: bytes):
+    def __init__(self, model: bytes, *, special: Mapping[str, int] | None = None,
+                 added: Mapping[str, int] | None = None, strips: Mapping[str, list[str]] | None = None):
+        """`special` and `added` stand beside the model: names that are one token where asked for, and in every text;
+        `strips` says which special ones take the blanks on their left (lstrip) or right (rstrip) along."""
         self.model = model
         self.library = _library(model)
         self.vocab_size = self.library.GetPieceSize()
@@ -48,9 +52,12 @@ class SentencePieceTokenizer(Tokenizer):
         self.algorithm = ["unigram", "unigram", "bpe", "word", "char"][(read_field(trainer, 3) or [1])[-1]]
         self.characters_map = (read_field(normalizer, 2) or [b""])[-1]  # what becomes of which, before all else
         names = [self.library.IdToPiece(i) for i in range(self.vocab_size)]
-        self.special = {name: i for i, name in enumerate(names) if self.library.IsControl(i)}
+        self.beside, self.added, self.strips = dict(special or {}), dict(added or {}), dict(strips or {})
+        self.special = {name: i for i, name in enumerate(names) if self.library.IsControl(i)} | self.beside
         self._unknown = self.library.unk_id()
         self._bytes = [self._spelling(i, name) for i, name in enumerate(names)]
+        self._added_bytes = {i: name.encode("utf-8") for name, i in (self.beside | self.added).items()}
+        self.vocab_size = max([self.vocab_size, *(i + 1 for i in self._added_bytes)])
         self._byte_ids = {i: self.library.PieceToId(f"<0x{i:02X}>") for i in SPACE.encode("utf-8")}
         self.starts_with_space = "".join(self.library.EncodeAsPieces("a")).startswith(SPACE)
         if self._spelled("a").endswith(" "):
@@ -110,17 +117,41 @@ class SentencePieceTokenizer(Tokenizer):
         """Read a SentencePiece `.model`, of ours or of a published model (Llama 2, Mistral, Gemma, T5 …)."""
         return cls(Path(path).read_bytes())
 
+    @classmethod
+    def from_folder(cls, folder: str | os.PathLike) -> SentencePieceTokenizer:
+        """Read a published folder: its `tokenizer.model`, and the tokens that other files add to it."""
+        model = (Path(folder) / FILE).read_bytes()
+        library = _library(model)
+        pieces = {library.IdToPiece(i): i for i in range(library.GetPieceSize())}
+        return cls(model, **added_beside(Path(folder), pieces))
+
     def _usual_end(self) -> int | None:
         end = self.library.eos_id()
         return self.special.get(END_OF_TEXT, end if end >= 0 else None)
 
     def piece_scores(self) -> dict[str, float]:
         """Unigram: each piece's log probability (nats), with blanks as they are; BPE: minus its rank."""
-        return {self._bytes[i].decode("utf-8"): self.library.GetScore(i) for i in range(self.vocab_size)
+        return {self._bytes[i].decode("utf-8"): self.library.GetScore(i) for i in range(len(self._bytes))
                 if not (self.library.IsByte(i) or self.library.IsControl(i) or self.library.IsUnknown(i))}
 
     def _encode(self, text: str) -> list[int]:
         return self._ids(text, self.library)
+
+    def encode_stream(self, texts: Iterable[str], *, special: bool = False) -> Iterator[int]:
+        """As every tokenizer's; at once where a special token takes along blanks of which more may come."""
+        if special and self.strips:
+            return iter(self.encode("".join(texts), special=True))
+        return super().encode_stream(texts, special=special)
+
+    def _special_pattern(self) -> regex.Pattern:
+        return longest_first(self.special, self.strips)
+
+    def _part(self, text: str, continues: bool) -> list[int]:
+        ids, start = [], 0
+        for match in longest_first(self.added).finditer(text) if self.added else ():
+            ids += [*super()._part(text[start:match.start()], continues or start > 0), self.added[match[0]]]
+            start = match.end()
+        return ids + super()._part(text[start:], continues or start > 0)
 
     def _continue(self, text: str) -> list[int]:
         """As the whole text reads from here: no blank is put before it, and of those that it begins with, a model that
@@ -175,11 +206,13 @@ class SentencePieceTokenizer(Tokenizer):
         return data.decode("utf-8", errors="replace").replace(SPACE, " ")
 
     def _cut(self, text: str) -> int:
-        match = _SURE_END.search(text) if self.by_word else None
+        match = _SURE_END.search(text) if self.by_word and not self.added else None
         return match.start() if match else 0
 
     def token_bytes(self, token: int) -> bytes:
-        if not 0 <= token < self.vocab_size:
+        if token in self._added_bytes:
+            return self._added_bytes[token]
+        if not 0 <= token < len(self._bytes):
             self._refuse(token)
         return self._bytes[token]
 
@@ -189,11 +222,13 @@ class SentencePieceTokenizer(Tokenizer):
         super().save(folder)
 
     def settings(self) -> dict:
-        return {"model": FILE}
+        beside = {"special": self.beside, "added": self.added, "strips": self.strips}
+        return {"model": FILE} | {name: tokens for name, tokens in beside.items() if tokens}
 
     @classmethod
     def from_settings(cls, settings: dict, folder: Path) -> SentencePieceTokenizer:
-        return cls.from_model(folder / settings["model"])
+        return cls((folder / settings["model"]).read_bytes(),
+                   **{name: settings.get(name) for name in ("special", "added", "strips")})
 
     def _spelling(self, token: int, name: str) -> bytes:
         if self.library.IsByte(token):

@@ -1,5 +1,6 @@
 """SentencePiece: the library's own ids, nothing lost, and errors that a learner understands."""
 import io
+import json
 import math
 import re
 from functools import cache
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizer_samples import ANY_TEXT, TEXT
 
 from minillm.conversation import Template
-from minillm.tokenizers import BPETokenizer, SentencePieceTokenizer, published
+from minillm.tokenizers import BPETokenizer, SentencePieceTokenizer, load_tokenizer, published
 
 TOKENIZERS = {name: SentencePieceTokenizer.train(TEXT, 400, algorithm=name) for name in ("unigram", "bpe")}
 both = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
@@ -274,3 +275,58 @@ def test_an_exported_model_has_its_ids_around_special_tokens_too(algorithm, blan
         ids = ours.encode(text, special=True)
         assert theirs(text, add_special_tokens=False).input_ids == ids, text
         assert published.published_tokenizer(tmp_path).encode(text, special=True) == ids
+
+
+PLAIN = {"lstrip": False, "rstrip": False, "single_word": False, "normalized": False}
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """A published folder with tokenizer.model and tokens beside it, and the first id that is free."""
+    model = model_with("bpe", True, False)
+    (tmp_path / "tokenizer.model").write_bytes(model.model)
+    n = model.vocab_size
+    rows = {n: ("<|end|>", {}), n + 1: ("<tool>", {"special": False}), 1: ("<s>", {}),
+            n + 3: ("<|ask|>", {"rstrip": True})}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": {
+        str(i): {"content": name, "special": True, **PLAIN, **flags} for i, (name, flags) in rows.items()}}))
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<|end|>": n, "<|user|>": n + 2}))
+    return tmp_path, n
+
+
+def test_tokens_beside_a_model_are_read_kept_and_exported(beside, tmp_path):
+    folder, n = beside
+    ours = published.published_tokenizer(folder)
+    assert (ours.special["<|end|>"], ours.added, ours.vocab_size) == (n, {"<tool>": n + 1}, n + 4)
+    text = "hello<|end|>world <tool> a<tool>b<|user|> c"
+    ids = ours.encode(text, special=True)
+    hello, world = model_with("bpe", True, False).encode("hello"), ours.encode("world", continues=True)
+    assert ids[:len(hello) + 1 + len(world)] == [*hello, n, *world]                # as transformers has it
+    assert ids.count(n + 1) == 2 and ours.encode(text).count(n) == 0 and ours.encode("a<tool>").count(n + 1) == 1
+    assert ours.decode(ids) == text and ours.nameless(n + 5) == (n + 4,)
+    assert ours.encode("<|ask|>  \nhello", special=True) == ours.encode("<|ask|>hello", special=True)
+    assert list(ours.encode_stream(["<|ask|> ", " hello"], special=True)) == ours.encode("<|ask|>hello", special=True)
+    assert list(ours.encode_stream([text[:9], text[9:23], text[23:]], special=True)) == ids
+    ours.save(tmp_path / "saved")
+    assert load_tokenizer(tmp_path / "saved").encode(text, special=True) == ids
+    published.export_tokenizer(ours, tmp_path / "out")
+    theirs = pytest.importorskip("transformers").AutoTokenizer.from_pretrained(tmp_path / "out")
+    for each in (text, "<|ask|>  hello", "a <|ask|> <tool> b", "hello <|end|> world"):
+        assert theirs(each, add_special_tokens=False).input_ids == ours.encode(each, special=True), each
+
+
+@pytest.mark.parametrize(("harm", "words"), [
+    ({"added_tokens.json": {"<|end|>": 7}}, "gives '<|end|>' two ids, 7 and"),
+    ({"added_tokens.json": {"<new>": "x"}}, "adds '<new>' as 'x', which is no name and id"),
+    ({"added_tokens.json": {"<s>": 9}}, "two ids, 9 and 1"),
+    ({"added_tokens.json": [1]}, "does not list tokens"),
+    ({"tokenizer_config.json": {"added_tokens_decoder": {"999": {"content": "<x>", **PLAIN, "rstrip": True}}}},
+     "adds '<x>' with rstrip, which is not built here"),
+    ({"tokenizer_config.json": {"added_tokens_decoder": {"999": {"content": "<s>", **PLAIN}}}},
+     "gives '<s>' the id 999, but its model has it as 1")])
+def test_tokens_beside_a_model_that_cannot_be_are_named(harm, words, beside):
+    folder, _ = beside
+    for name, content in harm.items():
+        (folder / name).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=re.escape(words)):
+        load_tokenizer(folder)
