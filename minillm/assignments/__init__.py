@@ -4,7 +4,7 @@ One master notebook holds everything: the stub that students fill in, the soluti
 points), hidden checks (points), and typical mistakes that the hidden checks must catch.
 
     build    master -> student, solution and grading notebooks        (build.py, master.py, variants.py)
-    verify   solutions score 100 %, blank 0 %, each mistake its score (verify.py)
+    verify   solutions score 100 %, blank 0 %, each mistake its score (verify.py, holes.py)
     grade    submissions -> points, reasons, reports                  (collect.py, run.py, grade.py, reports.py)
     check    tell a student what a submission lacks                   (lint.py)
 

@@ -52,18 +52,19 @@ def _minillm_guard(names):
         return guarded
     for name in names:
         path, _, last = name.rpartition(".")
-        path = "torch.Tensor" if path == "Tensor" else path
-        holder = None
-        for cut in range(path.count(".") + 1, 0, -1):
-            module = sys.modules.get(".".join(path.split(".")[:cut]))
-            if module is not None:
-                holder = functools.reduce(lambda o, p: getattr(o, p, None), path.split(".")[cut:], module)
-                break
-        target = getattr(holder, last, None)
-        if isinstance(target, type):
-            target.__init__ = refusing(target.__init__, name)
-        elif callable(target):
-            setattr(holder, last, refusing(target, name))
+        homes = {"": ["torch", "torch.nn.functional", "torch.Tensor"], "Tensor": ["torch.Tensor"]}.get(path, [path])
+        for home in homes:  # a bare name is looked for where the course's functions live
+            holder = None
+            for cut in range(home.count(".") + 1, 0, -1):
+                module = sys.modules.get(".".join(home.split(".")[:cut]))
+                if module is not None:
+                    holder = functools.reduce(lambda o, p: getattr(o, p, None), home.split(".")[cut:], module)
+                    break
+            target = getattr(holder, last, None)
+            if isinstance(target, type):
+                target.__init__ = refusing(target.__init__, name)
+            elif callable(target):
+                setattr(holder, last, refusing(target, name))
     modules = {n for n in names if "." not in n}
     def importing(call):
         @functools.wraps(call)

@@ -47,6 +47,7 @@ class Exercise:
     difficulty: str | None = None
     manual: bool = False  # prose and plots: a person gives the points
     forbid: list[str] = field(default_factory=list)
+    equal: list[str] = field(default_factory=list)  # changes to the solution that change nothing of what it gives
     checks: list[Check] = field(default_factory=list)
     mistakes: dict[str, tuple[str, float]] = field(
         default_factory=dict)  # what it is -> (source, points it should get)
@@ -163,7 +164,7 @@ def find_exercises(notebook: nbformat.NotebookNode, name: str) -> Master:
             exercises[id] = Exercise(
                 id, index, stub=without_solution(cell.source), solution=with_solution(cell.source),
                 minutes=own.get("minutes"), difficulty=own.get("difficulty"),
-                forbid=list(own.get("forbid") or []),
+                forbid=list(own.get("forbid") or []), equal=list(own.get("equal") or []),
                 manual=bool(own.get("manual") or (nbgrader.get("solution") and nbgrader.get("grade"))),
                 points=float(own.get("points") or nbgrader.get("points") or 0.0))
             last = id

@@ -135,6 +135,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from minillm.assignments.holes import holes
     from minillm.assignments.verify import verify
 
     bad = 0
@@ -145,6 +146,8 @@ def _verify(options: argparse.Namespace) -> int:
             f"{'ok ' if proof.holds else 'BAD'} {proof.exercise}: {proof.what}: "
             f"expected {proof.expected:g}, got {marks}",
             flush=True)
+    for sentence in holes(options.grading):
+        print(f"warning: {sentence}", flush=True)
     print("The master grades as it should." if not bad else f"{bad} of these did not score as they should.")
     return 1 if bad else 0
 

@@ -13,7 +13,8 @@ USUAL = {"F": "torch.nn.functional", "nn": "torch.nn", "np": "numpy"}
 def forbidden_in(tree: ast.AST, forbid: Sequence[str], known: dict[str, str] | None = None) -> list[str]:
     """Which forbidden names a program mentions: ("torch.softmax", "codecs", ".encode").
 
-    A name covers all below it ("torch.optim" also torch.optim.AdamW); with a dot in front it is a method of anything.
+    A name covers all below it ("torch.optim" also torch.optim.AdamW); with a dot in front it is a method of anything;
+    without any dot it is a module, or a function of that name wherever it comes from ("cross_entropy" is also F's).
     `known` says what names stand for that are imported elsewhere.
     """
     found = mentioned(tree, known)
@@ -51,7 +52,7 @@ def covers(name: str, found: str) -> bool:
     name = name.removeprefix("torch.") if name.startswith("torch.Tensor.") else name
     if found == name or found.startswith(f"{name}."):
         return True
-    return name.startswith("__") and "." not in name and found.split(".")[-1] == name
+    return "." not in name and found.rpartition(".")[2] == name
 
 
 def uses(function: Callable, forbid: Sequence[str]) -> list[str]:
@@ -95,6 +96,7 @@ def _full(value: object) -> str:
         return value.__name__
     if inspect.isroutine(value) or inspect.isclass(value):
         home, name = getattr(value, "__module__", None), getattr(value, "__qualname__", "")
+        name = name.removeprefix("_VariableFunctionsClass.")    # where torch keeps what it has in C
         return f"{home}.{name}" if home not in (None, "builtins", "__main__") else ""
     return ""
 

@@ -7,6 +7,7 @@ the change is named: "the same comes out when …".
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import functools
 import inspect
@@ -21,9 +22,8 @@ from minillm.notebook.judging.changes import instead, is_count
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """One change to a reference: the function that it gives, and which part of its code is which other."""
-    function: Callable
+class Change:
+    """One change to a reference: which part of its code is which other."""
     root: ast.AST
     before: ast.AST
     after: ast.AST | None
@@ -45,6 +45,18 @@ class Mutant:
         while node in above and isinstance(node, (ast.Slice, ast.comprehension, ast.keyword, ast.Starred)):
             node = above[node]
         return node if isinstance(node, (ast.expr, ast.Assign, ast.AugAssign)) else self.before
+
+
+@dataclass(frozen=True)
+class Mutant(Change):
+    """A change to a function, and the function that it gives."""
+    function: Callable
+
+
+@dataclass(frozen=True)
+class Rewritten(Change):
+    """A change to a cell, and the whole cell that it gives."""
+    source: str
 
 
 def _shown(node: ast.AST) -> str:
@@ -70,8 +82,34 @@ def mutants(reference: Callable) -> tuple[Mutant, ...]:
                 except Exception:                      # noqa: BLE001 - some changes cannot even be defined
                     continue
                 if mutant:
-                    found.append(Mutant(mutant, function, before, after))
+                    found.append(Mutant(function, before, after, mutant))
     return tuple(found)
+
+
+def rewritten(cell: ast.Module) -> tuple[str, list[Rewritten]]:
+    """A cell's source, and its mutants: one thing changed in a function, a method or a value that it assigns.
+
+    In all of them each turn of a loop calls `_turn()`, which whoever runs them defines.  Docstrings are left out, and
+    what decorates a function is never changed.
+    """
+    tree = copy.deepcopy(cell)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            _bare(node)
+    _counting(tree)
+    unchanged = ast.unparse(tree)
+    found: dict[str, Rewritten] = {}
+    for root in [each for node in tree.body for each in (node.body if isinstance(node, ast.ClassDef) else [node])]:
+        if not isinstance(root, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign)):
+            continue
+        names = [] if isinstance(root, ast.Assign) else [each.arg for each in root.args.args]
+        kept = {id(each) for one in getattr(root, "decorator_list", ()) for each in ast.walk(one)}
+        for parent, field, index, before in list(_places(root)):
+            for after in () if id(before) in kept else instead(before, names, parent, field):
+                source = _source_with(tree, parent, field, index, after)
+                if source and source != unchanged:
+                    found.setdefault(source, Rewritten(root, before, after, source))
+    return unchanged, [*found.values()]
 
 
 class Endless(Exception):
@@ -125,14 +163,20 @@ def _written(function: Callable) -> tuple[ast.Module | None, str]:
 
 
 def _copied(node: ast.FunctionDef) -> ast.FunctionDef:
-    copy = ast.parse(ast.unparse(node)).body[0]
-    body = copy.body
+    copied = _bare(ast.parse(ast.unparse(node)).body[0])
+    copied.decorator_list = []
+    return copied
+
+
+def _bare(function: ast.FunctionDef) -> ast.FunctionDef:
+    """The function without its docstring and its annotations."""
+    body = function.body
     if len(body) > 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-        copy.body = body[1:]
-    copy.decorator_list, copy.returns = [], None
-    for each in [*copy.args.args, *copy.args.kwonlyargs, *copy.args.posonlyargs]:
+        function.body = body[1:]
+    function.returns = None
+    for each in [*function.args.args, *function.args.kwonlyargs, *function.args.posonlyargs]:
         each.annotation = None
-    return copy
+    return function
 
 
 def _lambda(module: ast.Module, line: int) -> ast.FunctionDef | None:
@@ -168,17 +212,36 @@ def _places(root: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]
 
 def _compiled_with(tree: ast.Module, parent: ast.AST, field: str, index: int | None,
                    after: ast.AST | None) -> CodeType | None:
-    """The tree with one node exchanged, compiled; the tree itself is as before when this returns."""
+    """The tree with one node exchanged, compiled."""
+    with _exchanged(parent, field, index, after):
+        return _compiled(tree)
+
+
+def _source_with(tree: ast.Module, parent: ast.AST, field: str, index: int | None, after: ast.AST | None) -> str:
+    """The tree with one node exchanged, as text; "" where that is no Python."""
+    with _exchanged(parent, field, index, after):
+        source = ast.unparse(tree) if _compiled(tree) else ""
+    return source if source and _compiled(source) else ""
+
+
+@contextlib.contextmanager
+def _exchanged(parent: ast.AST, field: str, index: int | None, after: ast.AST | None) -> Iterator[None]:
+    """Meanwhile one node of a tree is another; afterwards the tree is as before."""
     holder, key = (vars(parent), field) if index is None else (getattr(parent, field), index)
     before, holder[key] = holder[key], ast.fix_missing_locations(ast.Pass() if after is None else after)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")            # "perhaps you missed a comma?" is not for the reader
-            return compile(tree, "<mutant>", "exec")
-    except (SyntaxError, ValueError, TypeError):
-        return None
+        yield
     finally:
         holder[key] = before
+
+
+def _compiled(code: ast.Module | str) -> CodeType | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")            # "perhaps you missed a comma?" is not for the reader
+            return compile(code, "<mutant>", "exec")
+    except (SyntaxError, ValueError, TypeError):
+        return None
 
 
 def _counting(tree: ast.Module) -> ast.Module:
