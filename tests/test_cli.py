@@ -96,6 +96,8 @@ def test_a_model_learns_is_saved_and_writes(text, capsys):
     assert first.startswith("Ada and") and len(first) == len("Ada and") + 40 + 1
     call("generate", "runs/rhyme", "--prompt", "Ada and", "--tokens", "40", "--seed", "3")
     assert capsys.readouterr().out == first
+    call("generate", "runs/rhyme", "--prompt", "Ada and", "--tokens", "40", "--seed", "3", "--repetition-penalty", "9")
+    assert capsys.readouterr().out != first
 
 
 def test_the_validation_loss_is_that_of_the_whole_part(text, capsys):
