@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from minillm.config import ModelConfig, RopeScaling
+from minillm.layers import RoPE
 from minillm.model import Transformer
 from minillm.notebook.clock import one_thread
 
@@ -70,8 +71,10 @@ class Runs:
 
     def clamped(self) -> Runs:
         """The mistake of a table that is too short: every later position gets the angles of the last trained one."""
-        row = torch.arange(self.model.config.context_length).clamp(max=TRAINED - 1)
-        return Runs(self.model, self.weights, {name: table[row] for name, table in self.buffers.items()})
+        model = Transformer(self.model.config).fuse(False)
+        for rope in (part for part in model.modules() if isinstance(part, RoPE)):
+            rope.register_forward_pre_hook(lambda rope, given: (given[0], given[1].clamp(max=TRAINED - 1)))
+        return Runs(model, self.weights, self.buffers)
 
     def one(self, seed: int) -> Transformer:
         """The model of one seed, by itself."""
