@@ -6,8 +6,7 @@ from itertools import count
 
 import ipywidgets
 
-from minillm.notebook.markup import TINTS
-from minillm.notebook.plots import CARD, INK
+from minillm.notebook.markup import GROUND, TINTS
 
 _NUMBERS = count()
 
@@ -29,7 +28,8 @@ class TokenRow:
         self.sheet = ipywidgets.HTML(layout=ipywidgets.Layout(height="0px", margin="0px"))
         self._labels: list[str] = []
 
-    def fill(self, pieces: Sequence[str], shades: Sequence[str], *, rtl: bool = False, outline: str = INK) -> None:
+    def fill(self, pieces: Sequence[str], shades: Sequence[str], *, rtl: bool = False,
+             outline: str = "currentColor") -> None:
         """Write these pieces on the buttons, each on its own colour.  The caller keeps his observers silent."""
         chosen = min(self.control.value or 0, len(pieces) - 1)
         if list(pieces) != self._labels:
@@ -40,8 +40,8 @@ class TokenRow:
         row = f".{self._name}"
         rules = [f"{row}, {row} > div {{direction:{'rtl' if rtl else 'ltr'};flex-wrap:wrap;gap:3px 2px;height:auto}}",
                  f"{row} button {{width:auto !important;min-width:1.3em;height:auto;padding:1px 4px;margin:0;"
-                 f"line-height:1.5;font-size:14px;color:{INK} !important;border-radius:4px;white-space:pre;"
-                 f"box-shadow:none;background:{CARD};unicode-bidi:plaintext}}",
+                 f"line-height:1.5;font-size:14px;color:inherit !important;border-radius:4px;white-space:pre;"
+                 f"box-shadow:none;background:{GROUND};unicode-bidi:plaintext}}",
                  *(f"{row} button:nth-child({place}) {{background:{shade} !important}}"
                    for place, shade in enumerate(shades, 1)),
                  f"{row} button:nth-child({chosen + 1}) {{outline:2px solid {outline};font-weight:bold}}"]

@@ -6,6 +6,22 @@ from typing import Any
 
 import ipywidgets
 
+from minillm.notebook import markup
+
+_OUTPUT = (".jp-OutputArea-child", ".output_area")     # one output, in JupyterLab and in the classic notebook
+STYLE = f"<style>{markup.STYLE}" + "".join([
+    ".minillm-any-script textarea, .minillm-any-script input {unicode-bidi: plaintext; text-align: start; "
+    "font-size: 15px; line-height: 1.6} ",
+    *(f"{one}:has(.minillm-hides-{n}) {f'+ {one} ' * after}{{display: none}} "
+      for one in _OUTPUT for n in range(1, 9) for after in range(1, n + 1)),
+    ".minillm-stale {opacity: .25} ",
+    ".minillm-controls > *, .minillm-controls > .widget-hbox > * {max-width: calc(100% - 4px) !important} ",  # margins
+    "@media (max-width: 600px) {",           # a phone: the label above its slider, pictures that keep their letters
+    ".minillm-controls .widget-inline-hbox {flex-wrap: wrap; height: auto} ",
+    ".minillm-controls .widget-label {flex-basis: 100%; text-align: start} ",
+    ".minillm-controls .widget-hslider .slider-container {min-width: 120px; flex: 1 1 120px} ",
+    ".minillm-frame > img.minillm-part {max-width: 480px !important; flex: none} ",    # its frame scrolls, no more
+    "}</style>"])
 _WIDE = dict(description_width="initial")
 
 

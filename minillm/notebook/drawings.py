@@ -48,7 +48,7 @@ class Box:
 class Sheet:
     """A card to draw on.  `figure` is the picture; `describe(words)` ends the drawing and gives it back."""
 
-    def __init__(self, width: int, height: int, title: str, *, colours: int | None = None):
+    def __init__(self, width: int, height: int, title: str, *, colours: int = 256):
         self.figure = picture(width, height, title=title, colours=colours)
         self.ax = self.figure.add_axes((0, 0, 1, 1))
         self.ax.set(xlim=(0, width), ylim=(height, 0))

@@ -15,7 +15,7 @@ from torch import nn
 from minillm.inspection import capture
 from minillm.notebook import markup, plots
 from minillm.notebook.clock import Clock, one_thread
-from minillm.notebook.plots import COLOURS, EDGE, INK, Picture
+from minillm.notebook.plots import COLOURS, INK, Picture
 from minillm.notebook.tokens import runs_from_right, visible
 from minillm.notebook.widgets import Live, slider, text
 
@@ -92,7 +92,8 @@ class GalleryOfHeads:
             line.set_ydata([query, query])
             line.set_visible(head == chosen)
             for spine in ax.spines.values():
-                spine.set(color=COLOURS["query"] if head == chosen else EDGE, linewidth=2 if head == chosen else 1)
+                colour = COLOURS["query"] if head == chosen else plots.EDGE
+                spine.set(color=colour, linewidth=2 if head == chosen else 1)
         n_back = [float((pattern * (np.arange(n)[:, None] - np.arange(n))).sum(axis=1).mean()) for pattern in patterns]
         return self.figure.describe(f"{len(patterns)} heads, {n} tokens; on average they look "
                                     f"{', '.join(f'{each:.1f}' for each in n_back)} positions back.")
@@ -100,9 +101,7 @@ class GalleryOfHeads:
 
 def gaze_chip(piece: str, look: float, p: float, *, chosen: bool) -> str:
     """A token in the blue of how much it is looked at (1: most); the one that looks is outlined."""
-    ends = (np.array([250, 249, 245]), np.array([120, 180, 220]))
-    colour = "#" + "".join(f"{int(round(v)):02x}" for v in ends[0] + look * (ends[1] - ends[0]))
-    chip = markup.chip(piece, colour=colour, hint=f"attention {p:.0%}")
+    chip = markup.chip(piece, colour=markup.shade(look), hint=f"attention {p:.0%}")
     return f'<span style="outline:2px solid {COLOURS["query"]};border-radius:4px">{chip}</span>' if chosen else chip
 
 

@@ -20,7 +20,7 @@ import ipywidgets
 from IPython.display import DisplayHandle, display
 from traitlets import HasTraits
 
-from minillm.notebook.controls import button, buttons, choice, row, slider, text, toggle
+from minillm.notebook.controls import STYLE, button, buttons, choice, row, slider, text, toggle
 from minillm.notebook.markup import Markup, in_words
 from minillm.notebook.plots import DRAWING, Picture, png
 
@@ -29,20 +29,6 @@ __all__ = ["Live", "Parts", "button", "buttons", "choice", "shown", "slider", "t
 Parts = Picture | Markup | Sequence[Picture | Markup]
 _SHOWN: dict[str, Live] = {}     # name -> what is on the page now; the next of that name takes it over
 _VIEW = "application/vnd.jupyter.widget-view+json"
-_OUTPUT = (".jp-OutputArea-child", ".output_area")     # one output, in JupyterLab and in the classic notebook
-_STYLE = "<style>" + "".join([
-    ".minillm-any-script textarea, .minillm-any-script input {unicode-bidi: plaintext; text-align: start; "
-    "font-size: 15px; line-height: 1.6} ",
-    *(f"{one}:has(.minillm-hides-{n}) {f'+ {one} ' * after}{{display: none}} "
-      for one in _OUTPUT for n in range(1, 9) for after in range(1, n + 1)),
-    ".minillm-stale {opacity: .25} ",
-    ".minillm-controls > *, .minillm-controls > .widget-hbox > * {max-width: calc(100% - 4px) !important} ",  # margins
-    "@media (max-width: 600px) {",           # a phone: the label above its slider, pictures that keep their letters
-    ".minillm-controls .widget-inline-hbox {flex-wrap: wrap; height: auto} ",
-    ".minillm-controls .widget-label {flex-basis: 100%; text-align: start} ",
-    ".minillm-controls .widget-hslider .slider-container {min-width: 120px; flex: 1 1 120px} ",
-    ".minillm-controls {overflow-x: auto} .minillm-controls img.minillm-part {max-width: 480px !important}",
-    "}</style>"])
 
 
 class Live:
@@ -68,7 +54,7 @@ class Live:
         _settle()
         self.name, self.controls, self.repeatable = name, dict(controls), repeatable
         self._draw, self._rules, self._on_press = draw, rules, dict(on_press or {})
-        self._note = ipywidgets.HTML(_STYLE)
+        self._note = ipywidgets.HTML(STYLE)
         self._words = ipywidgets.HTML()                # what the picture shows, for a screen reader
         rows = [[each] for each in self.controls] if rows is None else [list(names) for names in rows]
         self._box = ipywidgets.VBox([*(row([self.controls[each] for each in names]) for names in rows), self._note,
@@ -210,7 +196,7 @@ class Live:
             self._views = [_fresh_view(part) for part in self.parts]
             for view in self._views:
                 view.add_class("minillm-part")         # the browser tests look for it
-            self._box.children = (*self._box.children, *self._arranged(self._views))
+            self._box.children = (*self._box.children, *self._arranged([_framed(view) for view in self._views]))
             n_stored = len(self.parts) + any(isinstance(part, Picture) for part in self.parts)
             self._box.add_class(f"minillm-hides-{n_stored}")
             if not _replaces():
@@ -231,8 +217,8 @@ class Live:
 
     def _say(self, html: str, *, look: str = "border-left:3px solid #D55E00;padding:2px 10px;font-size:14px") -> None:
         shown = f'<div role="note" style="line-height:1.5;{look}">{html}</div>' if html else ""
-        if self._note.value != _STYLE + shown:
-            self._note.value = _STYLE + shown
+        if self._note.value != STYLE + shown:
+            self._note.value = STYLE + shown
 
     def _safely(self, action: Callable, *arguments) -> None:
         """Run a callback: what goes wrong is told in the widget, since a page shows no error of a callback."""
@@ -279,6 +265,15 @@ def _fresh_view(part: Picture | Markup) -> ipywidgets.Widget:
         return ipywidgets.HTMLMath(part.html) if part.math else ipywidgets.HTML(part.html)
     return ipywidgets.Image(value=png(part, live=True), format="png", width=part.width,
                             layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
+
+
+def _framed(view: ipywidgets.Widget) -> ipywidgets.Widget:
+    """A picture in a frame as wide as the page at most, which scrolls where the picture is wider."""
+    if not isinstance(view, ipywidgets.Image):
+        return view
+    frame = ipywidgets.Box([view], layout=ipywidgets.Layout(align_items="flex-start"))    # ipywidgets lets it scroll
+    frame.add_class("minillm-frame")
+    return frame
 
 
 def _fill(view: ipywidgets.Widget, part: Picture | Markup) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 from minillm.config import ModelConfig, canonical, without_effect
 from minillm.costs import activation_bytes, cache_bytes, flops, parameters, state_bytes
-from minillm.notebook.markup import Markup, Raw, card, table
-from minillm.notebook.plots import COLOURS, MUTED
+from minillm.notebook.markup import FAINT, TINTS, Markup, Raw, card, table
+from minillm.notebook.plots import COLOURS
 
-_MARK = "background:#f9e2b0;color:inherit;border-radius:3px;padding:0 3px"
+_MARK = f"background:{TINTS[1]};color:inherit;border-radius:3px;padding:0 3px"
 _SCALES = "Bars of parameters: share of all its own. Bars of the cache: against the largest here. Marked: changed."
 CONTEXTS = tuple(2 ** n for n in range(7, 18))
 PART_COLOURS = {"embedding": COLOURS["embedding"], "positions": COLOURS["embedding"],
@@ -98,7 +98,7 @@ def word(value: Any) -> str:
 def _beyond(config: ModelConfig, seq: int) -> Raw | None:
     if seq <= config.context_length:
         return None
-    return Raw(f'<span style="color:{MUTED}">beyond its {config.context_length:,}</span>')
+    return Raw(f'<span style="{FAINT}">beyond its {config.context_length:,}</span>')
 
 
 def _bar(count: int, total: int, part: str) -> Raw | str:
@@ -107,7 +107,7 @@ def _bar(count: int, total: int, part: str) -> Raw | str:
 
 def _share(count: int, whole: int, words: str = "", colour: str = COLOURS["value"]) -> Raw:
     width = max(1, round(110 * count / whole))
-    return Raw(f'<span style="display:inline-block;width:{width}px;height:9px;background:{colour};opacity:.75;'
+    return Raw(f'<span style="display:inline-block;width:{width}px;height:9px;background:{colour};'
                f'margin-right:6px"></span>{words or _bytes(count)}')
 
 

@@ -11,8 +11,7 @@ from minillm.config import ModelConfig
 from minillm.layers import POSITIONS
 from minillm.model import Transformer
 from minillm.notebook.explain import equations, source
-from minillm.notebook.markup import Markup, card
-from minillm.notebook.plots import MUTED
+from minillm.notebook.markup import FAINT, Markup, card
 from minillm.presets import scaled
 
 
@@ -37,7 +36,7 @@ def written(config: ModelConfig) -> Markup:
     for name, part in found.items():
         purpose = (part.__doc__ or "").strip().splitlines()[0].split("  ")[0]
         stated = "".join(f"<div style='overflow-x:auto'>$$ {_spaced(each)} $$</div>" for each in equations(part))
-        shown.append(f"<b>{escape(name)}</b> <span style='color:{MUTED}'>{escape(purpose)}</span>{stated}")
+        shown.append(f"<b>{escape(name)}</b> <span style='{FAINT}'>{escape(purpose)}</span>{stated}")
     return card("".join(shown), f"the equations of {', '.join(found)}", math=True)
 
 

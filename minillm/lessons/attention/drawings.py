@@ -9,8 +9,7 @@ from matplotlib.patches import Circle
 from minillm.config import ModelConfig
 from minillm.costs import cache_bytes
 from minillm.notebook import plots
-from minillm.notebook.markup import TINTS
-from minillm.notebook.plots import COLOURS, INK, MUTED, Picture
+from minillm.notebook.plots import COLOURS, INK, MUTED, TINTS, Picture
 from minillm.notebook.widgets import Live, choice
 
 TOKENS, HEADS, WIDTH = 4, 3, 2       # all different, so that no wrong cut has the right shape by accident

@@ -14,7 +14,7 @@ from minillm.lessons.block.measures import CURES, ORDERS, STARTS, WORDS, Sizes
 from minillm.lessons.block.plots import DepthChart, NormBars, bars_of_experts, race_picture
 from minillm.notebook import markup
 from minillm.notebook.clock import Clock
-from minillm.notebook.plots import COLOURS, INK, Picture
+from minillm.notebook.plots import COLOURS, RED, Picture
 from minillm.notebook.widgets import Live, choice, slider, toggle
 from minillm.optim import adamw, constant
 from minillm.training import train
@@ -86,7 +86,7 @@ def who_moves() -> Live:
         most = max(moved)
         chips = []
         for place, (word, far) in enumerate(zip(WORDS, moved, strict=True)):
-            chip = markup.chip(word, colour=_shade(far / most), below=f"{far:.1f}" if far else "0")
+            chip = markup.chip(word, colour=markup.shade(far / most, RED), below=f"{far:.1f}" if far else "0")
             outline = f'<span style="outline:2px solid {COLOURS["query"]};border-radius:4px">{chip}</span>'
             chips.append(outline if place == changed else chip)
         others = [word for place, (word, far) in enumerate(zip(WORDS, moved, strict=True)) if far and place != changed]
@@ -94,16 +94,11 @@ def who_moves() -> Live:
         words = f"“{WORDS[changed]}” is changed. Through {part}, "
         words += "no other word moves." if not others else f"{len(others)} other words move"
         words += "" if not others else (": the future reaches the past." if before else ", all of them later ones.")
-        return markup.card(f'{markup.flow(chips)}<div style="color:{INK}">{words}</div>', words)
+        return markup.card(f'{markup.flow(chips)}<div>{words}</div>', words)
 
     controls = {"part": choice("through", list(built)),
                 "changed": slider("the word that is changed", range(len(WORDS)), 5)}
     return Live("who moves", controls, draw)
-
-
-def _shade(amount: float) -> str:
-    ends = (250, 249, 245), (240, 150, 100)
-    return "#" + "".join(f"{round(a + amount * (b - a)):02x}" for a, b in zip(*ends, strict=True))
 
 
 def size_by_depth(*, first: int = 1) -> Clock:

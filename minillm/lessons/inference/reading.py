@@ -12,7 +12,7 @@ from minillm.inspection import Shares, capture, logit_shares
 from minillm.lessons.inference import measures
 from minillm.notebook import markup, plots
 from minillm.notebook.clock import one_thread
-from minillm.notebook.plots import AMOUNT, COLOURS, INK, MUTED, Picture
+from minillm.notebook.plots import COLOURS, INK, MUTED, Picture
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, choice, slider, text
 
@@ -75,10 +75,8 @@ def lens() -> Live:
 
 
 def _cell(share: float | None = None) -> str:
-    red, green, blue, _ = AMOUNT(0.75 * (share or 0.0))
-    look = f"background:rgb({red * 255:.0f},{green * 255:.0f},{blue * 255:.0f});" if share is not None else ""
-    ink = "#fff" if share is not None and share > 0.6 else INK
-    return f"padding:2px 6px;text-align:center;font-weight:normal;white-space:nowrap;color:{ink};{look}"
+    look = f"background:{markup.shade(share)}" if share is not None else ""
+    return f"padding:2px 6px;text-align:center;font-weight:normal;white-space:nowrap;{look}"
 
 
 def lens_picture() -> Picture:

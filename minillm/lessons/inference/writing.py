@@ -10,7 +10,7 @@ from minillm.lessons.inference import measures
 from minillm.notebook import markup, plots
 from minillm.notebook.clock import Clock
 from minillm.notebook.drawings import Sheet
-from minillm.notebook.plots import COLOURS, EDGE, INK, MUTED, Picture
+from minillm.notebook.plots import COLOURS, INK, MUTED, Picture
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, button, choice, slider
 from minillm.sampling import generate, penalize_repeats
@@ -118,8 +118,8 @@ def streams(*, first: int = 24, n_streams: int = 3) -> Clock:
     def draw(history: Sequence[list[str]], prompt: str, temperature: float, top_p: float, seed: int) -> markup.Markup:
         texts = history[-1] if history else [""] * n_streams
         columns = "".join(
-            f'<div style="border-left:3px solid {EDGE};padding:0 8px;color:{INK}"><div style="color:{MUTED}">seed '
-            f'{seed + i}</div><bdi style="color:{MUTED}">{escape(prompt)}</bdi>{escape(text)}</div>'
+            f'<div style="border-left:3px solid {markup.EDGE};padding:0 8px"><div style="{markup.FAINT}">seed '
+            f'{seed + i}</div><bdi style="{markup.FAINT}">{escape(prompt)}</bdi>{escape(text)}</div>'
             for i, text in enumerate(texts))
         words = f"{n_streams} texts after “{prompt}” at temperature {temperature:g}, top-p {top_p:g}."
         grid = "display:grid;grid-template-columns:repeat(auto-fit,minmax(180px,1fr));gap:8px;min-height:150px"

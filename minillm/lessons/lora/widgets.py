@@ -32,12 +32,13 @@ from minillm.lora import RULES
 from minillm.notebook import markup, plots
 from minillm.notebook.clock import Clock
 from minillm.notebook.controls import upload, uploaded
-from minillm.notebook.plots import BLUE, CARD, EDGE, MUTED, ORANGE
+from minillm.notebook.markup import EDGE, FAINT, GROUND, PLAIN, TINTS, shade
+from minillm.notebook.plots import BLUE, ORANGE, RED
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, choice, slider, text, toggle
 from minillm.sampling import generate
 
-LEARNED, READ = "#c3e8d9", "#eceae4"
+LEARNED, READ = TINTS[2], PLAIN
 SHOWN = 16           # tokens of an answer, of two models each, so that a touch takes a moment only
 PLACES = {"the first three questions": 0, "three about people": 1, "three with longer answers": 2}
 
@@ -211,10 +212,11 @@ def side_by_side(before: nn.Module, after: nn.Module) -> Live:
         words = question.strip() or kind
         both = [answer(model, words, n_tokens=SHOWN) for model in (before, after)]
         right = next((row["answer"] for row in rows if row["prompt"] == words), "Paris." if words == QUESTION else "")
+        look = f"flex:1 1 240px;border:1px solid {EDGE};border-radius:6px;padding:6px 10px;background:{GROUND}"
         cells = "".join(
-            f'<div style="flex:1 1 240px;border:1px solid {EDGE};border-radius:6px;padding:6px 10px;background:{CARD}">'
-            f'<small style="color:{MUTED}">{name}</small><div>{escape(said)}</div>'
-            f'<small style="color:{MUTED}">{"stopped by itself" if stopped else f"cut off after {SHOWN} tokens"}'
+            f'<div style="{look}">'
+            f'<small style="{FAINT}">{name}</small><div>{escape(said)}</div>'
+            f'<small style="{FAINT}">{"stopped by itself" if stopped else f"cut off after {SHOWN} tokens"}'
             f"</small></div>" for name, (said, stopped) in zip(("before", "after"), both, strict=True))
         told = f" The right answer: {right}" if right else ""
         return markup.card(f"<b>{escape(words)}</b>{escape(told)}"
@@ -231,7 +233,7 @@ def story_lost(*, start: int = 0) -> Live:
 
     def draw(which: str) -> markup.Markup:
         lost = runs.shipped()["forgetting"][which]["rises"]
-        chips = [markup.chip(visible(piece), colour=_shade(rise / 3), hint=f"{rise:+.2f} nats")
+        chips = [markup.chip(visible(piece), colour=shade(rise / 3, RED), hint=f"{rise:+.2f} nats")
                  for piece, rise in zip(tokenizer.pieces(ids), lost, strict=True)]
         order = sorted(lost, reverse=True)
         share = sum(order[:len(order) // 10]) / sum(rise for rise in lost if rise > 0)
@@ -243,11 +245,6 @@ def story_lost(*, start: int = 0) -> Live:
     controls = {"which": choice("fine-tuned with", {"questions alone": "stories 0%",
                                                      "a quarter of the steps stories": "stories 25%"})}
     return Live("what a story lost", controls, draw)
-
-
-def _shade(amount: float) -> str:
-    ends, amount = ((250, 249, 245), (240, 150, 100)), min(1.0, max(0.0, amount))
-    return "#" + "".join(f"{round(a + amount * (b - a)):02x}" for a, b in zip(*ends, strict=True))
 
 
 def chat(model_of: Callable[[], nn.Module], *, template: Template | None = None) -> Clock:
@@ -266,8 +263,8 @@ def chat(model_of: Callable[[], nn.Module], *, template: Template | None = None)
         said = history[-1].strip() if history else ""
         bubble = "max-width:85%;border-radius:10px;padding:6px 12px;margin:4px 0;overflow-wrap:anywhere"
         return markup.card(
-            f'<div style="{bubble};background:#cfe3f1;margin-left:auto;width:fit-content">{escape(question)}</div>'
-            f'<div style="{bubble};background:#eceae4;width:fit-content;min-height:1.5em">{escape(said) or "…"}</div>',
+            f'<div style="{bubble};background:{TINTS[0]};margin-left:auto;width:fit-content">{escape(question)}</div>'
+            f'<div style="{bubble};background:{READ};width:fit-content;min-height:1.5em">{escape(said) or "…"}</div>',
             f"{question} The model answers: {said}")
 
     controls = {"question": text("ask", QUESTION), "temperature": slider("temperature", [0.0, 0.5, 1.0], 0.0)}

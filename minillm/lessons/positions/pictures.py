@@ -9,7 +9,6 @@ from torch import Tensor
 from minillm.layers.position import ALiBi
 from minillm.lessons.positions import race
 from minillm.notebook import plots
-from minillm.notebook.markup import TINTS
 
 SCHEME_COLOURS = dict(zip(race.SCHEMES, plots.SERIES, strict=False))
 
@@ -22,11 +21,12 @@ def one_hot_drawing(ids: Tensor, table: Tensor) -> plots.Picture:
     for y, chosen in enumerate(ids.tolist()):
         _write(ax, -0.7, y + 0.5, f"id {chosen}")
         for x in range(size):
-            _cell(ax, x, y, str(int(x == chosen)), TINTS[chosen % len(TINTS)] if x == chosen else plots.CARD)
+            colour = plots.TINTS[chosen % len(plots.TINTS)] if x == chosen else plots.CARD
+            _cell(ax, x, y, str(int(x == chosen)), colour)
         for x in range(width):
-            _cell(ax, size + width + 3 + x, y, f"{table[chosen, x]:g}", TINTS[chosen % len(TINTS)])
+            _cell(ax, size + width + 3 + x, y, f"{table[chosen, x]:g}", plots.TINTS[chosen % len(plots.TINTS)])
     for y, x in np.ndindex(size, width):
-        _cell(ax, size + 1.5 + x, y, f"{table[y, x]:g}", TINTS[y % len(TINTS)])
+        _cell(ax, size + 1.5 + x, y, f"{table[y, x]:g}", plots.TINTS[y % len(plots.TINTS)])
     _write(ax, size + 0.75, n / 2, "×", size=16)
     _write(ax, size + width + 2.25, n / 2, "=", size=16)
     for x, words in ((size / 2, "one-hot"), (size + 1.5 + width / 2, "table"), (size + 1.5 * width + 3, "vectors")):
@@ -70,7 +70,7 @@ def pairings(d_head: int = 8) -> plots.Picture:
             first, second = partners(d_head, layout)[pair]
             colour = plots.SERIES[pair % len(plots.SERIES)]
             for x in (first, second):
-                _cell(ax, x, 0, str(x), TINTS[pair % len(TINTS)])
+                _cell(ax, x, 0, str(x), plots.TINTS[pair % len(plots.TINTS)])
             arc = FancyArrowPatch((first + 0.5, 0), (second + 0.5, 0), arrowstyle="-", linewidth=2, color=colour,
                                   connectionstyle=f"arc3,rad={-1.2 / (second - first)}")
             ax.add_patch(arc)
@@ -129,11 +129,11 @@ def cache_drawing(kept: int, gone: int, new: int = 1) -> plots.Picture:
     n = gone + kept + new
     ax = _canvas(figure, (-2.6, n + 0.2), (3.4, -0.3))
     for place in range(n):
-        colour = plots.CARD if place < gone else TINTS[0] if place < gone + kept else TINTS[2]
+        colour = plots.CARD if place < gone else plots.TINTS[0] if place < gone + kept else plots.TINTS[2]
         _cell(ax, place, 0, str(place), colour, ink=plots.MUTED if place < gone else plots.INK)
     _write(ax, -1.3, 0.5, "position")
     for row in range(kept + new):
-        _cell(ax, gone + row, 1.2, str(row), TINTS[3] if row >= kept else plots.CARD)
+        _cell(ax, gone + row, 1.2, str(row), plots.TINTS[3] if row >= kept else plots.CARD)
     _write(ax, -1.3, 1.7, "row kept")
     _write(ax, gone / 2, 2.9, "thrown away", colour=plots.MUTED)
     _write(ax, gone + kept / 2, 2.9, "kept: turned already")

@@ -18,7 +18,7 @@ from minillm.lessons.tokenization.measures import (
     measured,
 )
 from minillm.notebook import plots
-from minillm.notebook.markup import TINTS, Raw, card, chip, flow, table
+from minillm.notebook.markup import PLAIN, TINTS, Raw, card, chip, flow, table
 from minillm.notebook.tokens import SHOWN, runs_from_right, token_row, visible
 from minillm.notebook.widgets import Live, button, choice, slider, text
 from minillm.tokenizers import PATTERNS, BPETokenizer, GPT2Tokenizer
@@ -99,7 +99,7 @@ def merge_steps(words: Sequence[str], steps: int = 12) -> Live:
 
 
 def _parts_as_chips(word: Sequence[str], learnt: Sequence[str]) -> list[Raw]:
-    return [chip(part, colour=TINTS[(1 + learnt.index(part)) % len(TINTS)] if part in learnt else "#eeeae0")
+    return [chip(part, colour=TINTS[(1 + learnt.index(part)) % len(TINTS)] if part in learnt else PLAIN)
             for part in word]
 
 

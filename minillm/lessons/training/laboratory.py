@@ -29,7 +29,7 @@ from minillm.notebook import markup
 from minillm.notebook.clock import Clock
 from minillm.notebook.controls import uploaded
 from minillm.notebook.looking import writer
-from minillm.notebook.plots import EDGE, MUTED
+from minillm.notebook.markup import EDGE, FAINT
 from minillm.notebook.widgets import choice, slider
 
 MINE = "a file of my own"
@@ -184,7 +184,7 @@ class TrainingLab(Clock):
         written = "".join(_written(done, sample, side) for done, sample in [*samples[:1], *samples[1:][-3:]])
         head = (f"<b>{escape(corpus.title or corpus.name)}</b>: {corpus.characters:,} characters, "
                 f"{self.material.tokenizer.vocab_size:,} different ones")
-        written = written or f'<div style="color:{MUTED}">nothing yet; ask again after 20 steps</div>'
+        written = written or f'<div style="{FAINT}">nothing yet; ask again after 20 steps</div>'
         return markup.card(f"{head}{table}<b>What it writes</b>, from nothing, as it learns{written}",
                            f"Learning {corpus.title or corpus.name}. Step {rows[0][2]}, loss {rows[0][3]}, held-out "
                            f"loss {rows[0][4]}. It writes: {samples[-1][1] if samples else 'nothing yet'}")
@@ -193,7 +193,7 @@ class TrainingLab(Clock):
 def _written(done: int, sample: str, side: str) -> str:
     """A sample beside the number of steps after which it was written."""
     row, text_style = f"display:flex;gap:10px;border-top:1px solid {EDGE};padding:3px 0", "flex:1;white-space:pre-wrap"
-    return (f'<div style="{row}"><div style="color:{MUTED};width:105px;flex:none">after {done} steps</div>'
+    return (f'<div style="{row}"><div style="{FAINT};width:105px;flex:none">after {done} steps</div>'
             f'<div dir="{side}" style="{text_style};overflow-wrap:anywhere">{escape(sample.strip())}</div></div>')
 
 

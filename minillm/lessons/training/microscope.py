@@ -15,7 +15,8 @@ from minillm.lessons.training.experiment import Run
 from minillm.notebook import markup, plots
 from minillm.notebook.chips import TokenRow
 from minillm.notebook.clock import one_thread
-from minillm.notebook.plots import COLOURS, EDGE, INK, MUTED, Picture
+from minillm.notebook.markup import EDGE, FAINT
+from minillm.notebook.plots import COLOURS, RED, Picture
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, button, choice, slider, toggle
 
@@ -142,7 +143,7 @@ class Microscope(Glass):
         shades = [shade(float(each)) for each in p[show]]
         with self._silent():
             self._tokens.fill(pieces, shades, rtl=rtl, outline=COLOURS["target"])
-        first = (f'<div style="color:{MUTED}">batch {seen["number"]}, window {row}, after <b><bdi>'
+        first = (f'<div style="{FAINT}">batch {seen["number"]}, window {row}, after <b><bdi>'
                  f"{escape(visible(tokenizer.pieces([int(inputs[0])])[0]))}</bdi></b>: each token is a target</div>")
         chips = markup.card(first + markup.flow(
             [_chip(piece, colour, i == place) for i, (piece, colour) in enumerate(zip(pieces, shades, strict=True))],
@@ -171,7 +172,7 @@ class Microscope(Glass):
                  f"this batch rank {ranks[1]} and {percent(two[1][target])}.")
         bars = (f'<div style="display:grid;grid-template-columns:max-content 1fr 1fr;gap:2px 10px;margin-top:4px">'
                 f'<b>next?</b><b>before</b><b>after the step</b>{"".join(rows)}</div>')
-        told = (f'<span style="color:{MUTED}">On {scale()}</span><br>Having read <bdi style="background:{EDGE};'
+        told = (f'<span style="{FAINT}">On {scale()}</span><br>Having read <bdi style="background:{EDGE};'
                 f'padding:0 4px">…{escape(visible(read[-24:]))}</bdi>, it guessed. <b>{escape(words)}</b>')
         return markup.card(f"<div>{told}</div>{bars}", f"Batch {seen['number']}, window {row}, place {place}: {words}")
 
@@ -191,15 +192,13 @@ def percent(p: float | Tensor) -> str:
 
 
 def shade(p: float) -> str:
-    """From the card's own colour (expected) to orange (a surprise)."""
-    amount = min(1.0, -np.log(max(p, 1e-9)) / _NATS)
-    ends = (np.array([250, 249, 245]), np.array([240, 150, 100]))
-    return "#" + "".join(f"{int(round(v)):02x}" for v in ends[0] + amount * (ends[1] - ends[0]))
+    """From nothing (expected) to red (a surprise)."""
+    return markup.shade(-np.log(max(p, 1e-9)) / _NATS, RED)
 
 
 def scale() -> str:
     """The legend of the shades."""
-    return " ".join(f'<span style="background:{shade(p)};color:{INK};padding:0 5px;border-radius:3px">{name}</span>'
+    return " ".join(f'<span style="background:{shade(p)};padding:0 5px;border-radius:3px">{name}</span>'
                     for p, name in ((1.0, "expected"), (0.2, "1 in 5"), (0.0025, "1 in 400")))
 
 
@@ -214,4 +213,4 @@ def _alternative(piece: str, p: list[float], is_target: bool) -> str:
     came = ' <span style="font-size:11px">(came)</span>' if is_target else ""
     bars = "".join(f'<div><span style="display:inline-block;background:{colour};height:11px;'
                    f'width:{max(1, round(70 * x))}%"></span> <small>{percent(x)}</small></div>' for x in p)
-    return f'<div style="color:{INK}"><b><bdi>{escape(piece)}</bdi></b>{came}</div>{bars}'
+    return f'<div><b><bdi>{escape(piece)}</bdi></b>{came}</div>{bars}'
