@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
 from minillm.model import evaluating
-from minillm.precision import Precision, choose_precision
+from minillm.precision import Precision, choose_precision, choose_threads
 
 IGNORED = -100  # a target that costs nothing: padding, or a prompt that is read but not learned
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -157,6 +158,36 @@ def measure_precision(name: str, model: nn.Module, batch: tuple[Tensor, Tensor],
                       loss: Loss = next_token_loss, say: Callable[[str], None] = print) -> Precision:
     """The precision of that name; for "auto", the one in which this model takes about 1,000 tokens of this
     batch forward and back in the least time.  Nothing is learned from them."""
+    device, trial = next(model.parameters()).device, _trial(model, batch, loss)
+    if dist.is_initialized() and dist.get_rank() > 0:
+        say = str
+    chosen = choose_precision(name, device, trial, say=say)
+    if dist.is_initialized():  # clocks differ; all must do as the first one does
+        names = [chosen.name]
+        dist.broadcast_object_list(names)
+        chosen = Precision(names[0], device)
+    model.zero_grad(set_to_none=True)
+    return chosen
+
+
+def measure_threads(precision: str, model: nn.Module, batch: tuple[Tensor, Tensor], *,
+                    loss: Loss = next_token_loss, say: Callable[[str], None] = print) -> int:
+    """With how many threads this model takes about 1,000 tokens of this batch forward and back in the least time.
+
+    Threads divide sums, and so decide the last bits.  Where those must not hang on how busy a machine is, in "fp32",
+    and where none are to choose, on a GPU or in one of several processes, PyTorch's number stays.
+    """
+    device = next(model.parameters()).device
+    if precision == "fp32" or device.type != "cpu" or dist.is_initialized():
+        return torch.get_num_threads()
+    way = Precision("fp32" if precision == "auto" else precision, device)
+    chosen = choose_threads(partial(_trial(model, batch, loss), way), say=say)
+    model.zero_grad(set_to_none=True)
+    return chosen
+
+
+def _trial(model: nn.Module, batch: tuple[Tensor, Tensor], loss: Loss) -> Callable[[Precision], None]:
+    """About 1,000 tokens forward and back, to be timed."""
     device = next(model.parameters()).device
     rows = slice(0, max(1, 1024 // batch[0].shape[1]))
     inputs, targets = (x[rows].to(device) for x in batch)
@@ -167,15 +198,7 @@ def measure_precision(name: str, model: nn.Module, batch: tuple[Tensor, Tensor],
                 value = loss(model(inputs), targets)
             value.backward()
 
-    if dist.is_initialized() and dist.get_rank() > 0:
-        say = str
-    chosen = choose_precision(name, device, trial, say=say)
-    if dist.is_initialized():  # clocks differ; all must do as the first one does
-        names = [chosen.name]
-        dist.broadcast_object_list(names)
-        chosen = Precision(names[0], device)
-    model.zero_grad(set_to_none=True)
-    return chosen
+    return trial
 
 
 def snapshot(optimizer: torch.optim.Optimizer, step: int, precision: Precision | None = None, **more: Any

@@ -273,6 +273,27 @@ def test_a_resumed_run_is_the_uninterrupted_one_to_the_bit(text, monkeypatch, ca
     assert all(torch.equal(a, b) for a, b in zip(weights("parts").values(), weights("whole").values(), strict=True))
 
 
+def test_a_run_keeps_the_threads_that_it_began_with(text, monkeypatch, capsys):
+    from minillm.cli import job
+    used, real = [], job.train
+
+    def noted(model, stream, **options):
+        used.append(torch.get_num_threads())
+        return real(model, stream, **options)
+
+    monkeypatch.setattr(job, "train", noted)
+    monkeypatch.setattr(job, "measure_threads", lambda *_, say: 2)
+    before = torch.get_num_threads()
+    assert call("train", text, *SMALL, "--steps", "2", "--out", "run") == 0
+    monkeypatch.setattr(job, "measure_threads", lambda *_, say: pytest.fail("a run that goes on tries nothing"))
+    assert call("train", "--resume", "run", "--steps", "3") == 0
+    assert "going on with 2 of" in capsys.readouterr().err or before == 2
+    assert call("train", "--resume", "run", "--steps", "4", "--threads", "3") == 0
+    assert call("train", "--resume", "run", "--steps", "5") == 0
+    assert used == [2, 2, 3, 3] and torch.get_num_threads() == before
+    assert checkpoints.load_state("run")["threads"] == 3
+
+
 def test_a_resumed_run_refuses_other_settings_and_texts(text, capsys):
     call("train", text, *SMALL, "--steps", "2", "--out", "run")
     assert call("train", "--resume", "run", "--lr", "1") == 1

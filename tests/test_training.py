@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,10 +22,10 @@ from minillm.config import ModelConfig
 from minillm.data import TokenFile
 from minillm.model import Transformer
 from minillm.optim import adamw, muon, warmup_cosine
-from minillm.precision import Precision, choose_device, choose_precision
+from minillm.precision import Precision, choose_device, choose_precision, choose_threads, threads
 from minillm.recipes import GROWTH, Growing, learn, small
 from minillm.sampling import generate
-from minillm.training import IGNORED, evaluate, measure_precision, next_token_loss, train
+from minillm.training import IGNORED, evaluate, measure_precision, measure_threads, next_token_loss, train
 from tests.variants import SMALL, name_of, variants
 
 TEXT = torch.randint(13, (420,), generator=torch.Generator().manual_seed(0))
@@ -272,6 +273,49 @@ def test_a_trial_is_run_as_often_whatever_the_clock_says(monkeypatch):
     for seconds in calls:
         choose_precision("auto", torch.device("cpu"), partial(trial, seconds=seconds), say=str)
     assert calls[0.0] == calls[0.12] > 0
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """A trial that takes so many seconds of a clock of its own, and notes with how many threads it ran."""
+    now, tried = [0.0], []
+    monkeypatch.setattr("minillm.precision.time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def trial(seconds):
+        tried.append(torch.get_num_threads())
+        now[0] += seconds[tried[-1]]
+
+    return trial, tried
+
+
+@pytest.mark.parametrize("seconds, best", [({1: 4.0, 2: 7.0, 4: 9.0}, 1), ({1: 4.0, 2: 3.0, 4: 2.0}, 4),
+                                           ({1: 4.0, 2: 3.8, 4: 5.0}, 1)], ids=["busy", "free", "too small a gain"])
+def test_threads_are_tried_in_turns_and_more_are_taken_only_where_they_gain(timed, seconds, best):
+    trial, tried = timed
+    said = []
+    with threads(4):
+        assert choose_threads(partial(trial, seconds), say=said.append) == best and torch.get_num_threads() == 4
+    assert tried == [1, 2, 4] * (len(tried) // 3) and len(tried) > 6
+    assert len(said) == 1 and f"computing with {best} thread" in said[0] and all(f" {n} " in said[0] for n in seconds)
+
+
+def test_what_takes_three_times_as_long_is_not_tried_again(timed):
+    """Two threads on two busy cores took up to 180 times as long as one: nobody shall wait for that five times."""
+    trial, tried = timed
+    with threads(2):
+        assert choose_threads(partial(trial, {1: 1.0, 2: 5.0}), say=str) == 1
+    assert tried.count(2) == 1 and tried.count(1) > 3
+
+
+def test_measuring_threads_learns_nothing_and_leaves_fp32_repeatable():
+    m, said = model(dropout=0.3), []
+    before = weights(m)
+    with threads(2):
+        state = torch.get_rng_state()
+        assert measure_threads("auto", m, next(batches()), say=said.append) in (1, 2) and len(said) == 1
+        assert torch.equal(before, weights(m)) and all(p.grad is None for p in m.parameters())
+        assert torch.equal(state, torch.get_rng_state())
+        assert measure_threads("fp32", m, next(batches()), say=said.append) == 2 and len(said) == 1
 
 
 def test_a_processor_without_bf16_computes_in_fp32(monkeypatch):

@@ -20,9 +20,10 @@ from minillm.data import compact
 from minillm.disk import alone
 from minillm.model import Transformer
 from minillm.optim import adamw
+from minillm.precision import threads
 from minillm.recipes import Growing, Recipe
 from minillm.tokenizers import END_OF_TEXT
-from minillm.training import evaluate, measure_precision, snapshot, train
+from minillm.training import evaluate, measure_precision, measure_threads, snapshot, train
 
 
 class Job:
@@ -91,10 +92,25 @@ class Job:
                 Path(self.folder).rmdir()  # a folder that nothing was saved in is given back
 
     def _work(self, told: list[int]) -> int:
-        options, team = self.options, self.team
+        options = self.options
         stream = Growing(self.ids, batch_size=self.recipe.batch_size, context_length=self.config.context_length,
                          seed=options.seed, start=self.start, progress=self.fraction)
         name = self.saved["precision"] if self.saved else options.precision
+        self.threads = options.threads or self._threads(name, stream[self.start])
+        with threads(self.threads):
+            return self._learn(told, stream, name)
+
+    def _threads(self, precision: str, batch: tuple[torch.Tensor, torch.Tensor]) -> int:
+        """As many as the run began with, so that it goes on to the bit; at its beginning the fastest."""
+        if self.saved and "threads" in self.saved:
+            before, now = self.saved["threads"], torch.get_num_threads()
+            if before != now:
+                self.team.say(f"going on with {before} of {now} threads, as it began; --threads takes others")
+            return before
+        return measure_threads(precision, self.model, batch, say=self.team.say)
+
+    def _learn(self, told: list[int], stream: Growing, name: str) -> int:
+        options, team = self.options, self.team
         self.precision = measure_precision(name, self.model, stream[self.start], say=team.say)
         if self.saved:
             self.precision.scaler.load_state_dict(self.saved["scaler"])
@@ -162,8 +178,8 @@ class Job:
             if not torch.isfinite(getattr(weight, "to_local", lambda weight=weight: weight)()).all():
                 raise FloatingPointError(f"{name} is no longer finite after step {self.done:,}; what {self.folder} "
                                          f"held before is untouched. Begin again with a lower --lr")
-        state = snapshot(self.optimizer, self.done, self.precision, seconds=self.seconds, options=vars(self.options),
-                         text=fingerprint(self.ids))
+        state = snapshot(self.optimizer, self.done, self.precision, seconds=self.seconds, threads=self.threads,
+                         options=vars(self.options), text=fingerprint(self.ids))
         (write or save)(self.model, self.tokenizer, self.folder, state=state, log=self.log)
 
 

@@ -21,7 +21,7 @@ examples:
 
 Ctrl-C stops after the step that is being made, saves, and says how to go on.
 """
-MAY_CHANGE = ("resume", "steps", "minutes", "device", "fsdp", "evaluations")  # when a run goes on
+MAY_CHANGE = ("resume", "steps", "minutes", "device", "fsdp", "evaluations", "threads")  # when a run goes on
 
 
 def define(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +56,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--out", metavar="FOLDER", help="what to write; runs/TEXT if left out")
     where.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder")
     where.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    where.add_argument("--threads", type=COUNT, metavar="N", help="of a CPU; if left out, the fastest here, which it "
+                       "says (with --precision fp32 as many as PyTorch takes, for the bits hang on it)")
     where.add_argument("--fsdp", action="store_true", help="under torchrun, split the weights over the processes too")
     where.add_argument("--evaluations", type=COUNT, default=10, metavar="N",
                        help="how often to look at the validation part, and save")
@@ -128,4 +130,4 @@ def _go_on_with(saved: dict, options: argparse.Namespace, typed: set[str]) -> ar
                                 and os.path.isfile(os.path.join(base, text)) else text for text in saved["texts"]]}
     if {"steps", "minutes"} & set(new):
         saved = {**saved, "steps": None, "minutes": None}
-    return argparse.Namespace(**{**saved, "fsdp": False, "device": "auto", **new})
+    return argparse.Namespace(**{**saved, "fsdp": False, "device": "auto", "threads": None, **new})
