@@ -1,5 +1,4 @@
-"""Choose where to compute, how exactly and with how many threads: the best that this machine does, or the same to the
-last bit."""
+"""Choose where to compute, how exactly, and with how many threads: the best here, or the same to the last bit."""
 from __future__ import annotations
 
 import math
