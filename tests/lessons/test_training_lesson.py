@@ -65,14 +65,26 @@ def test_a_rival_differs_in_one_thing_and_sees_the_same_batches(lab):
 def test_a_rival_that_would_be_the_same_model_is_refused():
     config = configure(OWN, "nano", 30, norm="layernorm")
     with pytest.raises(ValueError, match="LayerNorm already"):
-        rival_of(config, 1e-3, "LayerNorm")
-    assert rival_of(config, 1e-3, "learning rate × 10") == (config, 1e-2)
+        rival_of(config, "LayerNorm")
+    rival, change = rival_of(config, "learning rate × 10")
+    assert rival == config and change.factor == 10.0
+    assert rival_of(config, "another seed")[1].seed and rival_of(config, "Muon")[1].optimizer == "muon"
+    with pytest.raises(ValueError, match="Muon already"):
+        rival_of(config, "Muon", "muon")
+
+
+def test_another_seed_is_a_rival_with_other_weights_and_other_batches(lab):
+    lab["against"].value = "another seed"
+    lab.advance(2)
+    assert lab.run.model.config == lab.rival.model.config and not torch.equal(weights(lab.run), weights(lab.rival))
+    assert not torch.equal(lab.run.next_batch()[0], lab.rival.next_batch()[0])
 
 
 @pytest.mark.parametrize("control, value, field, expected", [
     ("norm", "layernorm", "norm", "layernorm"), ("position", "alibi", "position", "alibi"),
     ("mlp", "gelu", "mlp", "gelu"), ("attention", "mqa", "n_kv_heads", 1), ("attention", "gqa", "n_kv_heads", 2),
-    ("preset", "gpt2", "position", "learned"), ("size", "small", "n_layers", 4)])
+    ("preset", "gpt2", "position", "learned"), ("size", "small", "n_layers", 4),
+    ("tokenizer", "bytes", "vocab_size", 256)])
 def test_each_toggle_starts_a_fresh_run_of_another_model(lab, control, value, field, expected):
     lab.advance(2)
     before = lab.run

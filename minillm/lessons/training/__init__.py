@@ -4,6 +4,8 @@ from minillm.lessons import lazily
 __getattr__, __dir__ = lazily(
     __name__,
     laboratory="training_lab NOBODY",
+    race="race",
+    usual="seeds_picture",
     widgets="optimizer_valley schedule_dial learning_rate_finder",
     drawings="windows pieces turn",
     breaking="ward broken_run",

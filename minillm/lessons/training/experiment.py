@@ -50,10 +50,24 @@ OPTIMIZERS = {
     "muon": lambda model, lr: muon(model, lr=lr * Recipe.lr / Recipe.adam_lr, adam_lr=lr, momentum=Recipe.momentum,
                                    weight_decay=Recipe.weight_decay)}
 AMOUNTS = {"all": 1.0, "hundredth": 0.01, "one": 1.0}     # share of the text that is learned from
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a rival does otherwise: fields of its configuration, and how it is trained."""
+    fields: tuple[tuple[str, Any], ...] = ()
+    factor: float = 1.0       # of the learning rate
+    seed: int = 0             # added to it
+    optimizer: str = ""       # another one
+
+
 CHANGES = {  # what a rival may do otherwise
-    **{word: {choice: value} for choice in ("norm", "position", "mlp") for value, word in labels(choice).items()},
-    "one key head (MQA)": {"n_kv_heads": 1},
-    "learning rate × 10": {"factor": 10.0}, "learning rate ÷ 10": {"factor": 0.1},
+    "another seed": Change(seed=1000),
+    **{word: Change(((choice, value),)) for choice in ("norm", "position", "mlp")
+       for value, word in labels(choice).items()},
+    "one key head (MQA)": Change((("n_kv_heads", 1),)), "a gate on each head": Change((("attention_gate", True),)),
+    "learning rate × 10": Change(factor=10.0), "learning rate ÷ 10": Change(factor=0.1),
+    "AdamW": Change(optimizer="adamw"), "Muon": Change(optimizer="muon"),
 }
 
 
@@ -147,7 +161,7 @@ class Run:
                                        context_length=CONTEXT, seed=seed)
         if amount == "one":
             self.stream = OneBatch(self.stream[0])
-        self.done = 0
+        self.done, self.every = 0, max(50, n_steps // 20)         # looks at held-out text; 0: never
         self._pen: tuple[int, Iterator[str], str] | None = None    # what is being written, a few tokens a step
 
     @property
@@ -157,13 +171,12 @@ class Run:
     def steps(self) -> Iterator[Moment]:
         """Go on from where the run stands, to its end."""
         self.stream.step = self.done
-        every = max(50, self.n_steps // 20)
         for step in train(self.model, self.stream, optimizer=self.optimizer, schedule=self.schedule, start=self.done,
                           n_steps=self.n_steps, precision="fp32", seed=self.seed):
             self.done = step.step + 1
-            looks = self.done in (10, 20, self.n_steps) or self.done % every == 0
+            looks = self.every and (self.done in (10, 20, self.n_steps) or self.done % self.every == 0)
             held_out = evaluate(self.model, self.material.validation, context_length=CONTEXT) if looks else None
-            yield Moment(step, held_out, *self._written(looks and self.done + SAMPLE // AT_ONCE <= self.n_steps
+            yield Moment(step, held_out, *self._written(bool(looks) and self.done + SAMPLE // AT_ONCE <= self.n_steps
                                                         or self.done + SAMPLE // AT_ONCE == self.n_steps))
 
     def _written(self, begin: bool) -> tuple[str | None, int]:
@@ -248,11 +261,10 @@ def configure(architecture: str, size: str, vocab_size: int, **chosen: str) -> M
     return replace(config, **changes)
 
 
-def rival_of(config: ModelConfig, lr: float, change: str) -> tuple[ModelConfig, float]:
-    """The same run but for one change.  Raises ValueError where it already is so."""
-    fields = dict(CHANGES[change])
-    factor = fields.pop("factor", 1.0)
-    rival = replace(config, **fields)
-    if rival == config and factor == 1.0:
-        raise ValueError(f"this model has {change} already, so there is nothing to race against; choose another rival")
-    return rival, lr * factor
+def rival_of(config: ModelConfig, name: str, optimizer: str = "adamw") -> tuple[ModelConfig, Change]:
+    """The same run but for one change (a name in CHANGES).  Raises ValueError where it already is so."""
+    change = CHANGES[name]
+    rival = replace(config, **dict(change.fields))
+    if rival == config and replace(change, fields=(), optimizer=change.optimizer.replace(optimizer, "")) == Change():
+        raise ValueError(f"this model has {name} already, so there is nothing to race against; choose another rival")
+    return rival, change

@@ -1,75 +1,58 @@
 """Train a small model on the page, before the reader's eyes: start, pause, step, reset, go on another day."""
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from html import escape
+from pathlib import Path
 from typing import Any
-
-import ipywidgets
 
 from minillm import corpora
 from minillm.config import ModelConfig
 from minillm.corpora import Corpus
-from minillm.costs import parameters
-from minillm.lessons.training import experiment
-from minillm.lessons.training.experiment import (
-    CHANGES,
-    OWN,
-    Material,
-    Moment,
-    Run,
-    configure,
-    offered,
-    rival_of,
-)
+from minillm.lessons.training import choosing, experiment, runs, usual
+from minillm.lessons.training.choosing import MINE
+from minillm.lessons.training.experiment import Change, Material, Moment, Run, configure, rival_of
 from minillm.lessons.training.health import Health
 from minillm.lessons.training.microscope import Glass, Microscope
 from minillm.lessons.training.plots import Board, Curve
-from minillm.notebook import markup
+from minillm.lessons.training.records import table_of_runs
+from minillm.lessons.training.telling import curve_of, numbers
+from minillm.lessons.training.verdict import verdict
 from minillm.notebook.clock import Clock
 from minillm.notebook.controls import uploaded
 from minillm.notebook.looking import writer
-from minillm.notebook.markup import EDGE, FAINT
-from minillm.notebook.widgets import choice, slider
+from minillm.notebook.widgets import Live
 
-MINE = "a file of my own"
-NOBODY = "nobody"
-AS_IS = {"as the preset has it": ""}
+NOBODY = choosing.NOBODY
+SAVE_EVERY = 20.0    # seconds between two savings of a run that goes on
 
 
 class TrainingLab(Clock):
     """Choose a text and a model, train it, and watch it against a rival on the same batches from the same seed.
 
-    `lab.run` is the model in training and `lab.rival` the other one; `lab.microscope()` and `lab.writer()` look at
-    `lab.run` as it is at that moment.
+    `lab.run` is the model in training and `lab.rival` the other one; `lab.microscope()`, `lab.health()` and
+    `lab.writer()` look at `lab.run` as it is at that moment.  A run that was started on the page is kept in a folder
+    of its own (`runs.home()`), when it pauses and every 20 seconds; “continue” goes on with one after a lost page or
+    a kernel that ended.
     """
 
     def __init__(self, corpus: Corpus, *, against: str = "learning rate ÷ 10", first: int = 20):
         self.material: Material = experiment.prepare(corpus)
+        self._given = corpus
+        self._own: Corpus | None = None
         self.run: Run | None = None
         self.rival: Run | None = None
+        self.folder: Path | None = None
+        self._saved: float | None = None     # when; before that, since when the page's clock runs
+        self._since = 0.0
         self._board, self._glasses = Board(), []
-        upload = ipywidgets.FileUpload(description="choose a file (UTF-8 text)", multiple=True,
-                                       layout=ipywidgets.Layout(width="auto"))
-        controls = {
-            "text": choice("text", {_titled(name): name for name in _texts(corpus)} | {MINE: MINE}),
-            "upload": upload,
-            "preset": choice("preset", list(experiment.ARCHITECTURES), OWN),
-            "size": choice("size", {"nano: 2 layers of width 64": "nano", "small: 4 layers of width 128": "small"}),
-            "norm": choice("norm", AS_IS | offered("norm")),
-            "position": choice("position", AS_IS | offered("position")),
-            "mlp": choice("MLP", AS_IS | offered("mlp")),
-            "attention": choice("attention", AS_IS | {
-                words: kind for kind, (words, _) in experiment.ATTENTION.items()}),
-            "lr": slider("learning rate", [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1], 3e-3, show="{:g}".format),
-            "n_steps": slider("steps", [100, 200, 500, 1000, 2000, 5000], 500),
-            "seed": slider("seed", [0, 1, 2, 3, 4], 0),
-            "against": choice("race against", {NOBODY: NOBODY} | {f"the same with {name}": name for name in CHANGES},
-                              against),
-        }
-        super().__init__("training lab", controls, self._train, self._show, first=first, run=100,
-                         rows=[["text", "upload"], ["preset", "size"], ["norm", "position", "mlp", "attention"],
-                               ["lr", "n_steps"], ["seed", "against"]])
+        super().__init__("training lab", choosing.controls(corpus, against), self._train, self._show, first=first,
+                         run=100, views=["kept"], rows=[row for rows in choosing.TABS.values() for row in rows])
+        self._box.children = choosing.folded(self._box.children)
+        self._list_kept()
+        for trait in ("playing", "_playing"):
+            if self._play.has_trait(trait):
+                self._play.observe(lambda change: change["new"] or self._safely(self._keep), trait)
 
     # looking at the model in training
 
@@ -81,9 +64,23 @@ class TrainingLab(Clock):
         """Every part of the model: its gradient, how far a step moves it, how much of it is dead."""
         return self._watched(Health(self._models()))
 
+    def verdict(self) -> Clock:
+        """Stories that the model writes, and which of their sentences the grammar allows."""
+        return verdict(self.current)
+
+    def runs(self) -> Live:
+        """All runs that were kept, with their curves."""
+        return table_of_runs(lambda: (self.current(), [moments[0] for moments in self.history]))
+
     def writer(self) -> Clock:
         """Text from a prompt."""
         return writer(self.current)
+
+    def current(self) -> Run:
+        """The model in training; where no step was made yet, the first ones are."""
+        if self.run is None:
+            self.advance(self._first)
+        return self.run
 
     def _models(self) -> dict[str, Callable[[], Run]]:
         return {"the laboratory's": self.current, "the storyteller, which ships": experiment.shipped}
@@ -92,30 +89,94 @@ class TrainingLab(Clock):
         self._glasses[:] = [*(each for each in self._glasses if each.name != glass.name), glass]
         return glass
 
-    def current(self) -> Run:
-        """The model in training; where no step was made yet, the first ones are."""
-        if self.run is None:
-            self.advance(self._first)
-        return self.run
-
-    # the work of the clock
-
-    kept = (*Clock.kept, "material", "run", "rival", "_glasses")
-
-    def advance(self, n: int | None = None, *, seconds: float | None = None) -> int:
-        """As any clock; where a microscope looks on, a tick leaves it the time."""
-        return super().advance(n, seconds=0.0 if seconds is not None and self._glass() else seconds)
-
-    def redraw(self):
-        glass = self._glass() if self.playing else None
-        if glass:                                        # one picture a tick: this time it is the microscope's
-            glass._safely(glass.redraw)
-            return self.parts
-        return super().redraw()
-
     def _glass(self) -> Glass | None:
         """The microscope whose turn it is to look again, if any."""
         return next((glass for glass in self._glasses if glass.due), None)
+
+    # keeping runs, and going on with them
+
+    def keep(self) -> Path:
+        """Write the run into its folder now, and say where that is."""
+        run = self.current()
+        if self.folder is None:
+            self.folder = runs.fresh_folder(run.material.corpus.name)
+        said = {name: value for name, value in self.values.items() if name not in ("upload", "path", "kept")}
+        runs.keep(run, [moments[0] for moments in self.history], self.folder, choices=said)
+        if self.rival:
+            runs.keep(self.rival, [moments[1] for moments in self.history], self.folder / "rival", choices=said)
+        self._saved = time.time()
+        return self.folder
+
+    def take_up(self, folder: str | Path) -> None:
+        """Go on with a kept run, and its rival: the next step is the one that would have come."""
+        run, moments, said = runs.take_up(Path(folder))
+        rivals = [runs.take_up(Path(folder) / "rival")] if said["against"] != NOBODY else []
+        Clock.reset(self)
+        self.run, self.rival = run, rivals[0][0] if rivals else None
+        self.material, self.folder, self._saved = run.material, Path(folder), time.time()
+        known = {value for _, value in self["text"].options}
+        if said["text"] not in known - {MINE}:
+            self._own, said["text"] = run.material.corpus, MINE
+        with self._silent():
+            for name, value in said.items():
+                if name in self.controls:
+                    self[name].value = value
+        self._apply_rules()
+        self.history = [*zip(moments, *(log for _, log, _ in rivals), strict=True)]
+        self._work, self.finished = self._side_by_side(), run.done >= run.n_steps
+
+    def _keep(self) -> None:
+        """Keep what was trained on the page; the steps that a cell makes for its picture are not worth a folder."""
+        if self.run and self._views and len(self.history) > self._first and not self.closed:
+            self.keep()
+            self._list_kept()
+            self._tell()
+
+    def _list_kept(self) -> None:
+        """The runs that can be gone on with, the last one first."""
+        found = {kept.label: str(kept.folder) for kept in runs.listed()}
+        control = self["kept"]
+        with self._silent():
+            chosen = control.value
+            control.options = [*(found.items() or [("none yet", "")])]
+            control.value = chosen if chosen in found.values() else next(iter(found.values()), "")
+
+    # the work of the clock
+
+    kept = (*Clock.kept, "material", "run", "rival", "folder", "_own", "_saved", "_glasses")
+    fleeting = (*Clock.fleeting, "kept", "upload")
+
+    def advance(self, n: int | None = None, *, seconds: float | None = None) -> int:
+        """As any clock; where a microscope looks on or the run is saved, a tick leaves it the time."""
+        busy = seconds is not None and (self._glass() or self._must_save())
+        return super().advance(n, seconds=0.0 if busy else seconds)
+
+    def redraw(self):
+        if self.playing:                                 # one long thing a tick: a saving, a microscope, or the board
+            if self._must_save():
+                self._keep()
+                return self.parts
+            if glass := self._glass():
+                glass._safely(glass.redraw)
+                return self.parts
+        return super().redraw()
+
+    def _must_save(self) -> bool:
+        self._since = self._since or time.time()
+        return self.playing and time.time() - (self._saved or self._since) > SAVE_EVERY
+
+    def _pressed(self, name: str) -> None:
+        if name != "go_on":
+            super()._pressed(name)
+            return
+        folder = self["kept"].value
+        if not folder:
+            raise ValueError(f"no run is kept in {runs.home()} yet; train one, it is kept by itself")
+        with self._alone():
+            self.take_up(folder)
+            super()._changed("kept")
+        if not self.finished:
+            self._run_to(self.total())
 
     def total(self) -> int:
         return self["n_steps"].value
@@ -127,95 +188,73 @@ class TrainingLab(Clock):
         whole = "both models, looks at held-out text and drawing included" if self.rival else "drawing included"
         return f"{float(f'{tokens:.2g}'):,.0f} tokens/s ({whole})"
 
-    def _train(self, *, text: str, upload: Any, lr: float, n_steps: int, seed: int, against: str, preset: str,
-               size: str, **fields: str) -> Iterator[tuple[Moment, ...]]:
-        (config, lr), *other = self._planned(text, upload, lr, against, preset, size, fields)
-        self.run = Run(self.material, config, lr=lr, n_steps=n_steps, seed=seed)
-        self.rival = Run(self.material, other[0][0], lr=other[0][1], n_steps=n_steps, seed=seed,
-                         writes=False) if other else None
-        return zip(*(run.steps() for run in (self.run, self.rival) if run), strict=True)
-
-    def _planned(self, text: str, upload: Any, lr: float, against: str, preset: str, size: str,
-                 fields: dict[str, str]) -> list[tuple[ModelConfig, float]]:
-        """Configuration and learning rate of the model, and of its rival, as the controls say; the text made ready."""
-        self.material = self._prepare(text, upload)
-        config = configure(preset, size, self.material.tokenizer.vocab_size, **fields)
-        return [(config, lr)] + ([] if against == NOBODY else [rival_of(config, lr, against)])
+    def _tell(self) -> None:
+        super()._tell()
+        where = f" in {self.folder}" if self.folder else ""
+        self._told.value += f'<div style="opacity:.8">{runs.age(self._saved)}{where}</div>'
 
     def reset(self) -> None:
+        """Keep what there is, forget it, and begin a fresh run with the next step."""
         super().reset()
-        self.run = self.rival = None
+        self.run = self.rival = self.folder = self._saved = None
+        self._since = 0.0
 
-    def _prepare(self, name: str, upload: Any) -> Material:
+    def _train(self, **values: Any) -> Iterator[tuple[Moment, ...]]:
+        (config, change), *other = self._planned(**values)
+        self.run = self._one(config, change, values)
+        self.rival = self._one(*other[0], values, writes=False) if other else None
+        return self._side_by_side()
+
+    def _one(self, config: ModelConfig, change: Change, values: dict[str, Any], *, writes: bool = True) -> Run:
+        return Run(self.material, config, lr=values["lr"] * change.factor, n_steps=values["n_steps"],
+                   seed=values["seed"] + change.seed, optimizer=change.optimizer or values["optimizer"],
+                   amount=values["amount"], writes=writes)
+
+    def _side_by_side(self) -> Iterator[tuple[Moment, ...]]:
+        return zip(*(run.steps() for run in (self.run, self.rival) if run), strict=True)
+
+    def _planned(self, *, text: str, upload: Any, path: str, tokenizer: str, against: str, preset: str, size: str,
+                 lr: float, optimizer: str, n_steps: int, seed: int, amount: str, kept: str = "", **fields: str
+                 ) -> list[tuple[ModelConfig, Change]]:
+        """Configuration of the model, and of its rival with what it does otherwise; the text made ready."""
+        self.material = self._prepare(text, upload, path, tokenizer)
+        config = configure(preset, size, self.material.tokenizer.vocab_size, **fields)
+        return [(config, Change())] + ([] if against == NOBODY else [rival_of(config, against, optimizer)])
+
+    def _prepare(self, name: str, upload: Any, path: str, kind: str) -> Material:
         if name == MINE:
-            files = uploaded(upload)
-            if not files:
-                raise ValueError("no file was chosen yet; press “choose a file”, or choose another text")
-            return experiment.prepare(corpora.read(files))
-        return self.material if name == self.material.corpus.name else experiment.known(name)
+            files = uploaded(upload) or ([path.strip()] if path.strip() else [])
+            if not files and self._own is None:
+                raise ValueError("no file was chosen yet; press “choose a file”, type its path, or choose another text")
+            corpus = self._own or corpora.read(files)
+            name, self._own = corpus.name, corpus
+            if self.material.corpus != corpus or self.material.kind != kind:
+                return experiment.prepare(corpus, kind)
+        if (name, kind) == (self.material.corpus.name, self.material.kind):
+            return self.material
+        return experiment.prepare(self._given, kind) if name == self._given.name else experiment.known(name, kind)
 
     def _changed(self, name: str = "") -> None:
-        if name == "upload" and self["text"].value != MINE:
-            self["text"].value = MINE      # which comes back here under its own name
-            return
+        if name in ("upload", "path"):
+            self._own = None
+            if self["text"].value != MINE:
+                self["text"].value = MINE      # which comes back here under its own name
+                return
         super()._changed(name)
 
-    def _show(self, history: list[tuple[Moment, ...]], *, text: str, upload: Any, lr: float, n_steps: int, seed: int,
-              against: str, preset: str, size: str, **fields: str) -> list:
-        plans = self._planned(text, upload, lr, against, preset, size, fields)
-        curves = [_curve(label, [moments[i] for moments in history])
-                  for i, (label, _) in enumerate(zip(["this model", f"with {against}"], plans, strict=False))]
-        board = self._board.draw(curves, vocab_size=self.material.tokenizer.vocab_size)
-        sizes = [sum(parameters(config).values()) for config, _ in plans]
-        return [board, self._numbers(curves, sizes, n_steps)]
-
-    def _numbers(self, curves: list[Curve], sizes: list[int], n_steps: int) -> markup.Markup:
-        rows = []
-        for curve, n_parameters in zip(curves, sizes, strict=True):
-            last = [f"{values[-1]:.{digits}f}" if values else "–" for values, digits in (
-                (curve.loss, 2), ([loss for _, loss in curve.validation], 2), (curve.grad_norm, 1))]
-            rows.append([curve.label, n_parameters, f"{len(curve.loss)} of {n_steps}", *last])
-        head = ["", "parameters", "step", "loss of the last batch", "held-out loss", "gradient norm"]
-        table = markup.table(head, rows)
-        corpus = self.material.corpus
-        samples = [(moments[0].written_at, moments[0].sample) for moments in self.history
-                   if moments[0].sample is not None]
-        side = "rtl" if corpus.right_to_left else "ltr"
-        written = "".join(_written(done, sample, side) for done, sample in [*samples[:1], *samples[1:][-3:]])
-        head = (f"<b>{escape(corpus.title or corpus.name)}</b>: {corpus.characters:,} characters, "
-                f"{self.material.tokenizer.vocab_size:,} different ones")
-        written = written or f'<div style="{FAINT}">nothing yet; ask again after 20 steps</div>'
-        return markup.card(f"{head}{table}<b>What it writes</b>, from nothing, as it learns{written}",
-                           f"Learning {corpus.title or corpus.name}. Step {rows[0][2]}, loss {rows[0][3]}, held-out "
-                           f"loss {rows[0][4]}. It writes: {samples[-1][1] if samples else 'nothing yet'}")
-
-
-def _written(done: int, sample: str, side: str) -> str:
-    """A sample beside the number of steps after which it was written."""
-    row, text_style = f"display:flex;gap:10px;border-top:1px solid {EDGE};padding:3px 0", "flex:1;white-space:pre-wrap"
-    return (f'<div style="{row}"><div style="{FAINT};width:105px;flex:none">after {done} steps</div>'
-            f'<div dir="{side}" style="{text_style};overflow-wrap:anywhere">{escape(sample.strip())}</div></div>')
+    def _show(self, history: list[tuple[Moment, ...]], **values: Any) -> list:
+        plans = self._planned(**values)
+        labels = ["this model", f"with {values['against']}"]
+        curves: list[Curve] = [curve_of(label, [moments[i] for moments in history])
+                               for i, (label, _) in enumerate(zip(labels, plans, strict=False))]
+        vocab_size = self.material.tokenizer.vocab_size
+        band = usual.usual(self.material.corpus.name, self.material.kind, values["size"], values["n_steps"])
+        said = usual.judged(curves[0], band, vocab_size=vocab_size, choices=values)
+        board = self._board.draw(curves, vocab_size=vocab_size, floor=usual.floor(self.material), band=band, said=said)
+        return [board, numbers(curves, [config for config, _ in plans], values["n_steps"], self.material,
+                               [moments[0] for moments in history], said)]
 
 
 def training_lab(corpus: Corpus, *, against: str = "learning rate ÷ 10", first: int = 20) -> TrainingLab:
     """Train on a text of one's choice, with a rival (`CHANGES` lists them; NOBODY for none)."""
     return TrainingLab(corpus, against=against, first=first)
-
-
-def _texts(first: Corpus) -> list[str]:
-    """The text at hand, then all that can be had by name; a parallel text is too short to learn much from."""
-    return [first.name, *(name for name in corpora.names() if name != first.name and "parallel" not in name)]
-
-
-def _titled(name: str) -> str:
-    try:
-        card = corpora.card(name)
-    except ValueError:
-        return name
-    return f"{card.title} ({card.language}{'' if card.shipped else ', fetched when chosen'})"
-
-
-def _curve(label: str, moments: list[Moment]) -> Curve:
-    return Curve(label, [m.step.loss for m in moments], [m.step.lr for m in moments],
-                 [m.step.grad_norm for m in moments],
-                 [(m.step.step + 1, m.validation) for m in moments if m.validation is not None])

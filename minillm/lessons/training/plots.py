@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -19,6 +20,12 @@ class Curve:
     lr: list[float]
     grad_norm: list[float]
     validation: list[tuple[int, float]] = field(default_factory=list)   # (steps done, nats per token)
+
+
+    @property
+    def recent(self) -> float | None:
+        """The loss of the last batches, without their noise."""
+        return float(smooth(self.loss)[-1]) if self.loss else None
 
 
 def smooth(values: Sequence[float] | np.ndarray, most: float = 0.9) -> np.ndarray:
@@ -38,12 +45,12 @@ class Board:
     """Loss on the left, gradient norm and learning rate on the right, for one run or for two that race."""
 
     def __init__(self):
-        self.figure = plots.picture(height=330, title="How fast does it learn?")
+        self.figure = plots.picture(height=300, title="How fast does it learn?", colours=96)
         grid = self.figure.add_gridspec(2, 2, width_ratios=[2, 1], wspace=0.27, hspace=0.55)
         self.loss = plots.axes(self.figure, grid[:, 0], xlabel="step", ylabel="loss (nats per token)")
         self.grad = plots.axes(self.figure, grid[0, 1], xlabel="", ylabel="")
         self.lr = plots.axes(self.figure, grid[1, 1], xlabel="step", ylabel="")
-        self.grad.set_title("gradient norm, before clipping", fontsize=10, color=INK, loc="left")
+        self.grad.set_title("gradient norm, unclipped", fontsize=10, color=INK, loc="left")
         self.lr.set_title("learning rate", fontsize=10, color=INK, loc="left")
         self.grad.set_yscale("log")
         self.grad.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
@@ -55,6 +62,10 @@ class Board:
         self.start = self.loss.axhline(0, color=COLOURS["floor"], linewidth=1, linestyle=":")
         self.word = self.loss.text(0.99, 0, "guessing: ln V ", color=MUTED, fontsize=9, ha="right", va="bottom",
                                    transform=self.loss.get_yaxis_transform())
+        self.least = self.loss.axhline(0, color=COLOURS["floor"], linewidth=1, linestyle="--")
+        self.least_word = self.loss.text(0.99, 0, "", color=MUTED, fontsize=9, ha="right", va="bottom",
+                                         transform=self.loss.get_yaxis_transform())
+        self.grey: Any = None                      # what is usual, where that is known
         self.lines = []
         for colour in (COLOURS["ours"], COLOURS["reference"]):
             self.lines.append({
@@ -64,8 +75,10 @@ class Board:
                 "grad": self.grad.plot([], [], color=colour, linewidth=1.2)[0],
                 "lr": self.lr.plot([], [], color=colour, linewidth=1.6)[0]})
 
-    def draw(self, curves: Sequence[Curve], *, vocab_size: int) -> Picture:
-        """Update every line; the words say where each run stands."""
+    def draw(self, curves: Sequence[Curve], *, vocab_size: int, floor: float | None = None, band: Any = None,
+             said: str = "") -> Picture:
+        """Update every line; the words say where each run stands.  `floor` is what no model can get below; `band` has
+        `steps`, `low` and `high` of usual runs, and `said` what the first curve is beside them."""
         for lines, curve in zip(self.lines, [*curves, Curve("", [], [], [])], strict=False):
             steps = np.arange(1, len(curve.loss) + 1)
             lines["raw"].set_data(steps, curve.loss)
@@ -83,16 +96,29 @@ class Board:
         for ax in (self.loss, self.grad, self.lr):
             ax.set_xlim(0, longest * 1.02)
         self.loss.set_ylim(max(0, low - 0.15 * (high - low)), high + 0.08 * (high - low))
+        if self.grey is not None:
+            self.grey.remove()
+        self.grey = None if band is None else self.loss.fill_between(
+            band.steps, band.low - 0.015, band.high + 0.015, color=MUTED, alpha=0.35, linewidth=0, zorder=1)
+        self.least.set_visible(floor is not None)
+        self.least_word.set_visible(floor is not None)
+        if floor is not None:
+            self.loss.set_ylim(0, self.loss.get_ylim()[1])
+            self.least.set_ydata([floor, floor])
+            self.least_word.set_y(floor)
+            self.least_word.set_text(f"no model can get below {floor:.2f} ")
         self.start.set_ydata([guess, guess])
         self.word.set_y(guess)
         norms = [norm for curve in curves for norm in curve.grad_norm if norm > 0]
         self.grad.set_ylim(min(norms, default=0.1) / 1.5, max(norms, default=1) * 1.5)
         self.lr.set_ylim(0, 1.1 * max((rate for curve in curves for rate in curve.lr), default=1))
         handles = [lines["smooth"] for lines, _ in zip(self.lines, curves, strict=False)]
-        self.loss.legend(handles, [curve.label for curve in curves], loc="lower left", fontsize=10, edgecolor="none",
-                         facecolor=plots.CARD, framealpha=0.8,
-                         title="line: batches; dot: held-out text", title_fontsize=9, alignment="left")
-        return self.figure.describe(" ".join(filter(None, map(_in_words, curves))) or "No step has been made yet.")
+        meaning = "line: batches; dot: held-out text" + ("; grey: usual" if band is not None else "")
+        self.loss.legend(handles, [curve.label for curve in curves], loc="upper right", bbox_to_anchor=(1, 0.93),
+                         fontsize=10, edgecolor="none", facecolor=plots.CARD, framealpha=0.8, title=meaning,
+                         title_fontsize=9, alignment="left")
+        words = " ".join(filter(None, map(_in_words, curves))) or "No step has been made yet."
+        return self.figure.describe(f"{words} {said}")
 
 
 def _in_words(curve: Curve) -> str:
