@@ -95,10 +95,10 @@ def test_the_table_has_this_page_s_run_and_then_all_that_were_kept(tmp_path, mon
     lab.advance(10)
     table = lab.runs()
     drawn, rows = table.redraw()
-    assert rows.html.count("<tr>") == 2 and "10 of 500" in rows.html and "this page's" in drawn.alt
+    assert rows.html.count("<tr ") == 2 and "10 of 500" in rows.html and "this page's" in drawn.alt
     lab.keep()
     table["show"].value = "all"
-    assert table.parts[1].html.count("<tr>") == 3 and "cats-001" in table.parts[0].alt
+    assert table.parts[1].html.count("<tr ") == 3 and "cats-001" in table.parts[0].alt
     nats = lab.history[9][0].validation
     assert f"{nats / math.log(2) / lab.material.bytes_per_token:.2f}" in table.parts[1].html
     assert records.bits(math.log(2), 1.0) == 1.0
