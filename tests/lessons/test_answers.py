@@ -37,7 +37,7 @@ SEEDS = [0, 1, 2]
 @functools.cache
 def judged(exercise: str, what: str):
     """The verdict on a wrong answer; each is looked for once, however many tests ask."""
-    return verdict(exercise, WRONG[exercise][what], seeds=SEEDS, patience=0.5)
+    return verdict(exercise, WRONG[exercise][what], seeds=SEEDS, patience=3.0)
 
 
 @pytest.mark.parametrize("exercise", ANSWERED)

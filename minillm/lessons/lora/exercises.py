@@ -30,7 +30,8 @@ def _rows(random: Random) -> list[tuple]:
         prompt, answer = ([random.randrange(2, 49) for _ in range(n)] for n in (n_prompt, n_answer))
         return prompt + answer, [-100] * (n_prompt - 1) + answer + [END]
     by_hand = [([3, 4, 7], [-100, 7, END]), ([5, 6, 8, 9, 10], [-100, 8, 9, 10, END])]
-    return [(by_hand, END), *(([row(2, 1), row(random.randint(4, 6), random.randint(2, 3)), row(2, 2)], END)
+    within = [([3, END, 7], [-100, 7, END]), ([5, 6, END, 8, 9], [-100, -100, 8, 9, END])]  # an end is read
+    return [(by_hand, END), (within, END), *(([row(2, 1), row(random.randint(4, 6), random.randint(2, 3)), row(2, 2)], END)
                               for _ in range(3))]
 
 
@@ -77,7 +78,7 @@ def _preferences(random: Random) -> list[tuple]:
 def _groups(random: Random) -> list[tuple]:
     by_hand = torch.tensor([[1.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
     return [(by_hand,), (torch.tensor([[0.0, 0.5, 2.0, 4.0, 9.0], [1.0, 1.0, 1.0, 1.0, 2.0]]),),
-            (torch.tensor([[1.0, 1.001, 1.0, 1.0]]),),                      # a spread beside which ε can be seen
+            (torch.tensor([[0.0, 0.001, 0.003, 0.0]]),),                      # a spread beside which ε can be seen
             *((_normal(random, 3, 6) * 2 + 1,) for _ in range(2))]
 
 

@@ -172,6 +172,15 @@ def _bits(scale=lambda rows: rows.abs().amax(1, keepdim=True),
 
 
 # 08.7, 08.8, 08.9
+def _better_loop(rewards):
+    out = []
+    for group in rewards.tolist():
+        mean = sum(group) / len(group)
+        spread = math.sqrt(sum((reward - mean) ** 2 for reward in group) / len(group))
+        out.append([(reward - mean) / (spread + 1e-6) for reward in group])
+    return torch.tensor(out)
+
+
 
 
 def _gain(c, r, c0, r0):
@@ -219,7 +228,7 @@ RIGHT = {
              _preferred(lambda gain, beta: torch.log1p(torch.exp(-beta * gain)).mean()),
              lambda c, r, c0, r0, beta: float(sum(math.log(1 + math.exp(-beta * float(m))) for m in c - c0 - r + r0)
                                               / len(c))],
-    "08.8": [_better(), lambda r: (r - r.mean(1)[:, None]) / (r.var(1, unbiased=False).sqrt()[:, None] + 1e-6),
+    "08.8": [_better(), _better_loop, lambda r: (r - r.mean(1)[:, None]) / (r.var(1, unbiased=False).sqrt()[:, None] + 1e-6),
              lambda r: torch.stack([(g - g.mean()) / (((g - g.mean()) ** 2).mean() ** 0.5 + 1e-6) for g in r])],
     "08.9": [_scored(), _multiplied, lambda logits, ids, n: logits.log_softmax(-1)[n - 1:-1].gather(
         1, torch.tensor(ids)[n:, None]).sum(),
@@ -246,6 +255,7 @@ WRONG = {
         "one list": lambda p, a, end: p + a + [end],
     },
     "08.2": {
+        "targets are masked where an end is read": _padded(lambda x, y, end: (x, y.masked_fill(x == end, -100))),
         "ends are masked by their id": _padded(lambda x, y, end: (x, y.masked_fill(y == end, -100))),
         "targets are filled with the end": lambda rows, end: _padded_by_torch(rows, end, fill=(None, end)),
         "on the left": _padded_left, "cut to the shortest": _cut,
