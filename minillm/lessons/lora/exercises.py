@@ -31,8 +31,8 @@ def _rows(random: Random) -> list[tuple]:
         return prompt + answer, [-100] * (n_prompt - 1) + answer + [END]
     by_hand = [([3, 4, 7], [-100, 7, END]), ([5, 6, 8, 9, 10], [-100, 8, 9, 10, END])]
     within = [([3, END, 7], [-100, 7, END]), ([5, 6, END, 8, 9], [-100, -100, 8, 9, END])]  # an end is read
-    return [(by_hand, END), (within, END), *(([row(2, 1), row(random.randint(4, 6), random.randint(2, 3)), row(2, 2)], END)
-                              for _ in range(3))]
+    return [(by_hand, END), (within, END),
+            *(([row(2, 1), row(random.randint(4, 6), random.randint(2, 3)), row(2, 2)], END) for _ in range(3))]
 
 
 def _corrected(random: Random) -> list[tuple]:

@@ -228,7 +228,8 @@ RIGHT = {
              _preferred(lambda gain, beta: torch.log1p(torch.exp(-beta * gain)).mean()),
              lambda c, r, c0, r0, beta: float(sum(math.log(1 + math.exp(-beta * float(m))) for m in c - c0 - r + r0)
                                               / len(c))],
-    "08.8": [_better(), _better_loop, lambda r: (r - r.mean(1)[:, None]) / (r.var(1, unbiased=False).sqrt()[:, None] + 1e-6),
+    "08.8": [_better(), _better_loop,
+             lambda r: (r - r.mean(1)[:, None]) / (r.var(1, unbiased=False).sqrt()[:, None] + 1e-6),
              lambda r: torch.stack([(g - g.mean()) / (((g - g.mean()) ** 2).mean() ** 0.5 + 1e-6) for g in r])],
     "08.9": [_scored(), _multiplied, lambda logits, ids, n: logits.log_softmax(-1)[n - 1:-1].gather(
         1, torch.tensor(ids)[n:, None]).sum(),
