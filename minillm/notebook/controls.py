@@ -16,10 +16,13 @@ STYLE = f"<style>{markup.STYLE}" + "".join([
       for one in _OUTPUT for n in range(1, 9) for after in range(1, n + 1)),
     ".minillm-stale {opacity: .25} ",
     ".minillm-controls > *, .minillm-controls > .widget-hbox > * {max-width: calc(100% - 4px) !important} ",  # margins
+    ".minillm-controls .widget-html-content {min-width: 0} ",       # a wide table scrolls in its card, not all with it
     "@media (max-width: 600px) {",           # a phone: the label above its slider, pictures that keep their letters
     ".minillm-controls .widget-inline-hbox {flex-wrap: wrap; height: auto} ",
     ".minillm-controls .widget-label {flex-basis: 100%; text-align: start} ",
     ".minillm-controls .widget-hslider .slider-container {min-width: 120px; flex: 1 1 120px} ",
+    ".minillm-controls button, .minillm-controls .widget-checkbox * {white-space: normal; height: auto; "
+    "max-width: 100%} .minillm-controls .widget-upload {height: auto; line-height: 1.4} ",
     ".minillm-frame > img.minillm-part {max-width: 480px !important; flex: none} ",    # its frame scrolls, no more
     "}</style>"])
 _WIDE = dict(description_width="initial")

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120_000     # ms: on a busy machine a server has needed 48 s to answer
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 
-_CURRENT = "window.jupyterapp.shell.currentWidget"
+CURRENT = "window.jupyterapp.shell.currentWidget"
 _WATCH = """(cell) => {
     const watch = window.minillmWatch = {began: null, first: null, last: null, observer: null};
     for (const kind of ["keydown", "mousedown", "input", "change"])
@@ -59,26 +59,26 @@ class Page:
         """Run all cells and wait for the last; raise if one failed or a widget could not be shown."""
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
         self.page.wait_for_function(
-            f"() => {_CURRENT}.sessionContext.session.kernel.status === 'idle'", timeout=PATIENCE)
+            f"() => {CURRENT}.sessionContext.session.kernel.status === 'idle'", timeout=PATIENCE)
         self.page.wait_for_timeout(500)
         errors = self.page.evaluate(
-            f"() => [...{_CURRENT}.content.model.sharedModel.cells].flatMap(cell => cell.toJSON().outputs || [])"
+            f"() => [...{CURRENT}.content.model.sharedModel.cells].flatMap(cell => cell.toJSON().outputs || [])"
             ".filter(output => output.output_type === 'error').map(output => output.ename + ': ' + output.evalue)")
         if errors:
             raise AssertionError(f"the notebook failed in JupyterLab: {errors[0]}")
 
     def run_cell(self, index: int) -> None:
         """Run one cell again, as a reader does."""
-        self.page.evaluate(f"(i) => {{ {_CURRENT}.content.deselectAll(); {_CURRENT}.content.activeCellIndex = i; "
+        self.page.evaluate(f"(i) => {{ {CURRENT}.content.deselectAll(); {CURRENT}.content.activeCellIndex = i; "
                            "return window.jupyterapp.commands.execute('notebook:run-cell'); }", index)
         self.page.wait_for_function(
-            f"() => {_CURRENT}.sessionContext.session.kernel.status === 'idle'", timeout=PATIENCE)
+            f"() => {CURRENT}.sessionContext.session.kernel.status === 'idle'", timeout=PATIENCE)
         self.page.wait_for_timeout(300)
 
     def evaluate(self, code: str) -> str:
         """Run Python in the notebook's kernel, unseen by the notebook; return what it printed."""
         return self.page.evaluate(f"""async (code) => {{
-            const future = {_CURRENT}.sessionContext.session.kernel.requestExecute({{code, store_history: false}});
+            const future = {CURRENT}.sessionContext.session.kernel.requestExecute({{code, store_history: false}});
             let printed = "";
             future.onIOPub = (message) => {{
                 if (message.header.msg_type === "stream") printed += message.content.text;
@@ -90,7 +90,7 @@ class Page:
 
     def cell(self, index: int):
         """The cell as playwright's locator, scrolled to (JupyterLab draws only the cells near the window)."""
-        self.page.evaluate(f"(i) => {_CURRENT}.content.scrollToItem(i, 'center')", index)
+        self.page.evaluate(f"(i) => {CURRENT}.content.scrollToItem(i, 'center')", index)
         found = self.page.locator(f".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell[data-windowed-list-index='{index}']")
         found.wait_for(timeout=PATIENCE)
         return found
@@ -98,7 +98,7 @@ class Page:
     def widget_cells(self) -> list[int]:
         """Which cells show controls."""
         return self.page.evaluate(
-            f"() => [...{_CURRENT}.content.model.sharedModel.cells].flatMap((cell, i) => "
+            f"() => [...{CURRENT}.content.model.sharedModel.cells].flatMap((cell, i) => "
             "(cell.toJSON().outputs || []).some(output => output.data && !output.data['image/png'] && "
             "output.data['application/vnd.jupyter.widget-view+json']) ? [i] : [])")
 
@@ -251,16 +251,16 @@ class Lab:
             yield page
         finally:
             with contextlib.suppress(Exception):
-                page.page.evaluate(f"() => {_CURRENT}.sessionContext.shutdown()")
+                page.page.evaluate(f"() => {CURRENT}.sessionContext.shutdown()")
             context.close()
 
     def visit(self, page: Page, name: str) -> None:
         """Load (or reload) the notebook's address and wait until its kernel can answer."""
         page.page.goto(f"{self.address}/doc/tree/{name}?token={self.token}", timeout=PATIENCE)
-        page.page.wait_for_function(f"() => window.jupyterapp && {_CURRENT} && {_CURRENT}.sessionContext",
+        page.page.wait_for_function(f"() => window.jupyterapp && {CURRENT} && {CURRENT}.sessionContext",
                                     timeout=PATIENCE)
-        page.page.evaluate(f"async () => {{ const context = {_CURRENT}.sessionContext; await context.ready; "
-                           f"await {_CURRENT}.revealed; await context.session.kernel.info; }}")
+        page.page.evaluate(f"async () => {{ const context = {CURRENT}.sessionContext; await context.ready; "
+                           f"await {CURRENT}.revealed; await context.session.kernel.info; }}")
 
 
 def answers(address: str, server: subprocess.Popen) -> bool:

@@ -1,4 +1,5 @@
 """Widgets in JupyterLab, in a real browser: first touch, every kind of control, a cell run again, a page reloaded."""
+import ast
 import os
 import re
 import shutil
@@ -10,7 +11,7 @@ import time
 
 import nbformat
 import pytest
-from lab import CHROMIUM, PATIENCE, ROOT, Lab, answers
+from lab import CHROMIUM, CURRENT, PATIENCE, ROOT, Lab, answers
 
 from minillm.notebook.stored import refresh
 
@@ -293,3 +294,71 @@ def test_all_that_a_turn_of_the_explorer_changes_is_seen_at_once(lab, tmp_path):
         outputs = shown.locator(".jp-Cell-outputWrapper").bounding_box()
         assert 400 < outputs["height"] <= 650
         assert outputs["width"] <= 1280 and picture(page, 1)[0] >= 1
+
+
+# -- every widget of the course, as wide as a tablet and a phone ------------------------------------------------------
+
+NARROW = """cell => {
+    const within = (...kinds) => kinds.flatMap(kind => [...cell.querySelectorAll(".minillm-controls " + kind)])
+        .filter(node => node.offsetWidth);
+    const longer = node => node.scrollWidth > node.clientWidth + 1;
+    return {
+        cut: within(".widget-label", ".widget-label-basic", "label", "button", ".widget-readout").filter(longer),
+        track: within(".noUi-target").filter(node => node.offsetWidth < 80),
+        scrolls: [...cell.querySelectorAll(".minillm-controls"), ...within(".widget-box")].filter(node =>
+            longer(node) && !node.matches(".minillm-frame") && !node.closest(".widget-tab-contents")),
+        letters: within("img.minillm-part").filter(img => img.clientWidth < Math.min(480, img.width)),
+    };
+}"""
+SIDEWAYS = """() => [...document.querySelectorAll(".jp-WindowedPanel-outer, .jp-Notebook, body")]
+    .filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.className)"""
+NAMED = f"""cell => {{
+    const size = node => `${{node.scrollWidth}} > ${{node.clientWidth}}`;
+    return Object.entries(({NARROW})(cell)).flatMap(([kind, nodes]) =>
+        nodes.map(node => `${{kind}}: ${{(node.innerText || node.className).slice(0, 40)}}, ${{size(node)}}`));
+}}"""
+ROOMS = "architectures, attention, block, inference, lora, positions, tokenization, training"
+
+
+def widgets_that_need_nothing() -> list[str]:
+    """Every cell of the notebooks that shows a widget and reads no name but its room's."""
+    found = []
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            shown = " ".join(str(output.get("data", {}).get("text/plain")) for output in cell.get("outputs", []))
+            if "[controls of" in shown:
+                read = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+                found += [cell.source] * (read <= set(ROOMS.split(", ")))
+    return found
+
+
+@pytest.fixture(scope="module")
+def all_widgets(tmp_path_factory):
+    cells = [f"from minillm.lessons import {ROOMS}", *widgets_that_need_nothing(), "architectures.Explorer()"]
+    path = tmp_path_factory.mktemp("all") / "all.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[*map(nbformat.v4.new_code_cell, cells)], metadata=KERNEL), path)
+    return path
+
+
+def test_nothing_is_cut_on_a_tablet_or_a_phone_and_no_page_scrolls_sideways(lab, all_widgets, tmp_path):
+    """Labels, buttons and tracks are whole; a picture keeps its letters and scrolls in a frame of its own."""
+    with lab.open(all_widgets) as page:
+        page.run_all()
+        cells, faults = page.widget_cells(), []
+        assert len(cells) > 25
+        for index in cells:                              # a touch, so that the live picture is there
+            usable = [each for each in page.controls(index) if each[0] in ("slider", "choice", "toggle")]
+            if usable:
+                page.touch(usable[0][0], usable[0][2])
+        page.page.wait_for_function(f"() => {CURRENT}.sessionContext.session.kernel.status === 'idle'",
+                                    timeout=PATIENCE)
+        for width in (800, 360):
+            page.page.set_viewport_size({"width": width, "height": 1000})
+            page.page.wait_for_timeout(500)
+            for index in cells:
+                cell = page.cell(index)
+                page.page.wait_for_timeout(100)
+                faults += [f"{width} px, cell {index}, {fault}" for fault in cell.evaluate(NAMED)]
+                page.shot(tmp_path / f"{width}-{index:03}.png", index)
+            faults += [f"{width} px: {each} scrolls sideways" for each in page.page.evaluate(SIDEWAYS)]
+        assert not faults, "\n".join(faults)
