@@ -1,6 +1,7 @@
 """That two processes with DDP or FSDP2 learn exactly what one process learns from the same batches."""
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from minillm.checkpoints import load, load_state, save
 from minillm.cli.processes import joined
 from minillm.config import ModelConfig
 from minillm.data import batches
+from minillm.lessons.training import memory
 from minillm.model import Transformer
 from minillm.optim import adamw, muon
 from minillm.training import snapshot, train
@@ -37,6 +39,12 @@ def run(model, optimizer):
                                   precision="fp32", say=str)]
 
 
+def bytes_here(values) -> int:
+    """What this process itself holds of some tensors; counters are left out."""
+    here = (x.to_local() if hasattr(x, "to_local") else x for x in values if isinstance(x, torch.Tensor) and x.ndim)
+    return sum(x.numel() * x.element_size() for x in here)
+
+
 def one_process(folder: Path) -> None:
     """What torchrun starts, twice."""
     with joined("cpu") as team:
@@ -45,6 +53,10 @@ def one_process(folder: Path) -> None:
             model = team.share(Transformer(CONFIG), split=strategy == "fsdp")
             optimizer = make(model)
             losses = run(model, optimizer)
+            held = {"weights": bytes_here(model.parameters()),
+                    "gradients": bytes_here(p.grad for p in model.parameters()),
+                    "optimizer": bytes_here(each for state in optimizer.state.values() for each in state.values())}
+            (folder / f"held-{strategy}-{name}-{os.environ['RANK']}.json").write_text(json.dumps(held))
             save(model, None, folder / f"{strategy}-{name}", state=snapshot(optimizer, N_STEPS, losses=losses))
 
 
@@ -81,6 +93,18 @@ def test_what_split_processes_save_is_the_whole_optimizer(folder):
     saved = load_state(folder / "fsdp-adamw")["optimizer"]["state"]
     expected = optimizer.state_dict()["state"]
     assert [s["exp_avg"].shape for s in saved.values()] == [s["exp_avg"].shape for s in expected.values()]
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_each_process_holds_what_the_course_says(folder, strategy):
+    expected = memory.held(CONFIG, 2, split=strategy == "fsdp")
+    here = [json.loads((folder / f"held-{strategy}-adamw-{rank}.json").read_text()) for rank in (0, 1)]
+    for part, name in (("weights", "weights"), ("gradients", "gradients"), ("optimizer", "AdamW")):
+        for each in here:                       # a share is cut between rows, so it may be a few rows more or less
+            assert each[part] == pytest.approx(expected[name], rel=0.05 if strategy == "fsdp" else 0)
+    if strategy == "fsdp":
+        whole = memory.held(CONFIG, split=False)
+        assert sum(each["weights"] for each in here) == whole["weights"]
 
 
 if __name__ == "__main__":

@@ -82,18 +82,6 @@ def test_a_kernel_that_ended_loses_nothing(lab):
     other.close()
 
 
-def test_the_button_goes_on_with_the_chosen_run_and_does_not_wait_for_itself(lab, monkeypatch):
-    lab.advance(3)
-    folder, goals = lab.keep(), []
-    other = laboratory.training_lab(CATS, first=1)
-    monkeypatch.setattr(other, "_run_to", goals.append)
-    other["kept"].value = str(folder)
-    other["go_on"].click()
-    assert other.error is None and other.run.done == 3 and goals == [500] and len(other.parts) == 2
-    assert not other._tick.locked()
-    other.close()
-
-
 def test_a_text_of_one_s_own_is_kept_with_its_run(lab, tmp_path):
     place = tmp_path / "mine.txt"
     place.write_text("Πάντα ῥεῖ καὶ οὐδὲν μένει.\n" * 40, encoding="utf-8")
@@ -180,11 +168,3 @@ def test_one_batch_is_learned_by_heart_and_the_held_out_text_is_not(lab):
     losses = [moments[0].step.loss for moments in lab.history]
     assert torch.equal(lab.run.stream[0][0], lab.run.stream[99][0])
     assert losses[-1] < 0.1
-
-
-def test_a_changed_setting_is_measured_before_the_run_begins(lab):
-    lab.redraw()
-    lab._handles = [None, None]                        # as on a page
-    lab["lr"].value = 1e-2
-    assert lab.error is None and len(lab.history) == 1 and not lab.playing
-    assert "to its end on this machine" in lab._told.value

@@ -9,4 +9,6 @@ __getattr__, __dir__ = lazily(
     widgets="optimizer_valley schedule_dial learning_rate_finder",
     drawings="windows pieces turn",
     breaking="ward broken_run",
-    contest="spectra_of moved_by optimizer_race race_table")
+    contest="spectra_of moved_by optimizer_race race_table",
+    distilling="towards", pupils="kl_dial teaching", rounding="rounding_dial", memory="memory_dial",
+    widths="width_race", scaling="ten_runs fit run_of CHINCHILLA", laws="law_dial")

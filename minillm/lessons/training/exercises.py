@@ -58,6 +58,34 @@ def _texts_measured(source: random.Random) -> list[tuple]:
             *((source.uniform(1, 6), source.randrange(100, 1000), source.randrange(1000, 9000)) for _ in range(3))]
 
 
+def _matrix_steps(source: random.Random) -> list[tuple]:
+    cases = [(torch.zeros(2, 2), torch.tensor([[3.0, 0.0], [0.0, -0.5]]), torch.zeros(2, 2), 0.1, 0.9)]
+    for rows, columns in ((2, 2), (5, 3), (3, 5), (4, 4)):
+        level = torch.eye(rows, columns) * 2               # far from losing a direction, which has no sign then
+        cases.append((_normal(source, rows, columns), level + _normal(source, rows, columns) * 0.4,
+                      level * 0.3 + _normal(source, rows, columns) * 0.3, source.choice([0.02, 0.5]), 0.8))
+    return cases
+
+
+def _pupils(source: random.Random) -> list[tuple]:
+    by_hand = torch.tensor([[[0.0, 0.0], [math.log(3), 0.0]]]), torch.tensor([[[math.log(3), 0.0], [math.log(3), 0.0]]])
+    agreed = _normal(source, 1, 2, 4)
+    return [(*by_hand, 1.0), (agreed, agreed.clone(), 2.0),
+            *((_normal(source, 2, 3, 5) * 2, _normal(source, 2, 3, 5) * 2, t) for t in (1.0, 2.0, 4.0))]
+
+
+def _budgets(source: random.Random) -> list[tuple]:
+    return [(600.0, 1.0, 0.5, 1.0, 0.5), (6e6, 4.0, 0.5, 1.0, 0.25), (50.0, 1.0, 0.5, 2.0, 0.3),
+            *((10 ** source.uniform(10, 20), source.uniform(5, 500), source.uniform(0.25, 0.6),
+               source.uniform(5, 500), source.uniform(0.25, 0.6)) for _ in range(4))]
+
+
+def _matrices(source: random.Random) -> list[tuple]:
+    by_hand = torch.tensor([[1.27, 0.5, -0.104], [0.0, 0.0, 0.0], [-127.0, 3.2, 0.3]])
+    return [(by_hand,), *((_normal(source, rows, columns) * torch.tensor([[0.01], [1.0], [30.0]])[:rows],)
+                          for rows, columns in ((3, 4), (2, 7), (1, 5), (3, 12)))]
+
+
 EXERCISES = [
     Exercise("06.1", "Every target once", points=2, minutes=10, difficulty="medium", cases=_texts, forbid=("minillm",),
              properties={
@@ -82,4 +110,21 @@ EXERCISES = [
                          lambda out, gradients, counts: out.shape == gradients[0].shape}),
     Exercise("06.6", "A loss that compares", points=1, minutes=5, difficulty="easy", cases=_texts_measured,
              forbid=("minillm",)),
+    Exercise("06.7", "A step of Muon", points=3, minutes=12, difficulty="hard", cases=_matrix_steps, tolerance=1e-4,
+             forbid=("minillm",), properties={
+                 "two matrices are asked for, the new weight and the new mean, both of the weight's shape":
+                     lambda out, weight, *_: len(out) == 2 and all(each.shape == weight.shape for each in out)}),
+    Exercise("06.8", "Learn from probabilities", points=2, minutes=10, difficulty="medium", cases=_pupils,
+             forbid=("torch.nn.functional.kl_div", "torch.nn.KLDivLoss", "minillm"), properties={
+                 "it is never negative": lambda out, *_: float(out) > -1e-5,
+                 "a student that agrees with its teacher has nothing to learn":
+                     lambda out, logits, wanted, _: not torch.equal(logits, wanted) or abs(float(out)) < 1e-5}),
+    Exercise("06.9", "How large, and how long?", points=3, minutes=15, difficulty="hard", cases=_budgets,
+             tolerance=1e-3, forbid=("minillm",), properties={
+                 "six operations for each parameter and token must use up the budget":
+                     lambda out, flops, *_: abs(6 * out[0] * out[1] / flops - 1) < 1e-3}),
+    Exercise("06.10", "Eight bits a weight", points=2, minutes=10, difficulty="medium", cases=_matrices,
+             forbid=("minillm",), properties={
+                 "the matrix keeps its shape": lambda out, matrix: out.shape == matrix.shape,
+                 "no number may become NaN or infinite": lambda out, matrix: bool(out.isfinite().all())}),
 ]

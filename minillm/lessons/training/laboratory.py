@@ -174,7 +174,7 @@ class TrainingLab(Clock):
             raise ValueError(f"no run is kept in {runs.home()} yet; train one, it is kept by itself")
         with self._alone():
             self.take_up(folder)
-            Live._changed(self, "kept")                  # a clock's would wait for itself
+            super()._changed("kept")
         if not self.finished:
             self._run_to(self.total())
 
@@ -191,7 +191,7 @@ class TrainingLab(Clock):
     def _tell(self) -> None:
         super()._tell()
         where = f" in {self.folder}" if self.folder else ""
-        self._told.value = self._told.value.replace("</span>", f" · {runs.age(self._saved)}{where}</span>")
+        self._told.value += f'<div style="opacity:.8">{runs.age(self._saved)}{where}</div>'
 
     def reset(self) -> None:
         """Keep what there is, forget it, and begin a fresh run with the next step."""
@@ -241,14 +241,6 @@ class TrainingLab(Clock):
                 self["text"].value = MINE      # which comes back here under its own name
                 return
         super()._changed(name)
-        if name not in ("", "play", "kept", "step", "run", "reset") and self._handles:
-            with self._alone():                          # its first step, measured: how long will this take here?
-                self.meter.begin(0)
-                self.advance(1)
-                Live._changed(self, name)
-                self.meter.note(len(self.history))
-                self.meter.pause()
-                self._tell()
 
     def _show(self, history: list[tuple[Moment, ...]], **values: Any) -> list:
         plans = self._planned(**values)

@@ -34,11 +34,11 @@ def sparing(number: float) -> str:
 
 def law_dial() -> Live:
     """Ten runs and the law through them; how large a model it would build from so many operations."""
-    figure = plots.picture(680, 310, title="How large a model, and how much text?", colours=32)
+    figure = plots.picture(600, 260, title="How large a model, and how much text?", colours=12)
     grid = figure.add_gridspec(1, 2, wspace=0.22)
-    left = plots.axes(figure, grid[0, 0], top=64, xlabel="tokens read", ylabel="held-out loss (nats per character)")
+    left = plots.axes(figure, grid[0, 0], top=64, xlabel="tokens read", ylabel="nats per character")
     right = plots.axes(figure, grid[0, 1], top=64, xlabel="parameters", ylabel="")
-    left.set_title("fitted to ten runs (dots); ✕: two it never saw", fontsize=9, color=INK, loc="left")
+    left.set_title("fitted to ten runs; ✕: two it never saw", fontsize=9, color=INK, loc="left")
     right.set_title("the same operations, shared out otherwise", fontsize=9, color=INK, loc="left")
     text, lines = np.geomspace(8e4, 2.5e6, 30), []
     for (n, runs), colour in zip(_by_size([*ten_runs(), *unseen_runs()]).items(),
@@ -46,13 +46,16 @@ def law_dial() -> Live:
         seen = [run for run in runs if run not in unseen_runs()]
         for group, mark in ((seen, "o"), ([run for run in runs if run not in seen], "X")):
             left.plot([run.n_tokens for run in group], [run.loss for run in group], mark, color=colour, markersize=7)
-        lines.append((n, left.plot([], [], color=colour, linewidth=1.4, label=f"{sparing(n)} parameters")[0]))
+        lines.append((n, left.plot([], [], color=colour, linewidth=1.4, label=sparing(n))[0]))
     valley, = right.plot([], [], color=BLUE, linewidth=2)
     star, = right.plot([], [], "*", color=RED, markersize=14, markeredgecolor=INK)
     for ax in (left, right):
         ax.set_xscale("log")
         ax.xaxis.set_minor_locator(NullLocator())
-    left.legend(fontsize=8, edgecolor="none", facecolor=CARD)
+    left.set_xticks([1e5, 3e5, 1e6], ["100,000", "300,000", "1 million"])
+    left.set_ylim(0.0, 2.8)
+    left.legend(fontsize=8, edgecolor="none", facecolor=CARD, loc="lower left", ncol=2, title="parameters",
+                title_fontsize=8, alignment="left")
 
     def draw(floor: str, flops: float):
         law = law_of(FLOORS[floor])

@@ -9,19 +9,19 @@ from minillm.lessons.training import distilling
 from minillm.lessons.training.points import shipped
 from minillm.notebook import plots
 from minillm.notebook.clock import Clock
-from minillm.notebook.plots import BLUE, CARD, INK, MUTED, ORANGE, RED
+from minillm.notebook.plots import BLUE, CARD, INK, MUTED, ORANGE, PURPLE
 from minillm.notebook.widgets import Live, choice, slider
 
-COLOUR = dict(zip(distilling.LESSONS, (ORANGE, BLUE, RED), strict=True))
+COLOUR = dict(zip(distilling.LESSONS, (ORANGE, BLUE, PURPLE), strict=True))
 LONG = f"next tokens alone, {distilling.LONG} steps"
 
 
-def pupils() -> Clock:
+def teaching() -> Clock:
     """Students of the storyteller: three ways to learn, at equal steps and at equal time; one more is the reader's."""
     stored = shipped()["pupils"]
-    figure = plots.picture(660, 280, title="What does a teacher save, and what does it cost?", colours=16)
-    sides = {"steps": plots.axes(figure, 1, 2, 1, xlabel="step", ylabel="nats per character, fresh stories"),
-             "seconds": plots.axes(figure, 1, 2, 2, xlabel="CPU seconds, the teacher's reading included")}
+    figure = plots.picture(620, 250, title="What does a teacher save, and what does it cost?", colours=20)
+    sides = {"steps": plots.axes(figure, 1, 2, 1, xlabel="step", ylabel="nats per character"),
+             "seconds": plots.axes(figure, 1, 2, 2, xlabel="CPU seconds, the teacher's too")}
     for name in (*distilling.LESSONS, LONG):
         for axis, ax in sides.items():
             if (name == LONG) == (axis == "seconds") or name not in (LONG, "next tokens alone"):
@@ -32,8 +32,8 @@ def pupils() -> Clock:
     mine = {axis: ax.plot([], [], "o-", color=INK, linewidth=1.2, markersize=4, label="your student")[0]
             for axis, ax in sides.items()}
     for ax in sides.values():
-        ax.set_ylim(0.7, 2.05)
-    sides["steps"].legend(fontsize=9, edgecolor="none", facecolor=CARD)
+        ax.set_ylim(0.4, 2.6)
+    sides["steps"].legend(fontsize=8, edgecolor="none", facecolor=CARD, loc="upper right")
     ends = {name: [row[-1] for row in each["nats"]] for name, each in stored.items() if name != "teacher"}
     sure = {name: np.mean([row[-1] for row in stored[name]["entropy"]]) for name in distilling.LESSONS}
     words = "; ".join(f"{name}: {min(ends[name]):.2f} to {max(ends[name]):.2f}, unsure by {sure[name]:.1f} nats a token"

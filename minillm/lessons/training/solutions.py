@@ -49,22 +49,6 @@ def divides_by_all(logits, targets):
     return (_surprises(logits, targets) * (targets != -100)).sum() / targets.numel()
 
 
-def counts_all(logits, targets):
-    return _surprises(logits, targets).mean()
-
-
-def adds_up(logits, targets):
-    return _surprises(logits, targets)[targets != -100].sum()
-
-
-def in_bits(logits, targets):
-    return masked_loss(logits, targets) / math.log(2)
-
-
-def forgets_the_minus(logits, targets):
-    return -masked_loss(logits, targets)
-
-
 def adamw_step(weight, gradient, mean, square, step, lr, decay, *, beta1=0.9, beta2=0.95, eps=1e-8):
     mean = beta1 * mean + (1 - beta1) * gradient
     square = beta2 * square + (1 - beta2) * gradient ** 2
@@ -136,6 +120,30 @@ def bits_per_byte(nats_per_token, n_tokens, n_bytes):
     return nats_per_token * n_tokens / math.log(2) / n_bytes
 
 
+def muon_step(weight, gradient, mean, lr, beta):
+    mean = beta * mean + gradient
+    u, _, v = torch.linalg.svd(gradient + beta * mean, full_matrices=False)
+    rows, columns = weight.shape
+    return weight - lr * max(1.0, rows / columns) ** 0.5 * (u @ v), mean
+
+
+def soft_loss(logits, wanted, temperature):
+    log_p = (logits / temperature).log_softmax(-1)
+    log_p_hat = (wanted / temperature).log_softmax(-1)
+    return temperature ** 2 * (log_p_hat.exp() * (log_p_hat - log_p)).sum(-1).mean()
+
+
+def best_split(flops, a, alpha, b, beta):
+    product = flops / 6
+    n_parameters = (alpha * a / (beta * b)) ** (1 / (alpha + beta)) * product ** (beta / (alpha + beta))
+    return n_parameters, product / n_parameters
+
+
+def rounded_rows(matrix):
+    scale = matrix.abs().amax(dim=-1, keepdim=True) / 127
+    return (matrix / scale.clamp(min=1e-12)).round() * scale
+
+
 SOLUTIONS = {
     "06.1": Solution(evaluation_windows, {
         "the windows are a token too far apart (the last target of one is also the first input of the next), so a "
@@ -164,10 +172,13 @@ SOLUTIONS = {
                                      evaluation_windows(tokens, context)[0].roll(-1, 0))}),
     "06.2": Solution(masked_loss, {
         "the sum leaves out the ignored targets, but the division counts them.": divides_by_all,
-        "ignored targets are counted, as if they were token 0.": counts_all,
-        "this is the sum over the targets, not their mean.": adds_up,
-        "this is in bits (log2); nats are asked for (the natural logarithm).": in_bits,
-        "the sign is the other way round: surprise is -ln p.": forgets_the_minus,
+        "ignored targets are counted, as if they were token 0.":
+            wrong.loss_with(counts=lambda targets: targets > -101),
+        "this is the sum over the targets, not their mean.": wrong.loss_with(mean=torch.Tensor.sum),
+        "this is in bits (log2); nats are asked for (the natural logarithm).":
+            wrong.loss_with(mean=lambda surprise: surprise.mean() / math.log(2)),
+        "the sign is the other way round: surprise is -ln p.":
+            wrong.loss_with(mean=lambda surprise: -surprise.mean()),
         "each row counts the same, though some have fewer targets that count; take one mean over all.":
             wrong.mean_of_rows,
         "-100 is no index; first leave those targets out, or put a token in their place.":
@@ -264,26 +275,7 @@ SOLUTIONS = {
             lambda gradients, counts: whole_gradient(gradients, counts).mean(),
         "the weights stand the wrong way round: the first count belongs to the first piece.":
             lambda gradients, counts: whole_gradient(gradients, counts[::-1])}),
-    "06.6": Solution(bits_per_byte, {
-        "this is in nats; a bit is ln 2 nats.": lambda nats, tokens, size: nats * tokens / size,
-        "the division is the wrong way round: fewer tokens for the same bytes is better.":
-            lambda nats, tokens, size: nats * size / math.log(2) / tokens,
-        "this is per token, so a tokenizer with longer tokens looks worse than it is.":
-            lambda nats, tokens, size: nats / math.log(2),
-        "dividing by ln 2 turns nats into bits; you multiplied.":
-            lambda nats, tokens, size: nats * math.log(2) * tokens / size,
-        "this is per byte only if the text is one token; multiply by the number of tokens.":
-            lambda nats, tokens, size: nats / math.log(2) / size,
-        "these are the bits of the whole text; divide by its bytes.":
-            lambda nats, tokens, size: nats / math.log(2) * tokens,
-        "the loss is a logarithm already; do not take another.":
-            lambda nats, tokens, size: math.log2(nats) * tokens / size,
-        "this is per bit of the text: a byte is what is asked for, not its eighth part.":
-            lambda nats, tokens, size: nats * tokens / math.log(2) / (8 * size),
-        "a bit is ln 2 nats; the logarithm of 10 gives decimal digits.":
-            lambda nats, tokens, size: nats * tokens / math.log(10) / size,
-        "the loss itself is wanted, not the perplexity exp(loss).":
-            lambda nats, tokens, size: math.exp(nats) * tokens / math.log(2) / size,
-        "the loss itself is wanted, not the perplexity exp(loss); and a bit is ln 2 nats.":
-            lambda nats, tokens, size: math.exp(nats) * tokens / size}),
+    "06.6": Solution(bits_per_byte, wrong.BITS_PER_BYTE),
+    "06.7": Solution(muon_step, wrong.MUON), "06.8": Solution(soft_loss, wrong.SOFT),
+    "06.9": Solution(best_split, wrong.SPLITS), "06.10": Solution(rounded_rows, wrong.EIGHT_BITS),
 }

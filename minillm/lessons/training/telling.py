@@ -34,7 +34,7 @@ def numbers(curves: Sequence[Curve], configs: Sequence[ModelConfig], n_steps: in
     corpus = material.corpus
     samples = [(each.written_at, each.sample) for each in moments if each.sample is not None]
     side = "rtl" if corpus.right_to_left else "ltr"
-    written = "".join(_written(done, sample, side) for done, sample in [*samples[:1], *samples[1:][-1:]])
+    written = "".join(_written(done, sample, side) for done, sample in [*samples[:1], *samples[1:][-2:]])
     title = (f"<b>{escape(corpus.title or corpus.name)}</b>: {corpus.characters:,} characters, "
              f"{material.tokenizer.vocab_size:,} different tokens")
     written = written or f'<div style="{FAINT}">nothing yet; ask again after 20 steps</div>'

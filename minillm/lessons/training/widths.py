@@ -82,20 +82,21 @@ def best(rule: str, width: int) -> float:
 
 def width_race() -> Clock:
     """The loss over the rate at four widths, without the rule and with it; one run of the reader's is a red dot."""
-    figure = plots.picture(680, 300, title="Which rate suits which width?", colours=32)
+    figure = plots.picture(600, 250, title="Which rate suits which width?", colours=16)
     dots = {}
     for place, rule in enumerate(RULES, 1):
         ax = plots.axes(figure, 1, 2, place, top=64, xlabel="learning rate", ylabel="loss at the end" * (place == 1))
         ax.set_title(rule, fontsize=10, color=INK, loc="left")
         for width, colour in zip(WIDTHS, (SKY, BLUE, PURPLE, ORANGE), strict=True):
             runs = np.array(shipped()["widths"][rule][str(width)])
-            ax.fill_between(RATES, runs.min(0), runs.max(0), color=colour, alpha=0.25, linewidth=0)
+            for each in runs:
+                ax.plot(RATES, each, ".", color=colour, markersize=4)
             ax.plot(RATES, runs.mean(0), color=colour, linewidth=1.6, label=f"width {width}")
             ax.plot(best(rule, width), runs.mean(0).min(), "*", color=colour, markersize=11, markeredgecolor=INK)
         dots[rule], = ax.plot([], [], "o", color=RED, markersize=8, markeredgecolor=INK)
         ax.set_xscale("log")
         ax.set_ylim(2.0, 3.2)
-        ax.legend(fontsize=9, edgecolor="none", facecolor=CARD, loc="upper left")
+        ax.legend(fontsize=8, edgecolor="none", facecolor=CARD, loc="upper left")
     words = "; ".join(f"{rule}: best at " + ", ".join(f"{best(rule, width):.3f} ({width})" for width in WIDTHS)
                       for rule in RULES)
 

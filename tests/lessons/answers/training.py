@@ -458,7 +458,199 @@ WRONG = {
         "exp": lambda nats, tokens, n_bytes: math.exp(nats) * tokens / n_bytes / math.log(2)},
 }
 
+
+# -- Muon, students, budgets, eight bits -------------------------------------------------------------------------------
+
+def _muon(weight, gradient, mean, lr, beta):
+    mean = mean * beta + gradient
+    U, S, V = torch.svd(gradient + beta * mean)
+    d_out, d_in = gradient.shape
+    return weight - lr * math.sqrt(max(1, d_out / d_in)) * U @ V.T, mean
+
+
+def _muon_by_roots(weight, gradient, mean, lr, beta):
+    new = beta * mean + gradient
+    x = (gradient + beta * new).double()
+    values, vectors = torch.linalg.eigh(x.T @ x if x.shape[0] >= x.shape[1] else x @ x.T)
+    root = vectors @ torch.diag(values.rsqrt()) @ vectors.T
+    x = (x @ root if x.shape[0] >= x.shape[1] else root @ x).float()
+    scale = (x.shape[0] / x.shape[1]) ** 0.5 if x.shape[0] > x.shape[1] else 1
+    return weight - lr * scale * x, new
+
+
+def _muon_by_products(weight, gradient, mean, lr, beta):
+    new = gradient + beta * mean
+    x = (gradient + beta * new).double()
+    x = x / x.norm()
+    for _ in range(60):
+        x = 1.5 * x - 0.5 * x @ x.T @ x
+    return weight - lr * max(1, len(x) / len(x[0])) ** 0.5 * x.float(), new
+
+
+def _muon_with(*, ema=False, nesterov=True, scale="tall", how="svd", sign=1, out="both"):
+    def answer(weight, gradient, mean, lr, beta):
+        new = beta * mean + ((1 - beta) if ema else 1) * gradient
+        x = gradient + beta * new if nesterov else new
+        u, s, vh = torch.linalg.svd(x, full_matrices=False)
+        x = {"svd": u @ vh, "raw": x, "norm": x / x.norm(), "sign": x.sign(), "top": x / s[0],
+             "columns": x / x.norm(dim=0), "values": u * s}[how]
+        r = weight.shape[0] / weight.shape[1]
+        f = {"tall": max(1, r) ** 0.5, "none": 1, "wide": max(1, 1 / r) ** 0.5, "both": r ** 0.5, "no root": max(1, r),
+             "size": max(weight.shape) ** 0.5}[scale]
+        moved = weight - sign * lr * f * x
+        return {"both": (moved, new), "weight": moved, "old": (moved, mean), "swapped": (new, moved)}[out]
+    return answer
+
+
+def _soft(logits, wanted, temperature):
+    return F.kl_div(F.log_softmax(logits / temperature, -1).flatten(0, 1), F.softmax(wanted / temperature, -1).flatten(
+        0, 1), reduction="batchmean") * temperature ** 2
+
+
+def _soft_by_hand(logits, wanted, temperature):
+    p, q = ((x / temperature).exp() for x in (logits, wanted))
+    p, q = p / p.sum(-1, keepdim=True), q / q.sum(-1, keepdim=True)
+    return (q * (q / p).log()).sum(-1).mean() * temperature * temperature
+
+
+def _soft_as_entropies(logits, wanted, temperature):
+    q = (wanted / temperature).softmax(-1)
+    cross = -(q * (logits / temperature).log_softmax(-1)).sum(-1)
+    own = -(q * q.log()).sum(-1)
+    return (cross - own).mean() * temperature ** 2
+
+
+def _soft_in_a_loop(logits, wanted, temperature):
+    total = 0.0
+    for row, theirs in zip(logits.flatten(0, 1), wanted.flatten(0, 1)):
+        p, q = (row / temperature).softmax(0), (theirs / temperature).softmax(0)
+        total += sum(b * math.log(b / a) for a, b in zip(p.tolist(), q.tolist()))
+    return temperature ** 2 * total / logits.flatten(0, 1).shape[0]
+
+
+def _soft_with(*, swap=False, t=(True, True), square=2, entropy=True, reduce="place", log=1.0, axis=-1):
+    def answer(logits, wanted, temperature):
+        p = (logits / (temperature if t[0] else 1)).log_softmax(axis)
+        q = (wanted / (temperature if t[1] else 1)).log_softmax(axis)
+        p, q = (q, p) if swap else (p, q)
+        each = (q.exp() * ((q if entropy else 0) - p))
+        each = {"place": lambda: each.sum(-1).mean(), "all": each.sum, "mean": each.mean,
+                "none": lambda: each.sum(-1), "batch": lambda: each.sum() / len(each)}[reduce]()
+        return each * temperature ** square * log
+    return answer
+
+
+def _split(flops, a, alpha, b, beta):
+    n = ((a * alpha) / (b * beta) * (flops / 6) ** beta) ** (1 / (alpha + beta))
+    return n, flops / 6 / n
+
+
+def _split_by_logarithms(flops, a, alpha, b, beta):
+    log_n = (math.log(alpha * a) - math.log(beta * b) + beta * math.log(flops / 6)) / (alpha + beta)
+    return math.exp(log_n), math.exp(math.log(flops / 6) - log_n)
+
+
+def _split_by_search(flops, a, alpha, b, beta):
+    low, high = 0.0, math.log(flops / 6)
+
+    def slope(x):
+        return -alpha * a * math.exp(-alpha * x) + beta * b * (flops / 6) ** -beta * math.exp(beta * x)
+    low, high = low - 200, high + 200
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+    return [math.exp(low), flops / 6 / math.exp(low)]
+
+
+def _split_with(*, six=6, swap=False, power=None, balance=lambda a, x, b, y: a * x / (b * y), root=True):
+    def answer(flops, a, alpha, b, beta):
+        n = balance(a, alpha, b, beta) ** (1 / (alpha + beta) if root else 1)
+        n *= (flops / six) ** (power(alpha, beta) if power else beta / (alpha + beta))
+        return (flops / six / n, n) if swap else (n, flops / six / n)
+    return answer
+
+
+def _rows(matrix):
+    s = matrix.abs().max(dim=1, keepdim=True).values / 127
+    s = torch.where(s == 0, torch.ones_like(s), s)
+    return torch.round(matrix / s) * s
+
+
+def _rows_as_int8(matrix):
+    out = []
+    for row in matrix:
+        s = row.abs().max() / 127
+        out.append(row if s == 0 else (row / s).round().clamp(-127, 127).to(torch.int8).float() * s)
+    return torch.stack(out)
+
+
+def _rows_upside_down(matrix):
+    inverse = 127 / matrix.abs().amax(1, keepdim=True)
+    return ((matrix * inverse).round() / inverse).nan_to_num(0.0)
+
+
+def _rows_with(*, axis=1, steps=127, turn=torch.round, size=torch.Tensor.abs, back=True, safe=True, reduce="max"):
+    def answer(matrix):
+        sized = size(matrix)
+        big = {"max": lambda: sized.amax(axis, keepdim=True),
+        "all": sized.max, "mean": lambda: sized.mean(1, keepdim=True),
+               "std": lambda: matrix.std(1, keepdim=True)}[reduce]()
+        s = big / steps
+        s = s.clamp(min=1e-9) if safe else s
+        codes = turn(matrix / s)
+        return codes * s if back else codes
+    return answer
+
+
+RIGHT |= {
+    "06.7": [_muon, _muon_by_roots, _muon_by_products],
+    "06.8": [_soft_by_hand, _soft_as_entropies, _soft_in_a_loop],
+    "06.9": [_split, _split_by_logarithms, _split_by_search],
+    "06.10": [_rows, _rows_as_int8, _rows_upside_down],
+}
+
+WRONG |= {
+    "06.7": {
+        "no scale": _muon_with(scale="none"), "scale of wide ones": _muon_with(scale="wide"),
+        "scale below 1": _muon_with(scale="both"), "no root": _muon_with(scale="no root"),
+        "by the larger side": _muon_with(scale="size"),
+        "mean of the gradients": _muon_with(ema=True), "not ahead": _muon_with(nesterov=False),
+        "singular values kept": _muon_with(how="raw"), "norm": _muon_with(how="norm"), "sign": _muon_with(how="sign"),
+        "largest value": _muon_with(how="top"), "columns": _muon_with(how="columns"), "uphill": _muon_with(sign=-1),
+        "weight alone": _muon_with(out="weight"), "old mean": _muon_with(out="old"),
+        "swapped": _muon_with(out="swapped")},
+    "06.8": {
+        "reversed": _soft_with(swap=True), "student sharp": _soft_with(t=(False, True)),
+        "teacher sharp": _soft_with(t=(True, False)), "no temperature": _soft_with(t=(False, False)),
+        "no square": _soft_with(square=0), "not squared": _soft_with(square=1), "divided": _soft_with(square=-2),
+        "cross-entropy": _soft_with(entropy=False), "sum": _soft_with(reduce="all"),
+        "mean of all": _soft_with(reduce="mean"),
+        "each place": _soft_with(reduce="none"), "a mean over texts": _soft_with(reduce="batch"),
+        "bits": _soft_with(log=1 / math.log(2)), "sign": _soft_with(log=-1.0), "axis": _soft_with(axis=1),
+        "PyTorch's own": _soft},
+    "06.9": {
+        "no six": _split_with(six=1), "two": _split_with(six=2), "three": _split_with(six=3),
+        "swapped": _split_with(swap=True),
+        "other power": _split_with(power=lambda x, y: x / (x + y)), "equal": _split_with(power=lambda x, y: 0.5),
+        "a / b": _split_with(balance=lambda a, x, b, y: a / b), "no balance": _split_with(balance=lambda *_: 1.0),
+        "upside down": _split_with(balance=lambda a, x, b, y: b * y / (a * x)),
+        "exponents exchanged": _split_with(balance=lambda a, x, b, y: a * y / (b * x)),
+        "no root": _split_with(root=False),
+        "twenty": lambda flops, *_: ((flops / 120) ** 0.5, (flops * 20 / 6) ** 0.5),
+        "size alone": lambda *arguments: _split(*arguments)[0]},
+    "06.10": {
+        "one scale": _rows_with(reduce="all"), "columns": _rows_with(axis=0), "128": _rows_with(steps=128),
+        "255": _rows_with(steps=255), "cut off": _rows_with(turn=torch.trunc), "down": _rows_with(turn=torch.floor),
+        "up": _rows_with(turn=torch.ceil), "codes": _rows_with(back=False),
+        "largest, not in size": _rows_with(size=lambda x: x),
+        "0 / 0": _rows_with(safe=False), "mean size": _rows_with(reduce="mean"), "spread": _rows_with(reduce="std"),
+        "torch's int8": lambda matrix: matrix.to(torch.int8).float(), "as it was": lambda matrix: matrix},
+}
+
 EQUAL = {
+    "06.7": ["in `weight.shape`, `weight` is `gradient`"],
+    "06.10": ["in `scale.clamp(min=1e-12)`, `1e-12` is `1e-11`",
+              "in `matrix.abs().amax(dim=-1, keepdim=True)`, `-1` is `1`"],
     "06.2": ["in `(..., 0)`, `0` is `-1`"],
     "06.5": ["in `(count * gradient for gradient, count in zip(gradients, counts, strict=True))`, "
              "`zip(gradients, counts, strict=True)` is `zip(counts, gradients, strict=True)`"]}
