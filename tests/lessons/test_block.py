@@ -113,8 +113,9 @@ def test_a_race_runs_live_beside_the_bands():
     live.advance(21)
     assert "lowest and highest of 5 seeds" in live.redraw()[0].alt and len(live.history) == 21
     live["runner"].value = (races.BREAKS, "no norm")
-    assert "no norm" in live.redraw()[0].alt
-    assert len(live.history) == 0 or live.history[0][0] == 0
+    assert "no norm" in live.redraw()[0].alt and not live.history
+    live.advance(1)
+    assert live.history[0][0] == 1 and live.total() == 160     # each run is as long as those it is compared with
     live.close()
 
 
@@ -161,10 +162,13 @@ def test_output_order_is_the_steepest():
 def test_the_depth_chart_trains_and_remembers_its_start():
     live = widgets.size_by_depth()
     live["depth"].value = 4
-    assert "4 layers, after 0 steps" in live.redraw()[0].alt
+    live.redraw()
     live.reset()
-    live.advance(3)
-    assert "4 layers, after 2 steps" in live.redraw()[0].alt
+    said = live.redraw()[0].alt
+    assert "4 layers, after 0 steps" in said and "like the others" in said and "as it stands" in said
+    live.advance(1)
+    assert "4 layers, after 1 step:" in live.redraw()[0].alt
+    live.advance(2)
     assert live.history[-1].loss < live.history[0].loss
     live.close()
 
@@ -205,3 +209,39 @@ def test_the_spread_is_the_stream_s():
     sizes = measures.layer_sizes(measures.deep("pre", "none", 8), *measures.window())
     assert [float(np.sqrt((each ** 2).mean())) for each in values] == pytest.approx(sizes.stream, rel=1e-4)
     assert "after layer 8" in plots.spreads().alt
+
+
+@pytest.mark.parametrize("order", ["pre", "output"])
+def test_all_numbers_of_the_stream_grow_not_a_few(order):
+    first, *_, last = measures.streams(order, "none")
+    wide = [np.subtract(*np.quantile(each, (0.75, 0.25))) / each.std() for each in (first, last)]
+    assert wide[1] == pytest.approx(wide[0], rel=0.15)      # "the boxes keep their proportions"
+
+
+# -- what the pages say of a run ---------------------------------------------------------------------------------------
+
+def test_no_name_in_a_race_hides_a_line_and_they_stand_as_the_lines_end():
+    curves, floor = races.shipped_curves()[races.BREAKS], races.letter_entropy()
+    figure = plots.race_picture(curves, every=races.EVERY, floor=floor)
+    figure.canvas.draw()
+    ax, = figure.axes
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+    assert [text.get_text() for text in ax.get_legend().get_texts()][-3:] == ["no norm", "pre-norm", "no small start"]
+
+
+def test_a_run_of_experts_begins_before_its_first_step():
+    live = widgets.experts()
+    live.redraw()
+    live.reset()
+    assert "before the first step" in live.redraw()[0].alt
+    live.advance(1)
+    assert "in step 1." in live.redraw()[0].alt
+    live.close()
+
+
+def test_words_say_plus_and_minus_as_one_writes_them():
+    dials, widths = widgets.norm_dials(), widgets.fair_widths()
+    dials["shift"].value = -4
+    assert "The row × 1 − 4:" in dials.redraw()[0].alt
+    widths["fair"].value, widths["d_model"].value = True, 4096
+    assert widths.redraw()[0].alt.endswith("+0.0%.")

@@ -104,8 +104,8 @@ class DepthChart:
             self.axes.append(ax)
         self.figure.subplots_adjust(wspace=0.2)
 
-    def draw(self, sizes: Sequence[Sizes], label: str) -> Picture:
-        """`sizes` step by step, the first before training."""
+    def draw(self, sizes: Sequence[Sizes], n_steps: int, label: str) -> Picture:
+        """`sizes`: the first before training, the last after so many steps."""
         first, last = sizes[0], sizes[-1]
         for i, pick in enumerate((lambda s: s.stream, lambda s: [g / max(s.gradient[-1], 1e-12) for g in s.gradient])):
             before, now = pick(first), pick(last)
@@ -118,16 +118,20 @@ class DepthChart:
         grown = last.stream[-1] / last.stream[0]
         steep = last.gradient[0] / max(last.gradient[-1], 1e-12)
         return self.figure.describe(
-            f"{label}, {n} layers, after {len(sizes) - 1} steps: the stream goes from {last.stream[0]:.1f} at the "
+            f"{label}; {n} layers, after {n_steps} step{'s' * (n_steps != 1)}: the stream goes from "
+            f"{last.stream[0]:.1f} at the "
             f"embedding to {last.stream[-1]:.1f} after the last layer ({grown:.1f} times); the embedding gets "
             f"{steep:.1f} times the gradient of the last layer. Loss {last.loss:.2f}.")
 
 
 def race_picture(curves: Mapping[str, np.ndarray], *, every: int, floor: float | None = None,
                  live: tuple[str, Sequence[tuple[int, float]]] | None = None, title: str = "Who wins?") -> Picture:
-    """A band per runner, lowest to highest seed, its mean as a line; `live` is one more run on top."""
+    """A band per runner, lowest to highest seed, its mean as a line; `live` is one more run on top.
+
+    The names stand beside the picture, where they hide no line, from the highest end to the lowest.
+    """
     figure = plots.picture(height=320, title=title)
-    ax = plots.axes(figure, xlabel="step", ylabel="held-out loss (nats per character)")
+    ax = plots.axes(figure, xlabel="step", ylabel="held-out loss (nats per character)", right=206)
     for (name, losses), colour in zip(curves.items(), SERIES, strict=False):
         steps = np.arange(losses.shape[1]) * every
         ax.fill_between(steps, losses.min(0), losses.max(0), color=colour, alpha=0.2, linewidth=0)
@@ -140,19 +144,21 @@ def race_picture(curves: Mapping[str, np.ndarray], *, every: int, floor: float |
     ends = np.concatenate([losses[:, -1] for losses in curves.values()])
     start = max(float(losses[:, 1:].max()) for losses in curves.values())
     ax.set_ylim(ends.min() - 0.1, min(start, ends.min() + 2.2) + 0.1)
-    ax.legend(fontsize=9, edgecolor="none", facecolor=CARD, loc="upper right")
+    lines = sorted(ax.lines, key=lambda line: -np.asarray(line.get_ydata())[-1])
+    ax.legend(handles=lines, fontsize=9, edgecolor="none", facecolor=CARD, loc="upper left", bbox_to_anchor=(1, 1))
     words = "; ".join(f"{name} from {losses[:, -1].min():.2f} to {losses[:, -1].max():.2f}"
                       for name, losses in curves.items())
     return figure.describe(f"After {(losses.shape[1] - 1) * every} steps, lowest and highest of "
                            f"{losses.shape[0]} seeds: {words}.")
 
 
-def bars_of_experts(shares: Mapping[str, Sequence[float]], title: str) -> Picture:
+def bars_of_experts(shares: Mapping[str, Sequence[float]], title: str, *, ylabel: str = "share of the tokens"
+                    ) -> Picture:
     """How busy each expert is, at a few moments or under a few rules."""
     figure = plots.picture(height=250, title=title)
     for place, (name, values) in enumerate(shares.items(), 1):
         ax = plots.axes(figure, 1, len(shares), place, xlabel="expert", top=62, left=52,
-                        ylabel="share of the tokens" if place == 1 else "")
+                        ylabel=ylabel if place == 1 else "")
         ax.bar(range(1, len(values) + 1), values, color=COLOURS["mlp"])
         ax.axhline(1 / len(values), color=INK, linewidth=1, linestyle=":")
         ax.set_title(name, fontsize=10, color=INK, loc="left")

@@ -42,10 +42,7 @@ def rms_norm_with(x, weight, eps, *, axis=-1, centred=False, total=False, inside
         x, weight = x * weight, torch.ones_like(weight)
     size = (x ** 2).sum(axis, keepdim=True) if total else (x ** 2).mean(axis, keepdim=True)
     eps = eps if use_eps else 0.0
-    if not root:
-        below = size + eps
-    else:
-        below = torch.sqrt(size + eps) if inside else torch.sqrt(size) + eps
+    below = size + eps if not root else torch.sqrt(size + eps) if inside else torch.sqrt(size) + eps
     weight = gain(weight) if gain else weight
     return weight * x / below
 
@@ -134,6 +131,8 @@ SOLUTIONS = {
         "mean and variance are taken along the batch, so one text changes another": variant(layer_norm_with, axis=0),
         "mean and variance are taken over the whole tensor; each token has its own":
             variant(layer_norm_with, axis=(0, 1, 2)),
+        "mean and variance are taken over all tokens of a text; each token has its own":
+            variant(layer_norm_with, axis=(1, 2)),
         "it is divided by the variance; the root is missing": variant(layer_norm_with, root=False),
         "the mean square is taken of x itself, not of x minus its mean":
             lambda x, eps: (x - x.mean(-1, keepdim=True)) / torch.sqrt((x ** 2).mean(-1, keepdim=True) + eps),
@@ -156,6 +155,8 @@ SOLUTIONS = {
             variant(rms_norm_with, early=True),
         "the gain is 1 + weight; that is Gemma's way of storing it, where weight starts at 0":
             variant(rms_norm_with, gain=lambda w: 1 + w),
+        "it is divided by the vector's length, the root of the sum of its squares; their mean is meant":
+            lambda x, weight, eps: weight * x / (x.norm(dim=-1, keepdim=True) + eps),
         "the gain, weight, is left out": variant(rms_norm_with, gain=torch.ones_like),
         "ε is added to the root; it stands inside": variant(rms_norm_with, inside=False),
         "ε is left out": variant(rms_norm_with, use_eps=False),
@@ -202,6 +203,8 @@ SOLUTIONS = {
         "the same width: three matrices then hold half as much again": lambda d_ff: round(d_ff / 8) * 8,
         "3/2 instead of 2/3: the gate adds a matrix, so each must be narrower":
             lambda d_ff: round(3 * d_ff / 2 / 8) * 8,
+        "3/2 instead of 2/3, and rounded down: the gate adds a matrix, so each must be narrower":
+            lambda d_ff: 3 * d_ff // 2 // 8 * 8,
         "it is rounded down; to the nearest multiple is asked": lambda d_ff: int(2 * d_ff / 3 // 8) * 8,
         "it is rounded up; to the nearest multiple is asked": lambda d_ff: math.ceil(2 * d_ff / 3 / 8) * 8,
         "half: that would be fair for four matrices": lambda d_ff: round(d_ff / 2 / 8) * 8,
@@ -224,25 +227,21 @@ SOLUTIONS = {
             lambda x, attention, mlp, norm1, norm2: norm2(y := norm1(x) + attention(norm1(x))) + mlp(norm2(y)),
         "nothing is added to the stream: each part's output replaces it":
             lambda x, attention, mlp, norm1, norm2: mlp(norm2(attention(norm1(x)))),
-        "the first norm is used twice": lambda x, attention, mlp, norm1, norm2: pre_block(
-            x, attention, mlp, norm1, norm1),
-        "the norms are swapped": lambda x, attention, mlp, norm1, norm2: pre_block(x, attention, mlp, norm2, norm1),
-        "MLP and attention are swapped": lambda x, attention, mlp, norm1, norm2: pre_block(
-            x, mlp, attention, norm1, norm2),
-        "there is no norm": lambda x, attention, mlp, norm1, norm2: pre_block(
-            x, attention, mlp, lambda y: y, lambda y: y),
-        "the second part is not added to the stream":
-            lambda x, attention, mlp, norm1, norm2: mlp(norm2(x + attention(norm1(x)))),
+        "the first norm is used twice": lambda x, a, m, n1, n2: pre_block(x, a, m, n1, n1),
+        "the norms are swapped": lambda x, a, m, n1, n2: pre_block(x, a, m, n2, n1),
+        "MLP and attention are swapped": lambda x, a, m, n1, n2: pre_block(x, m, a, n1, n2),
+        "there is no norm": lambda x, a, m, n1, n2: pre_block(x, a, m, lambda y: y, lambda y: y),
+        "attention's output replaces the stream; it must be added to it":
+            lambda x, attention, mlp, norm1, norm2: (y := attention(norm1(x))) + mlp(norm2(y)),
+        "the second part is not added to the stream": lambda x, a, m, n1, n2: m(n2(x + a(n1(x)))),
         "the first sum is missing: the MLP reads attention's output alone":
             lambda x, attention, mlp, norm1, norm2: x + mlp(norm2(attention(norm1(x)))),
         "the second sum starts from the old stream, and attention's part is lost":
             lambda x, attention, mlp, norm1, norm2: x + mlp(norm2(x + attention(norm1(x)))),
         "the MLP is missing": lambda x, attention, mlp, norm1, norm2: x + attention(norm1(x)),
         "attention is missing": lambda x, attention, mlp, norm1, norm2: x + mlp(norm2(x)),
-        "only the MLP has a norm before it": lambda x, attention, mlp, norm1, norm2: pre_block(
-            x, attention, mlp, lambda y: y, norm2),
-        "only attention has a norm before it": lambda x, attention, mlp, norm1, norm2: pre_block(
-            x, attention, mlp, norm1, lambda y: y),
+        "only the MLP has a norm before it": lambda x, a, m, n1, n2: pre_block(x, a, m, lambda y: y, n2),
+        "only attention has a norm before it": lambda x, a, m, n1, n2: pre_block(x, a, m, n1, lambda y: y),
     }),
     "04.6": Solution(stream_size, {
         "one part per layer is counted; attention and MLP both write": lambda n, s: math.sqrt(1 + n * s ** 2),
@@ -263,6 +262,8 @@ SOLUTIONS = {
         "the softmax runs along the tokens; it runs along the experts":
             variant(route_with, of=lambda s: s.softmax(0)),
         "the softmax is taken twice, the second time of probabilities": variant(route_with, normalise="softmax"),
+        "the weights are scaled over all tokens together; each token's sum to one":
+            lambda scores, k: (p := route_with(scores, k, normalise="none")) / p.sum(),
         "the k worst experts are taken": variant(route_with, largest=False),
         "one expert too many is taken": lambda scores, k: route_with(scores, min(k + 1, scores.shape[-1])),
         "one expert too few is taken": lambda scores, k: route_with(scores, max(k - 1, 1)),

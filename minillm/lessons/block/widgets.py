@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
 
 import torch
 
@@ -49,7 +51,8 @@ def norm_dials() -> Live:
                 continue
             far = max(abs(a - b) for a, b in zip(new, old, strict=True))
             said.append(f"{name}'s output {'stands still' if far < 0.005 else f'moves by up to {far:.2f}'}")
-        return figure.figure.describe(f"The row × {scale:g} {shift:+g}: {'; '.join(said)}.")
+        sign = "−" if shift < 0 else "+"
+        return figure.figure.describe(f"The row × {scale:g} {sign} {abs(shift):g}: {'; '.join(said)}.")
 
     controls = {"scale": slider("scale", [0, 1e-3, 1e-2, 0.1, 0.5, 1, 2, 10, 100], 1),
                 "shift": slider("shift", [-8, -4, -2, -1, 0, 1, 2, 4, 8], 0),
@@ -69,7 +72,7 @@ def fair_widths() -> Live:
             rows.append([name, matrices, width, counts[name], 2 * counts[name]])
         plain, gated = counts.values()
         words = (f"At d_model {d_model} the gated MLP holds {gated:,} weights and the plain one {plain:,}: "
-                 f"{gated / plain - 1:+.1%}.")
+                 f"{round(gated / plain - 1, 3) + 0.0:+.1%}.")    # + 0.0: no number is minus zero
         head = ["MLP", "matrices", "hidden width", "weights", "operations per token"]
         return markup.card(f"{markup.table(head, rows)}<div>{words}</div>", words)
 
@@ -101,36 +104,51 @@ def who_moves() -> Live:
     return Live("who moves", controls, draw)
 
 
+def _turned(names: Mapping[str, str]) -> dict[str, str]:
+    """Value -> the name that it has on the page."""
+    return {value: name for name, value in names.items()}
+
+
 def size_by_depth(*, first: int = 1) -> Clock:
     """The stream and its gradient layer by layer, before training and while it trains."""
-    chart = DepthChart()
+    chart, orders, starts = DepthChart(), _turned(ORDERS), _turned(STARTS)
+
+    @cache
+    def untrained(order: str, start: str, depth: int, residual: str) -> Sizes:
+        return measures.layer_sizes(measures.deep(order, start, depth, residual=residual), *measures.window())
 
     def start(order: str, start: str, depth: int, residual: str) -> Iterator[Sizes]:
         model = measures.deep(order, start, depth, residual=residual)
         inputs, targets = measures.window()
-        yield measures.layer_sizes(model, inputs, targets)
         for _ in train(model, ((inputs, targets) for _ in iter(int, 1)), optimizer=adamw(model, lr=3e-3),
                        schedule=constant(warmup=10), n_steps=200, precision="fp32"):
             yield measures.layer_sizes(model, inputs, targets)
 
     def draw(history: Sequence[Sizes], order: str, start: str, depth: int, residual: str) -> Picture:
-        made = history or [measures.layer_sizes(measures.deep(order, start, depth, residual=residual),
-                                                *measures.window())]
-        return chart.draw(made, f"order {order}, start {start}, residual {residual}")
+        return chart.draw([untrained(order, start, depth, residual), *history[-1:]], len(history),
+                          f"Order {orders[order]}; what writes starts: {starts[start]}; the residual stream "
+                          f"{RESIDUALS[residual].label}")
 
     controls = {"order": choice("order", ORDERS), "start": choice("what writes to the stream starts", STARTS, "none"),
                 "depth": slider("layers", [2, 4, 8, 12, 16], 12),
                 "residual": choice("residual stream", {kind.label: name for name, kind in RESIDUALS.items()})}
-    return Clock("size by depth", controls, start, draw, first=first, run=50, limit=201,
+    return Clock("size by depth", controls, start, draw, first=first, run=50, limit=200,
                  rows=[["order", "start"], ["residual", "depth"]])
 
 
-def race(*, comparison: str = "MLP, equal parameters") -> Clock:
+class Race(Clock):
+    """A clock whose run is as long as those that it is compared with."""
+
+    def total(self) -> int:
+        return races.COMPARISONS[self.values["runner"][0]].n_steps
+
+
+def race(*, comparison: str = "MLP, equal parameters") -> Race:
     """Five seeds of each runner as bands, and one more run of the reader's choice, live."""
     everyone = {f"{each}: {name}": (each, name) for each, asked in races.COMPARISONS.items() for name in asked.runners}
 
     def start(runner: tuple[str, str], seed: int) -> Iterator[tuple[int, float]]:
-        yield from races.race_of(*runner, seed)
+        yield from islice(races.race_of(*runner, seed), 1, None)     # without the loss before the first step
 
     def draw(history: Sequence[tuple[int, float]], runner: tuple[str, str], seed: int) -> Picture:
         comparison, name = runner
@@ -141,7 +159,9 @@ def race(*, comparison: str = "MLP, equal parameters") -> Clock:
 
     first = next(each for each in everyone.values() if each[0] == comparison)
     controls = {"runner": choice("race, and your run in it", everyone, first), "seed": slider("its seed", range(5, 15))}
-    return Clock("race", controls, start, draw, first=1, run=100, limit=301, rows=[["runner"], ["seed"]])
+    longest = max(each.n_steps for each in races.COMPARISONS.values())
+    return Race("race", controls, start, draw, first=1, run=100, limit=longest,
+                rows=[["runner"], ["seed"]])
 
 
 def router_dial() -> Live:
@@ -149,8 +169,8 @@ def router_dial() -> Live:
     def draw(strength: float, experts_per_token: int) -> list:
         scores = measures.favourites(strength)
         load, probability = measures.expert_loads(scores, experts_per_token)
-        picture = bars_of_experts({"share of the tokens": load.tolist(), "mean probability": probability.tolist()},
-                                  "Who is asked, and how likely?")
+        picture = bars_of_experts({"share of the assignments": load.tolist(), "mean probability": probability.tolist()},
+                                  "Who is asked, and how likely?", ylabel="share")
         values = measures.balance_four_ways(scores, experts_per_token)
         rows = [[name, f"{value:.2f}"] for name, value in values.items()]
         words = (f"The balance loss is {values['right']:.2f}; 1 is perfect balance, {scores.shape[-1]} one expert "
@@ -168,10 +188,12 @@ def experts(*, first: int = 12) -> Clock:
         yield from measures.mixture(cure, seed=seed)
 
     def draw(history: Sequence[measures.Routed], cure: str, seed: int) -> Picture:
-        history = history or [next(measures.mixture(cure, seed=seed))]
-        moments = {f"step {i + 1}": history[i].shares for i in sorted({0, len(history) // 2, len(history) - 1})}
+        shown = history or [next(measures.mixture(cure, seed=seed))]
+        moments = {f"step {i + 1}" if history else "before the first step": shown[i].shares
+                   for i in sorted({0, len(shown) // 2, len(shown) - 1})}
         picture = bars_of_experts(moments, f"How busy is each expert? Cure: {cure}")
-        return picture.describe(f"{picture.alt} Loss {history[-1].loss:.2f} after {len(history)} steps.")
+        when = f"in step {len(history)}" if history else "before the first step"
+        return picture.describe(f"{picture.alt} Loss {shown[-1].loss:.2f} {when}.")
 
     controls = {"cure": choice("against favourites", list(CURES)), "seed": slider("seed", range(5))}
     return Clock("experts", controls, start, draw, first=first, run=50, limit=150, rows=[["cure", "seed"]])

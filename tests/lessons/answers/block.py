@@ -439,6 +439,66 @@ def R_ba2(s, k):
         * sum(((p.topk(k).indices == i).sum() / (len(s) * k) * p[:, i].mean() for i in range(s.shape[1]))))
 
 
+def N_ln_pages(x, eps):
+    centred = x - x.mean((1, 2), keepdim=True)
+    return centred / torch.sqrt(centred.square().mean((1, 2), keepdim=True) + eps)
+
+
+def N_ln_flat(x, eps):
+    mean = x.mean(-1)
+    return (x - mean) / torch.sqrt(((x - mean) ** 2).mean(-1) + eps)
+
+
+def N_pb_replaced(x, attention, mlp, norm1, norm2):
+    h = attention(norm1(x))
+    return h + mlp(norm2(h))
+
+
+def N_pb_in_place(x, attention, mlp, norm1, norm2):
+    x += attention(norm1(x))
+    x += mlp(norm2(x))
+    return x
+
+
+def N_st_loop(n_layers, s):
+    size = 1.0
+    for _ in range(2 * n_layers):
+        size = (size**2 + s**2) ** 0.5
+    return size
+
+
+def N_ro_loop(scores, k):
+    p = scores.softmax(-1)
+    weights, chosen = p.topk(k, dim=-1)
+    weights = weights / weights.sum(-1, keepdim=True)
+    out = torch.zeros_like(p)
+    for token in range(len(p)):
+        out[token, chosen[token]] = weights[token]
+    return out
+
+
+def N_ro_tokens(scores, k):
+    p = scores.softmax(0)
+    weights, chosen = p.topk(k, dim=-1)
+    return torch.zeros_like(p).scatter(-1, chosen, weights / weights.sum(-1, keepdim=True))
+
+
+def N_ba_loop(scores, k):
+    p = scores.softmax(-1)
+    n_tokens, n_experts = p.shape
+    f = torch.zeros(n_experts)
+    for token in range(n_tokens):
+        for expert in p[token].topk(k).indices:
+            f[expert] += 1 / (n_tokens * k)
+    return n_experts * (f * p.mean(0)).sum()
+
+
+def N_ba_sum(scores, k):
+    p = scores.softmax(-1)
+    f = torch.bincount(p.topk(k, dim=-1).indices.flatten(), minlength=p.shape[1]) / (len(p) * k)
+    return p.shape[1] * (f * p.sum(0)).sum()
+
+
 RIGHT = {
     "04.1": [
         lambda x, eps: (x - x.mean(2, True)) * ((x - x.mean(2, True)).pow(2).mean(2, True) + eps).rsqrt(),
@@ -459,15 +519,18 @@ RIGHT = {
             down,
             torch.einsum("fd,...d->...f", up, x) * (u := x @ gate.mT) / (1 + torch.exp(-u))),
         R_sw,
-        R_sw2],
-    "04.4": [lambda d_ff: int(8 * round(d_ff / 12)), lambda d_ff: 8 * ((2 * d_ff + 12) // 24), R_fw, R_fw2],
+        R_sw2,
+        lambda x, gate, up, down: ((g := x @ gate.T) / (1 + torch.exp(-g)) * (x @ up.T)) @ down.T],
+    "04.4": [lambda d_ff: int(8 * round(d_ff / 12)), lambda d_ff: 8 * ((2 * d_ff + 12) // 24), R_fw, R_fw2,
+             lambda d_ff: int((2 * d_ff / 3 + 4) // 8 * 8)],
     "04.5": [_two_step, lambda x, a, m, n1, n2: (lambda h: h + m(n2(h)))(x + a(n1(x))), R_pb],
     "04.6": [
         lambda n_layers, s: math.hypot(1, s * math.sqrt(2 * n_layers)),
         lambda n_layers, s: math.sqrt(1 + sum(s * s for _ in range(2 * n_layers))),
         R_st,
         R_st2,
-        R_st3],
+        R_st3,
+        N_st_loop],
     "04.7": [
         lambda scores, k: torch.where(
             scores >= scores.topk(k, -1).values[:, -1:], scores, -torch.inf).softmax(-1),
@@ -475,7 +538,8 @@ RIGHT = {
             (m := torch.zeros_like(scores).scatter(-1, scores.topk(k).indices, 1) * scores.exp())
             / m.sum(-1, keepdim=True)),
         R_ro,
-        R_ro2],
+        R_ro2,
+        N_ro_loop],
     "04.8": [
         lambda scores, k: (
             scores.shape[1]
@@ -490,7 +554,8 @@ RIGHT = {
                 k * len(scores))
             @ scores.softmax(-1).mean(0)),
         R_ba,
-        R_ba2]}
+        R_ba2,
+        N_ba_loop]}
 WRONG = {
     "04.1": {
         "n-1": ln_unb,
@@ -499,6 +564,8 @@ WRONG = {
         "not centred": ln_noc,
         "no root": ln_nosq,
         "over the batch": ln_batch,
+        "over all tokens of a text": N_ln_pages,
+        "without keepdim": N_ln_flat,
         "mean deviation": ln_abs,
         "root of uncentred": ln_rawsq,
         "over seq": ln_seq,
@@ -521,6 +588,7 @@ WRONG = {
         "square of mean": rm_sqmean,
         "times root": rm_times,
         "the length": lambda x, weight, eps: weight * x / x.norm(dim=-1, keepdim=True),
+        "the length and eps": lambda x, weight, eps: x / (x.norm(dim=-1, keepdim=True) + eps) * weight,
         "multiplied by the root": lambda x, weight, eps: (
             weight * x * torch.sqrt(x.square().mean(-1, keepdim=True) + eps)),
         "over everything": lambda x, weight, eps: weight * x / torch.sqrt(x.square().mean() + eps),
@@ -553,6 +621,7 @@ WRONG = {
         "in eights": fw_8s,
         "two thirds, rounded down": lambda d_ff: 2 * d_ff // 3,
         "three halves": lambda d_ff: round(d_ff * 3 / 2),
+        "three halves, down to eights": lambda d_ff: int(d_ff * 1.5) // 8 * 8,
         "one step of 8 too many": lambda d_ff: round(2 * d_ff / 3 / 8) * 8 + 8,
         "steps of 4": lambda d_ff: round(2 * d_ff / 3 / 4) * 4,
         "d_ff itself": lambda d_ff: d_ff},
@@ -566,6 +635,8 @@ WRONG = {
         "first sum not kept": pb_once,
         "no norm": pb_nonorm,
         "last residual missing": pb_lastres,
+        "attention's output instead of the stream": N_pb_replaced,
+        "in place": N_pb_in_place,
         "attention's part lost for the MLP": lambda x, a, m, n1, n2: x + a(n1(x)) + m(n2(a(n1(x)))),
         "norms one place late": lambda x, a, m, n1, n2: n2(x + m(n1(x + a(x)))),
         "MLP first": lambda x, a, m, n1, n2: x + a(n1(x + m(n2(x)))),
@@ -591,6 +662,7 @@ WRONG = {
         "over tokens": ro_dim0,
         "compact": ro_compact,
         "sum of all": ro_allsum,
+        "softmax over the tokens": N_ro_tokens,
         "smallest": ro_smallest,
         "softmax over zeros": ro_zerosoft,
         "first k": ro_first,
@@ -613,6 +685,7 @@ WRONG = {
         "mean": ba_mean,
         "scores": ba_raw,
         "counts": ba_counts,
+        "probabilities summed": N_ba_sum,
         "f f": ba_ff,
         "p p": ba_pp,
         "top-1": ba_top1,
