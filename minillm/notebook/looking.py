@@ -45,13 +45,14 @@ def attention_reader(model_of: Callable[[], tuple[nn.Module, Any]], words: str, 
         row, name = torch.tensor([ids[:most]]), f"blocks.{layer - 1}.attention.pattern"
         with one_thread(), torch.no_grad(), capture(model, name) as seen:
             model(row)
-        patterns, query = seen[name][0].float().numpy(), min(query, row.shape[1] - 1)
+        patterns, asked, query = seen[name][0].float().numpy(), query, min(query, row.shape[1] - 1)
         pieces = [visible(piece) for piece in tokenizer.pieces(ids[:most])]
         drawn, looks = heads.draw(patterns, head, query), patterns[head - 1, query]
         chips = [gaze_chip(piece, float(p / looks.max()), float(p), chosen=i == query)
                  for i, (piece, p) in enumerate(zip(pieces, looks, strict=True))]
         line = f"{pieces[query]!r} reads {looks.max():.0%} from {pieces[int(looks.argmax())]!r}"
         left_out = f" (the first {most} of {len(ids)} tokens)" if len(ids) > most else ""
+        left_out += f" (there is no token {asked}; this is the last)" if asked > query else ""
         rtl = runs_from_right(text)
         return [drawn, markup.card(f"{markup.flow(chips, rtl=rtl)}<div>In layer {layer}, head {head}, "
                                    f"<b>{escape(line)}</b>{left_out}.</div>", f"Layer {layer}, head {head}: {line}.")]

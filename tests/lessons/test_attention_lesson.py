@@ -67,7 +67,7 @@ def test_the_masks_are_shown_with_their_sums():
     live["mask"].value = "0 after the softmax"
     assert "3 of 4 rows do not sum to one" in live.parts[0].alt
     live["mask"].value = "the diagonal hidden, too"
-    assert "1 of 4 rows are NaN" in live.parts[0].alt
+    assert "1 of 4 rows is NaN; of the rest, nothing goes to later tokens" in live.parts[0].alt
     shown = [text.get_text() for text in live.parts[0].axes[2].texts]
     assert shown.count("NaN") >= 4 and "−∞" in [text.get_text() for text in live.parts[0].axes[1].texts]
     live["mask"].value = "−∞ before the softmax"
@@ -82,7 +82,7 @@ def test_the_drawing_follows_the_numbers_through_right_and_wrong_reshapes():
     assert live.redraw()[0].alt == ("Each head holds its own two numbers of every token. "
                                     "Joined again, each row is its token's.")
     live["split"].value = False
-    assert "Head 0 holds all numbers of token 0 and token 1" in live.parts[0].alt
+    assert "head 0 holds 6 of token 0 and 2 of token 1, and none of the others" in live.parts[0].alt
     assert "Joined, the row of token 1 holds numbers of" in live.parts[0].alt
     live["join"].value = False
     assert "Joined again, each row is its token's" in live.parts[0].alt      # two wrongs hide each other

@@ -56,9 +56,9 @@ TRIES = [  # the words that send the reader, the widget, what he sets, what must
     ("03", "There are many ways to get that wrong", attention.mask_stages, {"mask": "0 after the softmax"},
      lambda said: "3 of 4 rows do not sum to one; nothing" in said),
     ("03", "There are many ways to get that wrong", attention.mask_stages, {"mask": "+∞ before the softmax"},
-     lambda said: "3 of 4 rows are NaN; nothing goes" in said and "-" not in said),
+     lambda said: "3 of 4 rows are NaN; of the rest, nothing goes" in said and "-" not in said),
     ("03", "choose *one view*", attention.reshape_flow, {"split": False},
-     lambda said: "Head 0 holds all numbers of token 0 and token 1, and nothing of the others" in said),
+     lambda said: "head 0 holds 6 of token 0 and 2 of token 1, and none of the others" in said),
     ("03", "Move the slider, then press *measure*", attention.sharing_dial, {"n_kv_heads": 1},
      lambda said: "0.5 MiB of cache" in said),
     *(("03", "Move the window to 1, then to *none*", attention.window_dial, {"window": window}, seen)

@@ -60,7 +60,8 @@ class Reshapes:
         rows = heads // (HEADS * WIDTH)
         if (rows == np.arange(TOKENS)[None, :, None]).all():
             return "Each head holds its own two numbers of every token."
-        return f"Head 0 holds all numbers of {_listed(rows[0])}, and nothing of the others."
+        held = " and ".join(f"{n} of token {t}" for t, n in enumerate(np.bincount(rows[0].ravel())) if n)
+        return f"Of the six numbers of each token, head 0 holds {held}, and none of the others."
 
     @staticmethod
     def _of_rows(joined: np.ndarray) -> str:

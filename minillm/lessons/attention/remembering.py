@@ -123,7 +123,7 @@ def cache_split() -> Live:
     shade = left.axvspan(-0.5, 0.5, color=plots.EDGE, alpha=0.7, linewidth=0)
     left.set_xlim(-0.5, N_TOKENS - 0.5)
     left.set_title("grey: read at once", fontsize=9.5, color=INK, loc="left")
-    right.set_title("the same for every split", fontsize=9.5, color=INK, loc="left")
+    right.set_title("the same for every split; dark: large", fontsize=9.5, color=INK, loc="left")
     image = right.imshow(np.zeros((N_TOKENS, N_TOKENS)), cmap=plots.AMOUNT, vmin=0, vmax=1, aspect="auto")
     line = right.axhline(0, color=COLOURS["wrong"], linewidth=1.4)
     for ax in (left, right):

@@ -34,7 +34,7 @@ def width_dial() -> Live:
     left, middle, right = (plots.axes(figure, 1, 3, i, top=76, right=20, left=64, xlabel=xlabel, ylabel=ylabel)
                            for i, (xlabel, ylabel) in enumerate((
                                ("score", "share of all scores"), ("key, by its share", "attention of one query"),
-                               ("width E", "")), 1))
+                               ("width E", "moves per unit of score")), 1))
     figure.subplots_adjust(wspace=0.42)
     for ax, title in ((left, "scores"), (middle, "pattern"), (right, "how far it moves")):
         ax.set_title(title, fontsize=10, color=INK, loc="left")
@@ -111,11 +111,11 @@ def mask_stages() -> Live:
 def _seen_in(pattern: torch.Tensor, mask: str, over: int) -> str:
     rows, leak = pattern.sum(-1), pattern.triu(1).nan_to_num().sum() / len(pattern)
     broken = int(pattern.isnan().any(-1).sum())
-    parts = [f"{broken} of 4 rows are NaN"] if broken else []
+    parts = [f"{broken} of 4 rows {'is' if broken == 1 else 'are'} NaN"] if broken else []
     short = int(((rows - 1).abs() > 1e-4).sum())               # NaN is above nothing
     parts += [f"{short} of 4 rows do not sum to one"] if short else [] if broken else ["every row sums to one"]
     parts += [f"{float(leak):.0%} of all attention goes to later tokens" if leak > 1e-6 else
-              "nothing goes to later tokens"]
+              f"{'of the rest, ' if broken else ''}nothing goes to later tokens"]
     words = "; ".join(parts)
     return f"Mask: {mask}; softmax over the {'keys' if over == -1 else 'queries'}. {words[0].upper()}{words[1:]}."
 
@@ -209,7 +209,7 @@ def sharing_dial() -> Live:
         return figure.describe(f"{n_kv_heads} key heads for {N_HEADS} query heads ({kind}): {shown[0]} parameters, "
                                f"{shown[1]} of cache for {N_KEYS:,} positions.{told}")
 
-    live = Live("shared keys", {"n_kv_heads": slider("key heads", [8, 4, 2, 1], 2),
+    live = Live("shared keys", {"n_kv_heads": slider("key heads", [1, 2, 4, 8], 2),
                                 "measure": button("measure", "time a step of decoding with this many key heads")},
                 draw, on_press={"measure": measure}, rows=[["n_kv_heads", "measure"]])
     return live
@@ -231,6 +231,7 @@ def window_dial(n_tokens: int = 12) -> Live:
     right = plots.axes(figure, xlabel="tokens read", ylabel="positions in the cache", left=430, right=20)
     steps = np.arange(1, n_tokens + 1)
     right.plot(steps, steps, color=MUTED, linewidth=1.4, linestyle=":")
+    right.text(1, n_tokens, "dotted: without a window", va="center", fontsize=9, color=MUTED)
     kept, = right.plot(steps, steps, color=COLOURS["key"], linewidth=2.4)
     right.set_ylim(0, n_tokens + 1)
     right.set_xticks(steps[1::2])
@@ -243,8 +244,9 @@ def window_dial(n_tokens: int = 12) -> Live:
             label.set_text(str(count))
         needed = [min(int(step), window or n_tokens) for step in steps]
         kept.set_ydata(needed)
-        return figure.describe(f"Window {window or 'none'}: the last of {n_tokens} tokens sees {int(seen[-1].sum())} "
-                               f"keys, and the cache keeps at most {max(needed)} positions.")
+        n_seen, s = int(seen[-1].sum()), "" if window == 1 else "s"
+        return figure.describe(f"{f'Window {window}' if window else 'No window'}: the last of {n_tokens} tokens sees "
+                               f"{n_seen} key{s}, and the cache keeps at most {max(needed)} position{s}.")
 
     return Live("window", {"window": slider("window", [1, 2, 3, 4, 6, 8, 0], 4,
                                             show=lambda w: str(w or "none"))}, draw)
