@@ -15,7 +15,7 @@ from typing import Any
 
 FILE = Path(__file__).with_name("points.json")
 PARTS = {  # part -> the module of this room, and its function, that makes it
-    "patients": "breaking.measured", "race": "spectra.measured", "rare": "spectra.measured_rare",
+    "patients": "breaking.measured", "race": "spectra.measured",
     "pupils": "distilling.measured", "widths": "widths.measured", "law": "scaling.measured"}
 
 

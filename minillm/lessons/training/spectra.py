@@ -134,25 +134,6 @@ def measured() -> dict[str, dict]:
     return found
 
 
-def measured_rare() -> dict[str, list[float]]:
-    """The same with the storyteller's 2,048 tokens, most of them rare: rule -> nats per token, held out, by seed."""
-    from minillm.lessons.training.distilling import ROWS as FEW
-    from minillm.lessons.training.distilling import schoolroom, student
-    room, found = schoolroom(), {}
-    for rule in ("Muon", "mistake: embeddings and read-out, too"):
-        ends = []
-        for seed in SEEDS:
-            model = student(seed)
-            rows = batches(room.stories, batch_size=FEW, context_length=2 * CONTEXT, seed=seed)
-            for _ in train(model, rows, optimizer=RULES[rule](model, 0.02), n_steps=N_STEPS, precision="fp32",
-                           schedule=warmup_cosine(N_STEPS, warmup=WARMUP)):
-                pass
-            ends.append(evaluate(model, room.fresh, context_length=2 * CONTEXT))
-        found[rule] = short(ends)
-        print(rule, ends, flush=True)
-    return found
-
-
 def spectrum(step: Tensor) -> Tensor:
     """Singular values, as shares of the largest."""
     values = torch.linalg.svdvals(step)
