@@ -6,7 +6,7 @@ import torch
 
 from minillm.checkpoints import load
 from minillm.corpora import Corpus
-from minillm.lessons.training import experiment, laboratory, runs
+from minillm.lessons.training import experiment, laboratory, plots, runs
 from minillm.lessons.training.experiment import OWN, Run, configure, prepare
 
 TEXT = "the cat sat on the mat, and the dog ate the cake.\n" * 60
@@ -79,6 +79,18 @@ def test_a_kernel_that_ended_loses_nothing(lab):
     other.advance(4)
     for runner in (0, 1):
         assert [m[runner].step.loss for m in other.history] == [m[runner].step.loss for m in lab.history]
+    other.close()
+
+
+def test_the_button_goes_on_with_the_chosen_run_and_does_not_wait_for_itself(lab, monkeypatch):
+    lab.advance(3)
+    folder, goals = lab.keep(), []
+    other = laboratory.training_lab(CATS, first=1)
+    monkeypatch.setattr(other, "_run_to", goals.append)
+    other["kept"].value = str(folder)
+    other["go_on"].click()
+    assert other.error is None and other.run.done == 3 and goals == [500] and len(other.parts) == 2
+    assert not other._tick.locked()
     other.close()
 
 
@@ -168,3 +180,30 @@ def test_one_batch_is_learned_by_heart_and_the_held_out_text_is_not(lab):
     losses = [moments[0].step.loss for moments in lab.history]
     assert torch.equal(lab.run.stream[0][0], lab.run.stream[99][0])
     assert losses[-1] < 0.1
+
+
+def test_a_changed_setting_is_measured_before_the_run_begins(lab):
+    lab.redraw()
+    lab._handles = [None, None]                        # as on a page
+    lab["lr"].value = 1e-2
+    assert lab.error is None and len(lab.history) == 1 and not lab.playing
+    assert "to its end on this machine" in lab._told.value
+
+
+def test_a_cell_that_is_run_again_goes_on_with_its_run_and_its_folder(lab):
+    lab.redraw()
+    lab.advance(3)
+    folder = lab.keep()
+    again = laboratory.training_lab(CATS, against=laboratory.NOBODY, first=1)
+    again._take_over(lab)
+    assert again.run is lab.run and again.folder == folder and "step 4 of 500" in again._told.value
+    assert "cats-001" in again._told.value
+    again.close()
+
+
+def test_the_gap_is_that_of_the_step_at_which_held_out_text_was_read(lab):
+    lab.advance(17)
+    row = lab.redraw()[1].html
+    held = lab.history[9][0].validation
+    trained = plots.smooth([moments[0].step.loss for moments in lab.history[:10]])[-1]
+    assert f">{held - trained:.2f}<" in row

@@ -17,7 +17,7 @@ AS_IS = {"as the preset has it": ""}
 TABS = {"the text": [["text", "amount"], ["upload", "path"]],
         "the model": [["preset", "size", "tokenizer"], ["norm", "position", "mlp", "attention"]],
         "training and rival": [["optimizer", "lr"], ["n_steps", "seed"], ["against"]],
-        "kept runs": [["kept"], ["go_on"]]}
+        "kept runs": [["kept", "go_on"]]}
 
 
 def controls(corpus: Corpus, against: str) -> dict[str, ipywidgets.Widget]:

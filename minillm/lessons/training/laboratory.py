@@ -146,6 +146,10 @@ class TrainingLab(Clock):
     kept = (*Clock.kept, "material", "run", "rival", "folder", "_own", "_saved", "_glasses")
     fleeting = (*Clock.fleeting, "kept", "upload")
 
+    def _take_over(self, before: Live) -> None:
+        super()._take_over(before)
+        self._tell()
+
     def advance(self, n: int | None = None, *, seconds: float | None = None) -> int:
         """As any clock; where a microscope looks on or the run is saved, a tick leaves it the time."""
         busy = seconds is not None and (self._glass() or self._must_save())
@@ -174,7 +178,7 @@ class TrainingLab(Clock):
             raise ValueError(f"no run is kept in {runs.home()} yet; train one, it is kept by itself")
         with self._alone():
             self.take_up(folder)
-            super()._changed("kept")
+            Live._changed(self, "kept")                  # a clock's would wait for itself
         if not self.finished:
             self._run_to(self.total())
 
@@ -191,7 +195,7 @@ class TrainingLab(Clock):
     def _tell(self) -> None:
         super()._tell()
         where = f" in {self.folder}" if self.folder else ""
-        self._told.value += f'<div style="opacity:.8">{runs.age(self._saved)}{where}</div>'
+        self._told.value = self._told.value.replace("</span>", f" · {runs.age(self._saved)}{where}</span>")
 
     def reset(self) -> None:
         """Keep what there is, forget it, and begin a fresh run with the next step."""
@@ -241,6 +245,14 @@ class TrainingLab(Clock):
                 self["text"].value = MINE      # which comes back here under its own name
                 return
         super()._changed(name)
+        if name not in ("", "play", "kept", "step", "run", "reset") and self._handles:
+            with self._alone():                          # its first step, measured: how long will this take here?
+                self.meter.begin(0)
+                self.advance(1)
+                Live._changed(self, name)
+                self.meter.note(len(self.history))
+                self.meter.pause()
+                self._tell()
 
     def _show(self, history: list[tuple[Moment, ...]], **values: Any) -> list:
         plans = self._planned(**values)

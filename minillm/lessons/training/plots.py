@@ -45,8 +45,8 @@ class Board:
     """Loss on the left, gradient norm and learning rate on the right, for one run or for two that race."""
 
     def __init__(self):
-        self.figure = plots.picture(height=300, title="How fast does it learn?", colours=96)
-        grid = self.figure.add_gridspec(2, 2, width_ratios=[2, 1], wspace=0.27, hspace=0.55)
+        self.figure = plots.picture(height=276, title="How fast does it learn?", colours=96)
+        grid = self.figure.add_gridspec(2, 2, width_ratios=[2, 1], wspace=0.27, hspace=0.85)
         self.loss = plots.axes(self.figure, grid[:, 0], xlabel="step", ylabel="loss (nats per token)")
         self.grad = plots.axes(self.figure, grid[0, 1], xlabel="", ylabel="")
         self.lr = plots.axes(self.figure, grid[1, 1], xlabel="step", ylabel="")
@@ -114,7 +114,7 @@ class Board:
         self.lr.set_ylim(0, 1.1 * max((rate for curve in curves for rate in curve.lr), default=1))
         handles = [lines["smooth"] for lines, _ in zip(self.lines, curves, strict=False)]
         meaning = "line: batches; dot: held-out text" + ("; grey: usual" if band is not None else "")
-        self.loss.legend(handles, [curve.label for curve in curves], loc="upper right", bbox_to_anchor=(1, 0.93),
+        self.loss.legend(handles, [curve.label for curve in curves], loc="lower left", bbox_to_anchor=(0, 0.1),
                          fontsize=10, edgecolor="none", facecolor=plots.CARD, framealpha=0.8, title=meaning,
                          title_fontsize=9, alignment="left")
         words = " ".join(filter(None, map(_in_words, curves))) or "No step has been made yet."

@@ -263,7 +263,7 @@ class Race(Clock):
             turn = last.get(name)
             run = self.contest.runs[name, turn.seed] if turn and self.contest else None
             rows.append([name, run.n_parameters if run else "–", turn.step if turn else 0,
-                         f"{turn.step / turn.seconds:.1f}" if turn else "–",
+                         f"{turn.step / turn.seconds:.1f}" if turn and self._views else "–",     # no time is stored
                          f"{np.mean(ends[name]):.3f}" if name in ends else "–",
                          f"{max(ends[name]) - min(ends[name]):.3f}" if len(ends.get(name, ())) > 1 else "–"])
         table = markup.table(["", "parameters", "steps", "steps/s", "bits per byte", "from seed to seed"], rows)

@@ -29,8 +29,8 @@ def of_page(run: Run, moments: list[Any]) -> Row:
     per = run.material.bytes_per_token
     points = [(m.step.step + 1, bits(m.validation, per)) for m in moments if m.validation is not None]
     corpus = run.material.corpus
-    return [["this page's", corpus.title or corpus.name, run.material.kind, run.n_parameters, run.rule, f"{run.lr:g}",
-             run.seed, f"{run.done} of {run.n_steps}", f"{points[-1][1]:.2f}" if points else "–", ""], points]
+    return ["this page's", corpus.title or corpus.name, run.material.kind, run.n_parameters, run.rule, f"{run.lr:g}",
+            run.seed, f"{run.done} of {run.n_steps}", f"{points[-1][1]:.2f}" if points else "–", ""], points
 
 
 def of_folder(kept: runs.Kept) -> Row:
@@ -38,9 +38,9 @@ def of_folder(kept: runs.Kept) -> Row:
     about = kept.about
     points = [(row["step"] + 1, bits(row["validation"], about["bytes_per_token"]))
               for row in load_log(kept.folder) if "validation" in row]
-    return [[kept.folder.name, about["title"] or about["text"], about["tokenizer"], about["parameters"], about["rule"],
-             f"{about['lr']:g}", about["seed"], f"{about['steps']} of {about['n_steps']}",
-             f"{points[-1][1]:.2f}" if points else "–", about["kept"].replace("T", " ")], points]
+    return [kept.folder.name, about["title"] or about["text"], about["tokenizer"], about["parameters"], about["rule"],
+            f"{about['lr']:g}", about["seed"], f"{about['steps']} of {about['n_steps']}",
+            f"{points[-1][1]:.2f}" if points else "–", about["kept"].replace("T", " ")], points
 
 
 class Curves:
@@ -59,7 +59,7 @@ class Curves:
         values = np.array([point for _, points in shown for point in points] or [(1, 1.0)])
         self.ax.set(xlim=(0, 1.02 * values[:, 0].max()), ylim=(0, 1.05 * values[:, 1].max()))
         self.ax.legend(self.lines[:len(shown)], [name for name, _ in shown], fontsize=9, edgecolor="none",
-                       facecolor=CARD, loc="upper right")
+                       facecolor=CARD, loc="lower left")
         said = ", ".join(f"{name} {points[-1][1]:.2f} after {points[-1][0]} steps" for name, points in shown)
         return self.figure.describe(f"Held-out bits per byte: {said or 'no run has been measured yet'}.")
 

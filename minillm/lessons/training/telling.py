@@ -7,7 +7,7 @@ from html import escape
 from minillm.config import ModelConfig
 from minillm.costs import parameters
 from minillm.lessons.training.experiment import Material, Moment
-from minillm.lessons.training.plots import Curve
+from minillm.lessons.training.plots import Curve, smooth
 from minillm.notebook import markup
 from minillm.notebook.markup import EDGE, FAINT
 
@@ -24,17 +24,17 @@ def numbers(curves: Sequence[Curve], configs: Sequence[ModelConfig], n_steps: in
     """A row for each run, and what the first of them writes as it learns."""
     rows = []
     for curve, config in zip(curves, configs, strict=True):
-        trained, held = curve.recent, curve.validation[-1][1] if curve.validation else None
+        trained, (at, held) = curve.recent, curve.validation[-1] if curve.validation else (0, None)
         last = [f"{value:.2f}" if value is not None else "–" for value in
                 (curve.loss[-1] if curve.loss else None, trained, held,
-                 held - trained if held is not None and trained is not None else None)]
+                 held - float(smooth(curve.loss[:at])[-1]) if held is not None else None)]   # both at that step
         rows.append([curve.label, sum(parameters(config).values()), f"{len(curve.loss)} of {n_steps}", *last,
                      f"{curve.grad_norm[-1]:.1f}" if curve.grad_norm else "–"])
     head = ["", "parameters", "step", "last batch", "last batches", "held-out", "gap", "gradient norm"]
     corpus = material.corpus
     samples = [(each.written_at, each.sample) for each in moments if each.sample is not None]
     side = "rtl" if corpus.right_to_left else "ltr"
-    written = "".join(_written(done, sample, side) for done, sample in [*samples[:1], *samples[1:][-2:]])
+    written = "".join(_written(done, sample, side) for done, sample in [*samples[:1], *samples[1:][-1:]])
     title = (f"<b>{escape(corpus.title or corpus.name)}</b>: {corpus.characters:,} characters, "
              f"{material.tokenizer.vocab_size:,} different tokens")
     written = written or f'<div style="{FAINT}">nothing yet; ask again after 20 steps</div>'
