@@ -95,8 +95,17 @@ def test_only_under_rope_with_values_at_rest_does_nothing_move():
         (before, first), (after, then) = (dials.one_head(scheme, start) for start in (0, 40))
         seen = before > -torch.inf
         assert (before - after)[seen].abs().max() > 0.1 and (first - then)[-1].abs().max() > 0.1
+    live["values_too"].value = True
     live["scheme"].value = "learned"
-    assert live["values_too"].disabled
+    assert live["values_too"].disabled and "values turned too" not in live.redraw()[0].alt
+
+
+def test_no_bar_of_the_shift_is_cut_off():
+    low, high = dials.shift().redraw()[0].axes[2].get_ylim()
+    for scheme, values_too in (("RoPE", False), ("RoPE", True), ("learned", False), ("sinusoidal", False)):
+        for start in range(101):
+            taken = dials.one_head(scheme, start, values_too=values_too)[1][-1]
+            assert low < taken.min() and taken.max() < high
 
 
 @pytest.mark.parametrize("position, n_layers, notices", [
@@ -154,6 +163,19 @@ def test_a_table_that_ends_is_flawless_until_there():
     ours, right = measures.symptom(mistake)[0], measures.symptom(RIGHT)[0]
     assert torch.allclose(ours[:end], right[:end], atol=1e-3)
     assert ours[end + 8:].mean() > right[end + 8:].mean() + 2
+
+
+def test_a_table_that_ends_ruins_what_is_written_behind_it():
+    ours, right = (measures.symptom(each)[1] for each in (f"table ends at {measures.SHORT}", RIGHT))
+    _, tokenizer = measures.storyteller()
+    ids, others = tokenizer.encode(ours), tokenizer.encode(right)
+    same = next(i for i, (one, other) in enumerate(zip(ids, others, strict=False)) if one != other)
+    assert same >= measures.SHORT                      # the table serves position 31 as it should, and 32 no more
+
+
+def test_no_curve_of_a_symptom_is_cut_off():
+    top = widgets.symptoms().redraw()[0].axes[0].get_ylim()[1]
+    assert all(widgets._smooth(measures.symptom(each)[0]).max() < top for each in measures.MISTAKES)
 
 
 def test_every_symptom_is_shown_beside_the_right_model():
@@ -247,7 +269,26 @@ def test_sinusoidal_falls_almost_as_fast(found):
 def test_layers_without_positions_find_the_last_vowel_and_one_layer_does_not(found):
     assert (found["last vowel", "none", "trained"] < 0.45).all()
     alone = race.train(race.tiny(position="none", n_layers=1), race.last_vowel)
-    assert (race.losses("last vowel", alone)[:, 8:16].mean(1) > 0.6).all()
+    loss = race.losses("last vowel", alone)[:, 8:16].mean(1)
+    assert (loss > 0.6).all() and (loss < math.log(race.VOWELS)).all()          # it beats guessing all the same:
+
+
+def test_one_layer_knows_which_vowels_never_came():
+    alone = race.train(race.tiny(position="none", n_layers=1), race.last_vowel)
+    tokens, targets = race.questions("last vowel")
+    with torch.no_grad():
+        given = alone.one(0)(tokens).softmax(-1)[:, 8:16, :race.VOWELS]
+    came = F.one_hot(tokens, race.SYMBOLS).cumsum(1)[:, 8:16, :race.VOWELS] > 0
+    asked = targets[:, 8:16] >= 0
+    assert (given * ~came).sum(-1)[asked].mean() < 0.1 < (~came).float().mean(-1)[asked].mean()
+
+
+def test_keys_seem_nearer_from_a_position_counted_in_rows():
+    rope, query, key = RoPE(2), torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 1.0]]).expand(4, -1)
+    cached = rope(key, torch.arange(3, 7))
+    right, by_rows = (cached @ rope(query, torch.tensor([at]))[0] for at in (7, 4))
+    assert by_rows[0] == pytest.approx(float(right[3]), abs=1e-4)
+    assert not torch.isclose(by_rows[1:, None], right, atol=1e-2).any()         # distances 0, -1, -2: met nowhere
 
 
 def test_added_tables_keep_out_of_each_other_s_way():

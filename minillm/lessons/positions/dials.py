@@ -21,6 +21,7 @@ def waves() -> Live:
     """The table of waves as a heat map, and how well the row of one position fits all others."""
     figure = plots.picture(height=330, title="Which numbers does each position get?")
     left = plots.axes(figure, 1, 2, 1, left=58, top=56, xlabel="component", ylabel="position", grid="")
+    left.set_title("blue +1, white 0, orange −1", fontsize=10, color=plots.INK, loc="left")
     right = plots.axes(figure, 1, 2, 2, left=58, top=56, right=20, xlabel="position", ylabel="product with that row")
     figure.subplots_adjust(wspace=0.3)
     image = left.imshow(np.zeros((64, 32)), aspect="auto", cmap=plots.SIGNED, vmin=-1, vmax=1, interpolation="nearest")
@@ -151,14 +152,17 @@ def shift() -> Live:
         ax.set_xticks(range(5), WORDS, fontsize=9)
         ax.set_yticks(range(5), WORDS if ax is panels[0] else [""] * 5, fontsize=9)
     panels[0].set_xlabel("is looked at", color=plots.INK, fontsize=10)
+    panels[1].set_xlabel("blue above 0, orange below", color=plots.INK, fontsize=10)
+    panels[2].set_xlabel("component", color=plots.INK, fontsize=10)
     figure.subplots_adjust(wspace=0.25)
     before = panels[2].bar(np.arange(8) - 0.2, np.zeros(8), width=0.4, color=plots.MUTED, label="at the start")
     after = panels[2].bar(np.arange(8) + 0.2, np.zeros(8), width=0.4, color=plots.BLUE, label="moved")
-    panels[2].set_ylim(-3, 3)
+    panels[2].set_ylim(-4.5, 5.5)
     panels[2].set_xticks(range(8))
     panels[2].legend(frameon=False, fontsize=8, loc="upper right", labelcolor=plots.INK)
 
     def draw(scheme: str, start: int, values_too: bool):
+        values_too = values_too and scheme == "RoPE"               # the others turn nothing
         (scores, outputs), (moved, taken) = (one_head(scheme, at, values_too=values_too) for at in (0, start))
         for image, each in zip(images, (scores, moved), strict=True):
             image.set_data(each.masked_fill(each == -torch.inf, 0.0).numpy())
@@ -182,13 +186,18 @@ def shift() -> Live:
 def depth() -> Live:
     """Swap two early tokens: at which places does a model without positions notice?"""
     figure = plots.picture(height=280, title="Tokens 1 and 2 swap: who notices?")
-    ax = plots.axes(figure, xlabel="place in the text", ylabel="change of the logits", left=72)
+    ax = plots.axes(figure, left=72, ylabel="change of the logits",
+                    xlabel="place in the text (grey: the two that swap)")
     bars = ax.bar(range(8), [1.0] * 8, color=plots.BLUE, width=0.7)
     ax.set_yscale("log")
     ax.set_ylim(1e-8, 30)
     ax.set_xticks(range(8))
     for place in (1, 2):
         bars[place].set_color(plots.MUTED)
+
+    choices = {"none": "none", "RoPE": "rope", "learned": "learned",
+               "RoPE, in every second layer none": "every second"}
+    names = {value: name for name, value in choices.items()}
 
     def draw(position: str, n_layers: int):
         every = {"nope_every": 2} if position == "every second" else {}
@@ -197,10 +206,8 @@ def depth() -> Live:
             bar.set_height(max(height, 1e-8))
         later = float(change[3:].max())
         verdict = "none notices (rounding apart)" if later < 1e-5 else f"the change is {later:.1f} at most"
-        return figure.describe(f"{n_layers} layer{'s' * (n_layers > 1)}, positions: {position}. At the places after "
-                               f"the two, {verdict}.")
+        return figure.describe(f"{n_layers} layer{'s' * (n_layers > 1)}, positions: {names[position]}. At the places "
+                               f"after the two, {verdict}.")
 
-    return Live("who notices", {
-        "position": choice("positions", {"none": "none", "RoPE": "rope", "learned": "learned",
-                                         "RoPE, in every second layer none": "every second"}),
-        "n_layers": slider("layers", [1, 2, 3, 4])}, draw, rows=[["position", "n_layers"]])
+    return Live("who notices", {"position": choice("positions", choices), "n_layers": slider("layers", [1, 2, 3, 4])},
+                draw, rows=[["position", "n_layers"]])

@@ -104,7 +104,7 @@ def turned_values(model: Transformer) -> Iterator[None]:
 
 
 @cache
-def symptom(mistake: str, n_tokens: int = 24) -> tuple[Tensor, str]:
+def symptom(mistake: str, n_tokens: int = 40) -> tuple[Tensor, str]:
     """Loss by position on fresh stories, in nats, and what the model writes after an opening, greedily."""
     right, tokenizer = storyteller()
     model, ids = MISTAKES[mistake](right), tokenizer.encode(OPENING)

@@ -53,7 +53,7 @@ def three_places() -> plots.Picture:
     for words, (x, scheme, ends) in told.items():
         _write(ax, x, 2.5, words, colour=SCHEME_COLOURS[scheme], weight="bold")
         for end in ends:
-            _arrow(ax, (end[0], 4.2), end, colour=SCHEME_COLOURS[scheme], width=2)
+            _arrow(ax, (end[0], 4.2), end, colour=SCHEME_COLOURS[scheme], width=2, zorder=0.5)   # behind the boxes
     _write(ax, 50, 36, "the values, and with them what is handed over, stay as they are", colour=plots.MUTED)
     return figure.describe("From ids to vectors, to queries, keys and values; from queries and keys to scores; from "
                            "scores and values to the mixture. Learned positions and waves are added to the vectors, "
@@ -162,9 +162,10 @@ def _box(ax, x: float, y: float, width: float, height: float, words: str) -> Non
     _write(ax, x + width / 2, y + height / 2, words)
 
 
-def _arrow(ax, start: tuple[float, float], end: tuple[float, float], *, colour: str = plots.MUTED, width: float = 1.2):
+def _arrow(ax, start: tuple[float, float], end: tuple[float, float], *, colour: str = plots.MUTED, width: float = 1.2,
+           zorder: float = 1):
     ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", mutation_scale=11, color=colour, linewidth=width,
-                                 shrinkA=1, shrinkB=1))
+                                 shrinkA=1, shrinkB=1, zorder=zorder))
 
 
 def _write(ax, x: float, y: float, words: str, *, colour: str = plots.INK, size: float = 10, weight: str = "normal"):

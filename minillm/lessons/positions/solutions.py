@@ -38,9 +38,14 @@ def waving(*, first=0, members=(torch.sin, torch.cos), speed=lambda i, d, theta:
 
 
 def waves_by_component(n, d, theta, halves):
+    table = waves_by_column(n, d, theta, False)
+    return torch.cat([table[:, ::2], table[:, 1::2]], dim=1) if halves else table
+
+
+def waves_by_column(n, d, theta, halves):
     angles = torch.outer(torch.arange(n).float(), theta ** -(2 * torch.arange(d) / d))
-    even, odd = angles[:, ::2].sin(), angles[:, 1::2].cos()
-    return torch.cat([even, odd], 1) if halves else torch.stack([even, odd], 2).flatten(1)
+    is_sine = torch.arange(d) < d // 2 if halves else torch.arange(d) % 2 == 0
+    return torch.where(is_sine, angles.sin(), angles.cos())
 
 
 def rope(x, positions, theta):
@@ -50,32 +55,23 @@ def rope(x, positions, theta):
     return torch.cat([a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()], dim=-1)
 
 
-def turning(speed):
-    """Turned, with the speed of pair i as `speed(i, d_head, theta)`."""
-    def made(x, positions, theta):
-        angles = positions[:, None] * speed(torch.arange(x.shape[-1] // 2), x.shape[-1], theta)
-        a, b = x.chunk(2, dim=-1)
-        return torch.cat([a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()], dim=-1)
-    return made
-
-
 def neighbours(x, positions, theta):
     turned = rope(torch.cat([x[..., ::2], x[..., 1::2]], dim=-1), positions, theta)
     return torch.stack(turned.chunk(2, dim=-1), dim=-1).flatten(-2)
 
 
-def combined(partner, spread=lambda angles: torch.cat([angles, angles], dim=-1)):
-    """x cos + partner(x) sin, with the angles spread over the components by `spread`."""
-    def turned(x, positions, theta):
-        i = torch.arange(x.shape[-1] // 2)
-        angles = spread(positions[:, None] * theta ** -(2 * i / x.shape[-1]))
-        return x * angles.cos() + partner(x) * angles.sin()
-    return turned
-
-
 def half_turn(x):
     a, b = x.chunk(2, dim=-1)
     return torch.cat([-b, a], dim=-1)
+
+
+def combined(partner=half_turn, spread=lambda angles: torch.cat([angles, angles], dim=-1), *,
+             speed=lambda i, d, theta: theta ** -(2 * i / d)):
+    """x cos + partner(x) sin, with `speed(i, d_head, theta)` for pair i, spread over the components by `spread`."""
+    def turned(x, positions, theta):
+        angles = spread(positions[:, None] * speed(torch.arange(x.shape[-1] // 2), x.shape[-1], theta))
+        return x * angles.cos() + partner(x) * angles.sin()
+    return turned
 
 
 def neighbour_turn(x):
@@ -158,6 +154,7 @@ SOLUTIONS = {
         "the exponent is doubled: if i steps by two already, it is i / D":
             waving(speed=lambda i, d, theta: theta ** -(4 * i / d)),
         "the two members of a pair share one speed; yours changes from component to component": waves_by_component,
+        "the two members of a pair share one speed; yours changes from column to column": waves_by_column,
         "the first pair is number 0, with the speed 1; you count from 1":
             waving(speed=lambda i, d, theta: theta ** -(2 * (i + 1) / d)),
         "the first position is 0; you count from 1": waving(first=1),
@@ -181,13 +178,15 @@ SOLUTIONS = {
             combined(lambda x: torch.cat(x.chunk(2, dim=-1)[::-1], dim=-1)),
         "each component must be mixed with its partner, not with itself": combined(lambda x: x),
         "the exponent starts at 2 / E: the first pair is number 0, and turns by 1 radian per position":
-            turning(lambda i, d, theta: theta ** -(2 * (i + 1) / d)),
+            combined(speed=lambda i, d, theta: theta ** -(2 * (i + 1) / d)),
         "the exponent is halved (-i / E), so the last pair is far too fast: it is -2 i / E, with i from 0 to E/2 - 1":
-            turning(lambda i, d, theta: theta ** -(i / d)),
-        "the exponent is doubled; if i steps by two, it is i / E": turning(lambda i, d, theta: theta ** (-4 * i / d)),
-        "later pairs must be slower: the exponent is negative": turning(lambda i, d, theta: theta ** (2 * i / d)),
+            combined(speed=lambda i, d, theta: theta ** -(i / d)),
+        "each component has a speed of its own; partners share one, theta ** (-2 i / E) with i from 0 to E/2 - 1":
+            combined(spread=lambda angles: angles, speed=lambda i, d, theta: theta ** -(torch.arange(d) / d)),
+        "the exponent is doubled: i steps by 2 already": combined(speed=lambda i, d, theta: theta ** (-4 * i / d)),
+        "later pairs are slower: the exponent is negative": combined(speed=lambda i, d, theta: theta ** (2 * i / d)),
         "theta is given; you use 10000": lambda x, positions, theta: rope(x, positions, 10_000.0),
-        "all pairs turn at the same speed, 1": turning(lambda i, d, theta: i * 0 + 1.0),
+        "all pairs turn at the same speed, 1": combined(speed=lambda i, d, theta: i * 0 + 1.0),
         "the positions are given; you number the rows 0, 1, 2 …":
             lambda x, positions, theta: rope(x, torch.arange(len(x)), theta),
         "positions beyond the number of rows are clamped; they are places in a text, not rows of x":
@@ -197,9 +196,9 @@ SOLUTIONS = {
         "your positions are one too high": lambda x, positions, theta: rope(x, positions + 1, theta),
         "no component turns, x comes back as it was": lambda x, positions, theta: x.clone(),
         "the sine's part is missing, so the length is not kept": combined(torch.zeros_like),
-        "the angles are in radians already": turning(lambda i, d, theta: theta ** -(2 * i / d) * math.pi / 180),
+        "the angles are in radians already": combined(speed=lambda i, d, theta: theta ** -(2 * i / d) * math.pi / 180),
         "this is a whole turn per position and pair; the angle is position × speed, in radians":
-            turning(lambda i, d, theta: 2 * math.pi * theta ** -(2 * i / d))}),
+            combined(speed=lambda i, d, theta: 2 * math.pi * theta ** -(2 * i / d))}),
     "02.4": Solution(turn_part, {
         "the rest of the head is zero; it keeps its values":
             lambda x, positions, n, turn: torch.cat([turn(x[:, :n], positions), 0 * x[:, n:]], 1),
@@ -290,8 +289,9 @@ SOLUTIONS = {
             [new_scores(q, k, cached, seen, turn)[:-1], turn(q[None], torch.tensor([seen])) @ k / len(q) ** 0.5]),
         "the query is not turned": lambda q, k, cached, seen, turn:
             torch.cat([cached, turn(k[None], torch.tensor([seen]))]) @ q / len(q) ** 0.5,
-        "the scores are not divided by the root of the width":
-            lambda q, *rest: new_scores(q, *rest) * len(q) ** 0.5,
+        "the scores are not divided by the root of the width": lambda q, *rest: new_scores(q, *rest) * len(q) ** 0.5,
+        "divide by the root of the width, not of the number of keys": lambda q, k, cached, seen, turn:
+            new_scores(q, k, cached, seen, turn) * (len(q) / len(cached)) ** 0.5,
         "divide by the root of the width, not by the width": lambda q, *rest: new_scores(q, *rest) / len(q) ** 0.5,
         "the new token looks at itself too: its own key comes last": lambda *given: new_scores(*given)[:-1],
         "the new token's own key comes last": lambda *given: new_scores(*given).roll(1),

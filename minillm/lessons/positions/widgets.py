@@ -23,18 +23,17 @@ def symptoms() -> Live:
     right = _smooth(measures.symptom(next(iter(measures.MISTAKES)))[0])
     ax.plot(right, color=plots.MUTED, linewidth=2, label="as it was trained")
     line, = ax.plot(right, color=plots.RED, linewidth=2, label="with the mistake")
-    ax.set_ylim(0, 8)
+    every = [_smooth(measures.symptom(each)[0]) for each in measures.MISTAKES]   # all now: a touch only draws
+    ax.set_ylim(0, 1.05 * max(float(each.max()) for each in every))
     ax.set_xlim(0, len(right))
-    ax.legend(frameon=False, labelcolor=plots.INK, loc="upper left")
-    for each in measures.MISTAKES:
-        measures.symptom(each)                # all of them now, so that a touch only draws
+    _legend(ax)
 
     def draw(mistake: str):
         losses, written = measures.symptom(mistake)
         line.set_ydata(_smooth(losses))
         n = len(losses)
         parts = [losses[start:end].mean() for start, end in ((0, 8), (8, 32), (32, n))]
-        words = (f"Mistake: {mistake}. Mean loss at the first 8 positions {parts[0]:.1f}, up to 32 {parts[1]:.1f}, "
+        words = (f"“{mistake}”: mean loss at the first 8 positions {parts[0]:.1f}, up to 32 {parts[1]:.1f}, "
                  f"later {parts[2]:.1f}.")
         opening, rest = measures.OPENING, written[len(measures.OPENING):]
         return [figure.describe(words), markup.card(
@@ -42,6 +41,11 @@ def symptoms() -> Live:
             f"It writes: {written}")]
 
     return Live("symptoms", {"mistake": choice("mistake", list(measures.MISTAKES))}, draw, repeatable=False)
+
+
+def _legend(ax) -> None:
+    """What each colour is, in a row above the axes, where no curve runs."""
+    ax.legend(frameon=False, labelcolor=plots.INK, loc="lower right", bbox_to_anchor=(1.0, 0.98), ncol=2)
 
 
 def _smooth(losses: Tensor, width: int = 8) -> Tensor:
@@ -60,10 +64,11 @@ def distances() -> Live:
     figure = plots.picture(height=320, title="Does a score fall with the distance?")
     panels = [plots.axes(figure, 1, 3, i + 1, left=48, right=14, top=70, xlabel="distance (tokens)") for i in range(3)]
     figure.subplots_adjust(wspace=0.28)
-    for ax, title in zip(panels, ("query = key", "random queries, keys", "heads of a trained model"), strict=True):
+    titles = "query = key", "random queries, keys", "trained heads, less mean"
+    for ax, title in zip(panels, titles, strict=True):
         ax.set_title(title, fontsize=10, color=plots.INK, loc="left")
         ax.set_xlim(0, means.shape[-1])
-    panels[0].set_ylabel("score (mean 0 in the third)", color=plots.INK)
+    panels[0].set_ylabel("score", color=plots.INK)
     for ax, draws in zip(panels[:2], _drawn_scores(means.shape[-1]), strict=True):
         ax.plot(draws.T, color=plots.BLUE, linewidth=1.2)
     lines = np.stack([np.broadcast_to(np.arange(every.shape[1]), every.shape), every], -1)
@@ -108,8 +113,12 @@ def beyond() -> Live:
         lines += ax.plot(x, np.zeros(len(x)), color=colour, linewidth=2, label=label)
         bands.append(ax.fill_between(x, x * 0, x * 0, color=colour, alpha=0.2, linewidth=0))
     ax.axvline(race.TRAINED - 0.5, color=plots.INK, linestyle="--", linewidth=1)
+    ax.text(race.TRAINED, 0.99, " trained up to here", transform=ax.get_xaxis_transform(), va="top", fontsize=9,
+            color=plots.INK)
     ax.set_xlim(0, race.FAR - 1)
-    ax.legend(frameon=False, labelcolor=plots.INK, loc="upper left")
+    _legend(ax)
+    for task in race.TASKS:
+        _band(task, None, 1, 0.0)             # now, so that a touch measures one change at most
 
     def draw(task: str, change: str, factor: int, turns: float):
         found = [_band(task, None, 1, 0.0), _band(task, CHANGES[change], factor, turns)]

@@ -33,6 +33,17 @@ def waves_filled_by_slices(n, d, theta, halves):
     return table
 
 
+def turned_in_place(x, positions, d_turned, turn):
+    x[:, :d_turned] = turn(x[:, :d_turned], positions)
+    return x
+
+
+def waves_by_einops(n_positions, d_model, theta, halves):
+    angles = torch.arange(n_positions)[:, None] * theta ** (-2 * torch.arange(d_model // 2) / d_model)
+    both = torch.stack([angles.sin(), angles.cos()])
+    return rearrange(both, "two t i -> t (two i)" if halves else "two t i -> t (i two)")
+
+
 def rope_by_complex_numbers(x, positions, theta):
     half = x.shape[-1] // 2
     omega = 1 / theta ** (torch.arange(half) / half)
@@ -473,6 +484,7 @@ RIGHT = {
         waves_in_a_loop,
         waves_filled_by_slices,
         lambda *given: torch.from_numpy(np.asarray(waves_in_a_loop(*given).tolist(), np.float32)),
+        waves_by_einops,
         R_waves],
     "02.3": [rope_by_complex_numbers, rope_as_the_libraries_do, rope_in_a_loop, R_rope, R_rope_rot],
     "02.4": [
@@ -484,14 +496,23 @@ RIGHT = {
         rows_by_index,
         lambda W, n: rearrange(W, "(head pair member) d -> (head member pair) d", head=n, member=2),
         lambda W, n: W.reshape(n, -1, 2, W.shape[1]).transpose(1, 2).reshape(W.shape)],
-    "02.6": [alibi_in_a_loop, alibi_from_its_ratio, R_alibi, al_mask],
+    "02.6": [
+        alibi_in_a_loop,
+        alibi_from_its_ratio,
+        R_alibi,
+        al_mask,
+        lambda n, query, key: (
+            -torch.tensor([2.0 ** (-8 * h / n) for h in range(1, n + 1)])[:, None, None]
+            * (query[:, None] - key).abs())],
     "02.7": [
         stretch_one_by_one,
         lambda omega, factor, n, low, high: (
             omega / factor
             + (omega - omega / factor)
             * ((n * omega / math.tau - low) / (high - low)).clamp(min=0).clamp(max=1)),
-        R_stretch],
+        R_stretch,
+        lambda omega, factor, n, low, high: omega * (
+            shares(omega, n, low, high) + (1 - shares(omega, n, low, high)) / factor)],
     "02.8": [scores_by_einsum, scores_of_both_at_once, R_new]}
 WRONG = {
     "02.1": {
@@ -551,8 +572,13 @@ WRONG = {
         "positions clamped": rope_like(at=lambda p: p.clamp(max=len(p) - 1)),
         "position 0 for all": rope_like(at=lambda p: p * 0),
         "flipped at the end": lambda x, p, theta: rope_as_the_libraries_do(x, p, theta).flip(-1),
+        "every component its own speed": lambda x, p, theta: (
+            x * (p[:, None] * theta ** (-torch.arange(x.shape[1]) / x.shape[1])).cos()
+            + torch.cat([-x.chunk(2, 1)[1], x.chunk(2, 1)[0]], 1)
+            * (p[:, None] * theta ** (-torch.arange(x.shape[1]) / x.shape[1])).sin()),
         "x added": lambda x, p, theta: x + rope_as_the_libraries_do(x, p, theta)},
     "02.4": {
+        "written into x itself": turned_in_place,
         "rows for components": t_rows,
         "rest zero": t_zero,
         "rest left out": t_only,
@@ -616,6 +642,8 @@ WRONG = {
         "position seen + 1": new(lambda seen, kept: seen + 1),
         "no root, by einsum": new(scale=lambda width: 1.0),
         "divided by the width": new(scale=lambda width: 1 / width),
+        "divided by the root of the keys kept": lambda q, k, cached, seen, turn: (
+            new(scale=lambda width: 1.0)(q, k, cached, seen, turn) / len(cached) ** 0.5),
         "own key left out": new(own=False),
         "softmax of the scores": lambda q, k, cached, seen, turn: torch.softmax(
             scores_by_einsum(q, k, cached, seen, turn), 0)},}
@@ -634,6 +662,7 @@ TOLD = {  # words of the cause that must be told
         "two sines": "cosine",
         "positions + 1": "first position is 0",
         "theta fixed": "theta is given",
+        "every component its own speed": "share one speed",
         "never in halves": "halves",
         "the table transposed": "one row for each"},
     "02.3": {
@@ -650,6 +679,7 @@ TOLD = {  # words of the cause that must be told
         "positions + 1": "one too high",
         "positions clamped": "clamped",
         "position 0 for all": "no component turns",
+        "every component its own speed": "speed of its own",
         "x added": "length"},
     "02.4": {
         "only the part": "as large",
@@ -680,6 +710,7 @@ TOLD = {  # words of the cause that must be told
         "position seen + 1": "seen + 1",
         "no root, by einsum": "root",
         "divided by the width": "not by the width",
+        "divided by the root of the keys kept": "not of the number of keys",
         "own key left out": "own",
         "softmax of the scores": "softmax"}}
 EQUAL = {
