@@ -21,7 +21,6 @@ def waves() -> Live:
     """The table of waves as a heat map, and how well the row of one position fits all others."""
     figure = plots.picture(height=330, title="Which numbers does each position get?")
     left = plots.axes(figure, 1, 2, 1, left=58, top=56, xlabel="component", ylabel="position", grid="")
-    left.set_title("blue +1, white 0, orange −1", fontsize=10, color=plots.INK, loc="left")
     right = plots.axes(figure, 1, 2, 2, left=58, top=56, right=20, xlabel="position", ylabel="product with that row")
     figure.subplots_adjust(wspace=0.3)
     image = left.imshow(np.zeros((64, 32)), aspect="auto", cmap=plots.SIGNED, vmin=-1, vmax=1, interpolation="nearest")
@@ -152,7 +151,6 @@ def shift() -> Live:
         ax.set_xticks(range(5), WORDS, fontsize=9)
         ax.set_yticks(range(5), WORDS if ax is panels[0] else [""] * 5, fontsize=9)
     panels[0].set_xlabel("is looked at", color=plots.INK, fontsize=10)
-    panels[1].set_xlabel("blue above 0, orange below", color=plots.INK, fontsize=10)
     panels[2].set_xlabel("component", color=plots.INK, fontsize=10)
     figure.subplots_adjust(wspace=0.25)
     before = panels[2].bar(np.arange(8) - 0.2, np.zeros(8), width=0.4, color=plots.MUTED, label="at the start")
@@ -186,8 +184,7 @@ def shift() -> Live:
 def depth() -> Live:
     """Swap two early tokens: at which places does a model without positions notice?"""
     figure = plots.picture(height=280, title="Tokens 1 and 2 swap: who notices?")
-    ax = plots.axes(figure, left=72, ylabel="change of the logits",
-                    xlabel="place in the text (grey: the two that swap)")
+    ax = plots.axes(figure, xlabel="place in the text", ylabel="change of the logits", left=72)
     bars = ax.bar(range(8), [1.0] * 8, color=plots.BLUE, width=0.7)
     ax.set_yscale("log")
     ax.set_ylim(1e-8, 30)
