@@ -11,7 +11,7 @@ from minillm.fields import check_scales, check_stretch, check_type, made, requir
 CHOICES = {
     "attention": ("heads", "latent"),
     "linear_attention": (None, "sum", "delta"),
-    "norm": ("rmsnorm", "layernorm"),
+    "norm": ("rmsnorm", "layernorm", "layernorm-gain"),
     "norm_order": ("pre", "post", "output", "sandwich", "parallel", "parallel-shared"),
     "residual": ("plain", "x0"),
     "position": ("rope", "learned", "sinusoidal", "alibi", "none"),

@@ -35,8 +35,26 @@ BLOOM = ModelConfig(vocab_size=250880, d_model=1024, n_layers=24, n_heads=16, co
 PHI = ModelConfig(vocab_size=51200, d_model=2048, n_layers=24, n_heads=32, context_length=2048,
                   norm="layernorm", norm_order="parallel-shared", rope_fraction=0.5, mlp="gelu", bias="all",
                   unembed_bias=True, tie_embeddings=False)
+SMOLLM2 = replace(LLAMA, vocab_size=49152, d_model=576, n_layers=30, n_heads=9, n_kv_heads=3, d_ff=1536,
+                  context_length=8192, norm_eps=1e-5, rope_theta=1e5, tie_embeddings=True)
+STARCODER2 = replace(GPT2, vocab_size=49152, d_model=3072, n_layers=30, n_heads=24, n_kv_heads=2, d_ff=12288,
+                     position="rope", rope_theta=1e6, context_length=16384, window=4096)
+STABLELM = replace(LLAMA, vocab_size=50304, d_model=2560, d_ff=6912, norm="layernorm", norm_eps=1e-5,
+                   rope_fraction=0.25, context_length=4096)
+COMMAND = replace(LLAMA, vocab_size=256000, d_model=8192, n_layers=40, n_heads=64, d_ff=22528, context_length=8192,
+                  norm="layernorm-gain", norm_eps=1e-5, norm_order="parallel-shared", rope_pairs="neighbours",
+                  rope_theta=8e6, tie_embeddings=True)
+GLM = replace(LLAMA, vocab_size=151552, n_layers=40, n_kv_heads=2, d_ff=13696, context_length=8192, norm_eps=1.5625e-7,
+              bias="qkv", rope_pairs="neighbours", rope_fraction=0.5)
+GRANITE = replace(LLAMA, vocab_size=49155, d_model=2048, n_layers=40, n_kv_heads=8, d_ff=8192, context_length=131072,
+                  norm_eps=1e-5 / 12 ** 2, attention_scale=1 / 64, rope_theta=5e6, tie_embeddings=True)
+EXAONE = replace(LLAMA, vocab_size=102400, d_model=2048, n_layers=30, n_kv_heads=8, d_ff=4096, norm_order="output",
+                 norm_eps=1e-5, qk_norm="head", rope_theta=1e6, context_length=65536,
+                 rope_scaling=RopeScaling("llama3", 16.0, 1.0, 4.0, 8192), tie_embeddings=True)
 
 PRESETS = {
+    # Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training"
+    "gpt": replace(GPT2, vocab_size=40478, context_length=512, norm_order="post"),
     # Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"
     "gpt2": GPT2,
     "gpt2-medium": replace(GPT2, d_model=1024, n_layers=24, n_heads=16),
@@ -110,6 +128,49 @@ PRESETS = {
                                 rope_scaling=RopeScaling("yarn", 40.0, 1.0, 32.0, 4096, sharpen=0.0707),
                                 n_experts=64, experts_per_token=6, n_shared_experts=2, d_expert=1408,
                                 n_dense_layers=1, normalize_experts=False),
+    # Zhang et al. 2022, arXiv:2205.01068 (two rows more in its table of positions are for padding)
+    "opt-125m": replace(GPT2, vocab_size=50272, context_length=2048, mlp="relu"),
+    "opt-6.7b": replace(GPT2, vocab_size=50272, d_model=4096, n_layers=32, n_heads=32, context_length=2048, mlp="relu"),
+    # Almazrouei et al. 2023, arXiv:2311.16867
+    "falcon-7b": replace(LLAMA, vocab_size=65024, d_model=4544, n_heads=71, n_kv_heads=1, d_ff=18176, norm="layernorm",
+                         norm_eps=1e-5, norm_order="parallel-shared", mlp="gelu-exact", tie_embeddings=True),
+    # Li et al. 2023, arXiv:2305.06161; Lozhkov et al. 2024, arXiv:2402.19173
+    "starcoder": replace(GPT2, vocab_size=49152, d_model=6144, n_layers=40, n_heads=48, n_kv_heads=1,
+                         context_length=8192),
+    "starcoder2-3b": STARCODER2,
+    "starcoder2-7b": replace(STARCODER2, d_model=4608, n_layers=32, n_heads=36, n_kv_heads=4, d_ff=18432),
+    # Stability AI 2023, "StableLM-3B-4E1T"; Bellagente et al. 2024, arXiv:2402.17834
+    "stablelm-3b": STABLELM,
+    "stablelm-2-1.6b": replace(STABLELM, vocab_size=100352, d_model=2048, n_layers=24, d_ff=5632, bias="qkv"),
+    # Parmar et al. 2024, arXiv:2402.16819; Muralidharan et al. 2024, arXiv:2407.14679
+    "minitron-4b": replace(LLAMA, vocab_size=256000, d_model=3072, n_heads=24, n_kv_heads=8, d_head=128, d_ff=9216,
+                           context_length=4096, norm="layernorm", norm_eps=1e-5, mlp="relu2", rope_fraction=0.5),
+    # Cohere 2024, "Command R"; Cohere 2025, arXiv:2504.00698
+    "command-r": COMMAND,
+    "command-r7b": replace(COMMAND, d_model=4096, n_layers=32, n_heads=32, n_kv_heads=8, d_ff=14336, window=4096,
+                           global_every=4, nope_every=4, rope_theta=5e4),
+    # GLM Team 2024, arXiv:2406.12793
+    "glm-4-9b": GLM,
+    "glm-4-9b-0414": replace(GLM, norm_order="sandwich", context_length=32768),
+    # IBM 2024, "Granite 3.0 Language Models" (its multipliers are folded into the weights)
+    "granite-3.1-2b": GRANITE,
+    "granite-3.1-8b": replace(GRANITE, d_model=4096, d_ff=12800, attention_scale=1 / 128, rope_theta=1e7),
+    # Allal et al. 2025, arXiv:2502.02737; Bakouch et al. 2025, "SmolLM3"
+    "smollm2-135m": SMOLLM2,
+    "smollm2-1.7b": replace(SMOLLM2, d_model=2048, n_layers=24, n_heads=32, n_kv_heads=None, d_ff=8192,
+                            rope_theta=130_000.0),
+    "smollm3-3b": replace(LLAMA3, d_model=2048, n_layers=36, n_heads=16, n_kv_heads=4, d_ff=11008, norm_eps=1e-6,
+                          context_length=65536, rope_theta=5e6, nope_every=4, tie_embeddings=True),
+    # LG AI Research 2025, arXiv:2507.11407
+    "exaone-4-1.2b": EXAONE,
+    "exaone-4-32b": replace(EXAONE, d_model=5120, n_layers=64, n_heads=40, d_ff=27392, window=4096, global_every=4,
+                            nope_every=4, context_length=131072, tie_embeddings=False),
+    # ByteDance Seed 2025, "Seed-OSS"; Baidu 2025, "ERNIE 4.5 Technical Report"
+    "seed-oss-36b": replace(LLAMA, vocab_size=155136, d_model=5120, n_layers=64, n_heads=80, n_kv_heads=8, d_head=128,
+                            d_ff=27648, bias="qkv", context_length=524288, rope_theta=1e7),
+    "ernie-4.5-0.3b": replace(LLAMA, vocab_size=103424, d_model=1024, n_layers=18, n_heads=16, n_kv_heads=2,
+                              d_head=128, d_ff=3072, norm_eps=1e-5, rope_pairs="neighbours", rope_theta=500_000.0,
+                              context_length=131072, tie_embeddings=True),
 }
 
 SIZES = {  # for a laptop: the architecture stays, the sizes shrink

@@ -133,8 +133,11 @@ def test_every_preset_has_its_family():
     for name, family in of.items():
         first, second = name.split("-")[0], "-".join(name.split("-")[:2])
         named = {"pythia": "gpt_neox", "gemma-2": "gemma2", "gemma-3": "gemma3_text", "olmo-2": "olmo2",
-                 "qwen3-30b": "qwen3_moe", "deepseek-v2": "deepseek_v2"}
-        assert family == named.get(second, named.get(first, first)), name
+                 "qwen3-30b": "qwen3_moe", "deepseek-v2": "deepseek_v2", "gpt": "openai-gpt",
+                 "starcoder": "gpt_bigcode", "minitron": "nemotron", "command-r": "cohere", "command-r7b": "cohere2",
+                 "glm-4-9b-0414": "glm4", "smollm2": "llama", "exaone": "exaone4", "seed": "seed_oss",
+                 "ernie": "ernie4_5"}
+        assert family == named.get(name, named.get(second, named.get(first, first))), name
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.model_type)
@@ -149,7 +152,7 @@ def test_names_survive_the_way_there_and_back():
         model, family = Transformer(config), family_for(config)
         state = {k: x for k, x in model.state_dict().items()
                  if not (k == "unembed.weight" and config.tie_embeddings)}
-        back = family.load(family.save(state, config.resolve()), config.resolve())
+        back = family.load(family.save(state, config.resolve()), config.resolve(), family.write(config))
         assert back.keys() == state.keys(), name
 
 

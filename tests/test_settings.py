@@ -90,7 +90,7 @@ def logits_of_ours(settings: dict, shapes: dict, weights: dict):
     family = FAMILIES[settings["model_type"]]
     config = family.read(settings)
     check_shapes(family, config, shapes)
-    return build(config, family.load(one_of_twins(family, config, weights), config))(TOKENS)
+    return build(config, family.load(one_of_twins(family, config, weights), config, settings))(TOKENS)
 
 
 @pytest.mark.parametrize("name", NAMES)

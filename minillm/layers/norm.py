@@ -47,6 +47,25 @@ class LayerNorm(nn.Module):
         return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)  # the equation in one kernel
 
 
+class GainLayerNorm(nn.Module):
+    r"""LayerNorm without a shift (MPT, Command R).  MosaicML 2023, "MPT-7B"; Cohere 2024, "Command R".
+
+    $$ y_d = \gamma_d \, \frac{x_d - \mu}{\sqrt{\sigma^2 + \varepsilon}}, \qquad
+       \mu = \frac{1}{D} \sum_{i=1}^{D} x_i, \qquad \sigma^2 = \frac{1}{D} \sum_{i=1}^{D} (x_i - \mu)^2 $$
+
+    `weight=False` leaves the gain γ out, too.
+    """
+    label = "LayerNorm (no shift)"
+
+    def __init__(self, d_model: int, *, eps: float = 1e-5, weight: bool = True):
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(d_model)) if weight else None
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        return F.layer_norm(x, x.shape[-1:], self.weight, None, self.eps)  # the equation in one kernel
+
+
 class HeadNorm(RMSNorm):
     r"""RMSNorm of every head by itself, with one gain for all of them.  Qwen Team 2025, arXiv:2505.09388.
 
@@ -74,4 +93,4 @@ class Softcap(nn.Module):
         return self.cap * torch.tanh(x / self.cap)
 
 
-NORMS = {"rmsnorm": RMSNorm, "layernorm": LayerNorm}
+NORMS = {"rmsnorm": RMSNorm, "layernorm": LayerNorm, "layernorm-gain": GainLayerNorm}

@@ -54,7 +54,7 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
     config = family.read(theirs)
     check_shapes(family, config, held)
     theirs_by_name = one_of_twins(family, config, dict(files.tensors(weights)))
-    state = family.load(theirs_by_name, config)
+    state = family.load(theirs_by_name, config, theirs)
     model, tokenizer = build(config, cast(state, dtype)), published_tokenizer(folder)
     if tokenizer is not None:
         take_roles(tokenizer, folder, theirs)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
@@ -10,6 +11,15 @@ from torch import Tensor
 from minillm.config import ModelConfig
 
 State = dict[str, Tensor]
+
+
+@runtime_checkable
+class Fix(Protocol):
+    """How tensors, under our names, lie in the files, and how here."""
+
+    def load(self, state: State, config: ModelConfig) -> State: ...
+
+    def save(self, state: State, config: ModelConfig) -> State: ...
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,19 @@ class Fused:
 
     def _turn(self, name: str, tensor: Tensor) -> Tensor:
         return tensor.T if self.transposed and name.startswith("blocks.") and tensor.ndim == 2 else tensor
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """A table of positions that begins with rows which no token of a text takes (OPT's are for padding)."""
+    rows: int
+
+    def load(self, state: State, config: ModelConfig) -> State:
+        return {name: x[self.rows:] if name == "position.weight" else x for name, x in state.items()}
+
+    def save(self, state: State, config: ModelConfig) -> State:
+        return {name: torch.cat([x.new_zeros(self.rows, x.shape[1]), x]) if name == "position.weight" else x
+                for name, x in state.items()}
 
 
 @dataclass(frozen=True)

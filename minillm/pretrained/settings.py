@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from minillm.config import ModelConfig, RopeScaling, canonical
-from minillm.pretrained.layouts import Fused, OnePlus, State
+from minillm.pretrained.layouts import Fix, State
+from minillm.pretrained.multipliers import Multipliers
 from minillm.pretrained.passed import OFF, PASSED
 from minillm.pretrained.rotation import FRACTION, LOCAL, ROPE, read_rope, write_rope
-from minillm.pretrained.windows import read_window, write_window
+from minillm.pretrained.windows import TURNED, read_turned, read_window, write_turned, write_window
 
 REQUIRED = ("vocab_size", "d_model", "n_layers", "n_heads")
 BUFFERS = (".inv_freq", ".attention.bias", ".attention.masked_bias")  # in old files; computed here
 HEADS = (".lm_head.", ".embed_out.")  # outside of the prefix that all other tensors share
+INVERSE = ("query_pre_attn_scalar",)  # a width, whose root divides
 OPTIONAL = {f.name for f in fields(ModelConfig) if f.type.endswith("None")}
 
 
@@ -26,9 +28,11 @@ class Family:
     to agree; "a>b": the first, where b tells what is not built), `values` turns their values into ours where these
     differ.  `facts` are what its code takes for granted where config.json says nothing, and otherwise ModelConfig's
     defaults hold; `stated` are keys that it has to say something about.  `free` names fields that every family tells
-    alike (rope, window), `windows` and `rotary` the keys of these that its code reads.  `needs` are keys of which only
-    this value is computed here, `passed` those that change nothing; any other is refused.  `names` replaces whole
-    segments of tensor names, theirs by ours, in this order; saving goes backwards.
+    alike (rope, window), `windows` and `rotary` the keys of these that its code reads.  `needs` are keys of which
+    only this value is computed here, `passed` those that change nothing; any other is refused.  `turned`: RoPE is in
+    all layers (""), as a list says ("listed"), in those that see a window ("windowed"), or in those, if any does
+    ("windowed, if any").  `names` replaces whole segments of tensor names ("^" is where a name begins), theirs by
+    ours, in this order; saving goes backwards.  `fix` undoes a layout, `scaled` folds multipliers into weights.
     """
     model_type: str
     architecture: str
@@ -43,7 +47,9 @@ class Family:
     windows: tuple[str, ...] = ()
     rotary: tuple[str, str] = ("rope_theta", "partial_rotary_factor")
     prefix: str = "model."
-    fix: Fused | OnePlus | None = None
+    fix: Fix | None = None
+    scaled: Multipliers | None = None
+    turned: str = ""
 
     def read(self, theirs: dict[str, Any]) -> ModelConfig:
         """Their config.json as our ModelConfig.  Refuses what would be computed differently here."""
@@ -71,6 +77,11 @@ class Family:
             if name not in self.free and value != self.facts.get(name, getattr(ModelConfig, name)):
                 raise ValueError(f"{self.model_type} with {name}={value} is not built here; choose another checkpoint")
         ours |= {name: value for name, value in shared.items() if name in self.free}
+        if self.turned:
+            told.setdefault("sliding_window", self.facts.get("window"))
+            ours["nope_every"] = read_turned(theirs | told, self.model_type, self.turned, ours["n_layers"], shared)
+        if self.scaled:
+            ours["norm_eps"] = self.scaled.eps(theirs, ours.get("norm_eps", ModelConfig.norm_eps))
         config = canonical(ModelConfig(**ours))
         if "d_head" not in self.keys and theirs.get("head_dim", config.d_head) not in (None, config.d_head):
             raise ValueError(f"{self.model_type} with head_dim={theirs['head_dim']!r} is not built here, only with "
@@ -97,7 +108,8 @@ class Family:
         known = {k for key in self.keys.values() for k in _names(key)}
         known |= {"head_dim", *needs, *self.passed, *self.windows, *(ROPE if "rope_theta" in self.free else ()),
                   *(FRACTION if "rope_fraction" in self.free else ()),
-                  *(LOCAL if "rope_theta_local" in self.free else ())}
+                  *(LOCAL if "rope_theta_local" in self.free else ()), *(TURNED if self.turned == "listed" else ()),
+                  *(self.scaled.keys if self.scaled else ())}
         for key in self.stated:
             if key not in theirs:
                 raise ValueError(f"config.json of a {self.model_type} model does not tell {key}, and what is usual, "
@@ -114,13 +126,14 @@ class Family:
 
     def write(self, config: ModelConfig) -> dict[str, Any]:
         """Our ModelConfig as their config.json; `standing_in_the_way` must be empty."""
-        c, theirs = canonical(config), dict(self.needs)
+        c, theirs = canonical(config), {}
         for name, key in self.keys.items():
             theirs |= dict.fromkeys(re.split("[&>]", key.split("|")[0]), self._theirs(name, getattr(c, name)))
         if "rope_theta" in self.free:
             theirs |= write_rope(c, self.free)
-        theirs |= write_window(c, self.windows)
-        return {"architectures": [self.architecture], "model_type": self.model_type, **theirs}
+        theirs |= write_window(c, self.windows) | write_turned(c, self.turned)
+        theirs |= self.scaled.write() if self.scaled else {}
+        return {"architectures": [self.architecture], "model_type": self.model_type, **theirs, **self.needs}
 
     def standing_in_the_way(self, config: ModelConfig) -> dict[str, Any]:
         """The fields whose values this family cannot express, with those values."""
@@ -130,16 +143,20 @@ class Family:
         wrong += [name for name, table in self.values.items() if getattr(c, name) not in table.values()]
         if "n_experts" in self.keys and not c.n_experts:
             wrong.append("n_experts")
+        if self.turned.startswith("windowed") and (c.nope_every != c.global_every
+                                                   or c.window is None and self.turned == "windowed"):
+            wrong.append("nope_every")
         if _is_yarn(c.rope_scaling) and "yarn" not in self.free:
             wrong.append("rope_scaling")
         if "rope_theta_local" in self.free and c.rope_scaling and c.rope_theta_local is None:
             wrong.append("rope_theta_local")  # its windowed layers are never stretched
         return {name: getattr(c, name) for name in sorted(wrong)}
 
-    def load(self, state: State, config: ModelConfig) -> State:
-        """Their tensors under our names, in our layout."""
+    def load(self, state: State, config: ModelConfig, theirs: dict[str, Any]) -> State:
+        """Their tensors under our names, in our layout; `theirs` is their config.json."""
         out = {self._our_name(name): tensor for name, tensor in state.items()}
-        return self.fix.load(out, config) if self.fix else out
+        out = self.fix.load(out, config) if self.fix else out
+        return self.scaled.load(out, theirs) if self.scaled else out
 
     def full_name(self, name: str) -> str:
         """A tensor's name with the prefix that some files leave out."""
@@ -155,15 +172,16 @@ class Family:
         return dict([map(self._their_name, ("unembed.weight", "embed.weight"))]) if config.tie_embeddings else {}
 
     def _our_name(self, name: str) -> str:
-        name = "." + name.removeprefix(self.prefix)
+        name = "^." + name.removeprefix(self.prefix)
         for theirs, ours in self.names:
             name = name.replace(theirs, ours)
-        return name[1:]
+        return name.removeprefix("^.")
 
     def _their_name(self, name: str) -> str:
-        name = "." + name
+        name = "^." + name
         for theirs, ours in reversed(self.names):
             name = name.replace(ours, theirs)
+        name = name.removeprefix("^")
         return name[1:] if name.startswith(HEADS) else self.prefix + name[1:]
 
     def save(self, state: State, config: ModelConfig) -> State:
@@ -182,7 +200,7 @@ class Family:
                              f"{', '.join(map(repr, table))}")
         if table:
             return table[value]
-        if name != "attention_scale" or value is None:
+        if name != "attention_scale" or key not in INVERSE or value is None:
             return value
         if not isinstance(value, (int, float)) or not value > 0:
             raise ValueError(f"{self.model_type} with {key}={value!r} is not built here: it must be a number above 0")
@@ -192,7 +210,8 @@ class Family:
         for theirs, ours in self.values.get(name, {}).items():
             if ours == value:
                 return theirs
-        if name == "attention_scale":  # transformers insists on a whole number where it is one
+        if name == "attention_scale" and self.keys[name] in INVERSE:
+            # transformers insists on a whole number where it is one
             inverse = value ** -2
             return round(inverse) if math.isclose(inverse, round(inverse), rel_tol=1e-9) else inverse
         return value

@@ -1,4 +1,4 @@
-"""Read and write which layers of a published model see a window only: layer by layer, by a pattern, by habit."""
+"""Read and write which layers of a published model see a window only, and which turn nothing."""
 from __future__ import annotations
 
 from typing import Any
@@ -40,6 +40,39 @@ def write_window(c: ModelConfig, keys: tuple[str, ...]) -> dict[str, Any]:
            "max_window_layers": c.n_layers if c.window is None else 0,
            "layer_types": [KINDS[c.is_windowed(i)] for i in range(c.n_layers)]}
     return {key: value for key, value in out.items() if key in keys}
+
+
+TURNED = ("no_rope_layers", "no_rope_layer_interval")  # a list with 1 for a layer that turns; of n, the last does not
+
+
+def read_turned(theirs: dict[str, Any], family: str, rule: str, n_layers: int, window: dict[str, Any]) -> int | None:
+    """The field nope_every: which layers do without RoPE, by the family's `rule`."""
+    if rule == "listed":
+        if set(theirs.get("layer_types") or []) - {"full_attention"}:
+            raise ValueError(f"{family} with layer_types={theirs['layer_types']} is not built here, only with full "
+                             f"attention in every layer; choose another checkpoint")
+        every = theirs.get("no_rope_layer_interval", 4)
+        if not isinstance(every, int) or isinstance(every, bool) or every < 1:
+            raise ValueError(f"no_rope_layer_interval={every!r} must be a whole number of at least 1")
+        turned = theirs.get("no_rope_layers") or [int((i + 1) % every != 0) for i in range(n_layers)]
+        if all(turned) and len(turned) == n_layers:
+            return None
+        for n in range(2, n_layers + 1):
+            if turned == [int((i + 1) % n != 0) for i in range(n_layers)]:
+                return n
+        raise ValueError(f"no_rope_layers={turned} is no regular pattern of {n_layers} layers; built is RoPE in all "
+                         f"but every n-th")
+    if window["window"] is None and (rule == "windowed" or theirs.get("sliding_window") is not None):
+        raise ValueError(f"{family} turns queries and keys only in layers that see a window, and here is none; that is "
+                         f"not built here; choose another checkpoint")
+    return window["global_every"]
+
+
+def write_turned(c: ModelConfig, rule: str) -> dict[str, Any]:
+    """Which layers turn, for config.json."""
+    listed = {"no_rope_layers": [int(c.is_turned(i)) for i in range(c.n_layers)],
+              "no_rope_layer_interval": c.nope_every or c.n_layers + 1}
+    return listed if rule == "listed" else {}
 
 
 def _layer_type(global_every: int | None, layer: int) -> str:

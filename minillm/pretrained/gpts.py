@@ -1,0 +1,157 @@
+"""Know the families that keep GPT's LayerNorm, most of them with its plain MLP and its biases."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+from minillm.pretrained.layouts import Fused, OnePlus, Shifted
+from minillm.pretrained.multipliers import Multipliers
+from minillm.pretrained.names import (
+    ACT,
+    EMBED,
+    GATED,
+    GROUPS,
+    HEADS,
+    NO_BIAS,
+    PLAIN,
+    PRE,
+    QKV,
+    SIZES,
+    WINDOW,
+    WINDOWS,
+)
+from minillm.pretrained.settings import Family
+
+GPT1 = Family(  # Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training"
+    "openai-gpt", "OpenAIGPTLMHeadModel",
+    ((".tokens_embed.", ".embed."), (".positions_embed.", ".position."), (".h.", ".blocks."),
+     (".ln_1.", ".attention_out_norm."), (".ln_2.", ".mlp_out_norm."), (".attn.", ".attention."),
+     (".attention.c_proj.", ".attention.o_proj."), (".c_fc.", ".up_proj."), (".mlp.c_proj.", ".mlp.down_proj."),
+     (".lm_head.", ".unembed.")),
+    {"vocab_size": "vocab_size", "d_model": "n_embd", "n_layers": "n_layer", "n_heads": "n_head",
+     "context_length": "n_positions", "mlp": "afn", "norm_eps": "layer_norm_epsilon",
+     "tie_embeddings": "tie_word_embeddings"},
+    values={"mlp": {"gelu": "gelu", "relu": "relu"}},  # its "gelu" is the tanh form
+    facts=dict(norm="layernorm", norm_order="post", position="learned", bias="all", mlp="gelu", tie_embeddings=True,
+               context_length=512),
+    prefix="transformer.", fix=Fused({"c_attn": QKV}, transposed=True))
+GPT2 = Family(  # Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"
+    "gpt2", "GPT2LMHeadModel",
+    ((".wte.", ".embed."), (".wpe.", ".position."), (".h.", ".blocks."), (".ln_1.", ".attention_norm."),
+     (".ln_2.", ".mlp_norm."), (".ln_f.", ".norm."), (".attn.", ".attention."),
+     (".attention.c_proj.", ".attention.o_proj."), (".c_fc.", ".up_proj."),
+     (".mlp.c_proj.", ".mlp.down_proj."), (".lm_head.", ".unembed.")),
+    {"vocab_size": "vocab_size", "d_model": "n_embd", "n_layers": "n_layer", "n_heads": "n_head",
+     "context_length": "n_positions|n_ctx", "d_ff": "n_inner", "mlp": "activation_function",
+     "norm_eps": "layer_norm_epsilon", "tie_embeddings": "tie_word_embeddings"},
+    values=PLAIN,
+    facts=dict(norm="layernorm", position="learned", bias="all", mlp="gelu", tie_embeddings=True, d_ff=None,
+               context_length=1024),
+    prefix="transformer.", needs={"scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False},
+    fix=Fused({"c_attn": QKV}, transposed=True))
+GPT_NEOX = Family(  # Black et al. 2022, arXiv:2204.06745; Pythia: Biderman et al. 2023, arXiv:2304.01373
+    "gpt_neox", "GPTNeoXForCausalLM",
+    ((".embed_in.", ".embed."), (".layers.", ".blocks."), (".input_layernorm.", ".attention_norm."),
+     (".post_attention_layernorm.", ".mlp_norm."), (".final_layer_norm.", ".norm."), (".dense.", ".o_proj."),
+     (".dense_h_to_4h.", ".up_proj."), (".dense_4h_to_h.", ".down_proj."), (".embed_out.", ".unembed.")),
+    SIZES | ACT | {"norm_eps": "layer_norm_eps", "norm_order": "use_parallel_residual"},
+    values=PLAIN | {"norm_order": {True: "parallel", False: "pre"}},
+    facts=dict(norm="layernorm", norm_order="parallel", bias="all", mlp="gelu-exact", tie_embeddings=False,
+               rope_fraction=0.25, context_length=2048),
+    free=("rope_theta", "rope_scaling", "rope_fraction"), prefix="gpt_neox.",
+    needs={"attention_bias": True}, passed=("is_decoder",), rotary=("rotary_emb_base", "rotary_pct"),
+    fix=Fused({"query_key_value": QKV}, by_head=("query_key_value",)))
+BLOOM = Family(  # BigScience 2022, arXiv:2211.05100
+    "bloom", "BloomForCausalLM",
+    ((".word_embeddings.", ".embed."), (".word_embeddings_layernorm.", ".embed_norm."), (".h.", ".blocks."),
+     (".input_layernorm.", ".attention_norm."), (".post_attention_layernorm.", ".mlp_norm."),
+     (".ln_f.", ".norm."), (".self_attention.", ".attention."), (".dense.", ".o_proj."),
+     (".dense_h_to_4h.", ".up_proj."),
+     (".dense_4h_to_h.", ".down_proj."), (".lm_head.", ".unembed.")),
+    {"vocab_size": "vocab_size", "d_model": "hidden_size|n_embed", "n_layers": "n_layer|num_hidden_layers",
+     "n_heads": "n_head|num_attention_heads", "context_length": "seq_length",
+     "norm_eps": "layer_norm_epsilon", "tie_embeddings": "tie_word_embeddings"},
+    facts=dict(norm="layernorm", position="alibi", bias="all", mlp="gelu", embed_norm=True,
+               tie_embeddings=True, context_length=2048),
+    prefix="transformer.", passed=("skip_bias_add", "skip_bias_add_qkv", "offset_alibi"),
+    needs={"apply_residual_connection_post_layernorm": False},
+    fix=Fused({"query_key_value": QKV}, by_head=("query_key_value",)))
+PHI = Family(  # Li et al. 2023, arXiv:2309.05463
+    "phi", "PhiForCausalLM",
+    (*EMBED, (".input_layernorm.", ".attention_norm."), (".final_layernorm.", ".norm."),
+     (".dense.", ".o_proj."), (".fc1.", ".up_proj."), (".fc2.", ".down_proj.")),
+    SIZES | GROUPS | ACT | {"norm_eps": "layer_norm_eps"}, values=PLAIN,
+    facts=dict(norm="layernorm", norm_order="parallel-shared", bias="all", unembed_bias=True, mlp="gelu",
+               tie_embeddings=False, rope_fraction=0.5, context_length=2048),
+    free=("rope_theta", "rope_scaling", "rope_fraction"), needs={"qk_layernorm": False})
+BIGCODE = Family(  # SantaCoder, StarCoder: Li et al. 2023, arXiv:2305.06161
+    "gpt_bigcode", "GPTBigCodeForCausalLM",
+    ((".wte.", ".embed."), (".wpe.", ".position."), (".h.", ".blocks."), (".ln_1.", ".attention_norm."),
+     (".ln_2.", ".mlp_norm."), (".ln_f.", ".norm."), (".attn.", ".attention."),
+     (".attention.c_proj.", ".attention.o_proj."), (".c_fc.", ".up_proj."), (".mlp.c_proj.", ".mlp.down_proj."),
+     (".lm_head.", ".unembed.")),
+    {"vocab_size": "vocab_size", "d_model": "n_embd", "n_layers": "n_layer", "n_heads": "n_head",
+     "context_length": "n_positions", "d_ff": "n_inner", "mlp": "activation_function", "norm_eps": "layer_norm_epsilon",
+     "tie_embeddings": "tie_word_embeddings"},
+    values=PLAIN,
+    facts=dict(norm="layernorm", position="learned", bias="all", mlp="gelu", n_kv_heads=1, d_ff=None,
+               tie_embeddings=True, context_length=1024),
+    prefix="transformer.", needs={"scale_attn_weights": True, "multi_query": True},
+    passed=("scale_attention_softmax_in_fp32", "num_key_value_heads"), fix=Fused({"c_attn": QKV}))
+OPT = Family(  # Zhang et al. 2022, arXiv:2205.01068
+    "opt", "OPTForCausalLM",
+    (("^.final_layer_norm.", "^.norm."), (".embed_tokens.", ".embed."), (".embed_positions.", ".position."),
+     (".layers.", ".blocks."), (".final_layer_norm.", ".mlp_norm."), (".self_attn_layer_norm.", ".attention_norm."),
+     (".self_attn.", ".attention."), (".out_proj.", ".o_proj."), (".fc1.", ".mlp.up_proj."),
+     (".fc2.", ".mlp.down_proj."), (".lm_head.", ".unembed.")),
+    {"vocab_size": "vocab_size", "d_model": "hidden_size&word_embed_proj_dim", "n_layers": "num_hidden_layers",
+     "n_heads": "num_attention_heads", "d_ff": "ffn_dim", "context_length": "max_position_embeddings",
+     "mlp": "activation_function", "tie_embeddings": "tie_word_embeddings"},
+    values={"mlp": {"relu": "relu", "gelu": "gelu-exact", "gelu_new": "gelu"}},
+    facts=dict(norm="layernorm", position="learned", bias="all", mlp="relu", tie_embeddings=True, context_length=2048),
+    prefix="model.decoder.", fix=Shifted(2), passed=("layerdrop", "dropout", "activation_dropout", "init_std"),
+    needs={"do_layer_norm_before": True, "_remove_final_layer_norm": False, "enable_bias": True,
+           "layer_norm_elementwise_affine": True})
+FALCON = Family(  # Falcon 7B: Almazrouei et al. 2023, arXiv:2311.16867
+    "falcon", "FalconForCausalLM",
+    ((".word_embeddings.", ".embed."), (".h.", ".blocks."), (".input_layernorm.", ".attention_norm."),
+     (".ln_f.", ".norm."), (".self_attention.", ".attention."), (".dense.", ".o_proj."),
+     (".dense_h_to_4h.", ".up_proj."), (".dense_4h_to_h.", ".down_proj."), (".lm_head.", ".unembed.")),
+    {"vocab_size": "vocab_size", "d_model": "hidden_size|n_embed", "n_layers": "num_hidden_layers|n_layer",
+     "n_heads": "num_attention_heads|n_head", "d_ff": "ffn_hidden_size", "context_length": "max_position_embeddings",
+     "mlp": "activation", "norm_eps": "layer_norm_epsilon", "tie_embeddings": "tie_word_embeddings"},
+    values=PLAIN,
+    facts=dict(norm="layernorm", norm_order="parallel-shared", mlp="gelu-exact", n_kv_heads=1, d_ff=None,
+               tie_embeddings=True, context_length=2048),
+    free=("rope_theta", "rope_scaling"), prefix="transformer.", passed=("num_kv_heads", "num_ln_in_parallel_attn"),
+    needs={"multi_query": True, "parallel_attn": True, "new_decoder_architecture": False, "alibi": False,
+           "bias": False}, fix=Fused({"query_key_value": QKV}))
+STABLELM = Family(  # Bellagente et al. 2024, arXiv:2402.17834
+    "stablelm", "StableLmForCausalLM", PRE,
+    SIZES | GROUPS | ACT | {"norm_eps": "layer_norm_eps", "bias": "use_qkv_bias"},
+    values=GATED | {"bias": {True: "qkv", False: "none"}},
+    facts=dict(norm="layernorm", n_kv_heads=32, tie_embeddings=False, rope_fraction=0.25, context_length=4096),
+    free=("rope_theta", "rope_scaling", "rope_fraction"),
+    needs={"qk_layernorm": False, "use_parallel_residual": False})
+STARCODER2 = Family(  # Lozhkov et al. 2024, arXiv:2402.19173
+    "starcoder2", "Starcoder2ForCausalLM", (*PRE, (".c_fc.", ".up_proj."), (".mlp.c_proj.", ".mlp.down_proj.")),
+    SIZES | GROUPS | ACT | {"norm_eps": "norm_epsilon", "bias": "use_bias"},
+    values=PLAIN | {"bias": {True: "all", False: "none"}},
+    facts=dict(norm="layernorm", bias="all", mlp="gelu", n_kv_heads=2, tie_embeddings=True, context_length=4096),
+    free=("rope_theta", "rope_scaling", "window"), windows=WINDOW, passed=("residual_dropout", "embedding_dropout"))
+NEMOTRON = Family(  # Parmar et al. 2024, arXiv:2402.16819
+    "nemotron", "NemotronForCausalLM", PRE, SIZES | HEADS | ACT | {"norm_eps": "norm_eps"}, values=PLAIN,
+    facts=dict(norm="layernorm", mlp="relu2", tie_embeddings=False, rope_fraction=0.5, context_length=4096),
+    free=("rope_theta", "rope_scaling", "rope_fraction"), needs=NO_BIAS | {"mlp_bias": False}, fix=OnePlus())
+COHERE = Family(  # Command R: Cohere 2024, "Command R"
+    "cohere", "CohereForCausalLM", PRE, SIZES | GROUPS | ACT | {"norm_eps": "layer_norm_eps"}, values=GATED,
+    facts=dict(norm="layernorm-gain", norm_order="parallel-shared", rope_pairs="neighbours", rope_theta=500_000.0,
+               tie_embeddings=True, context_length=8192),
+    free=("rope_theta", "rope_scaling"), needs=NO_BIAS | {"use_qk_norm": False},
+    scaled=Multipliers(logit=("logit_scale", 0.0625)))
+COHERE2 = replace(  # Command A, Command R7B: Cohere 2025, arXiv:2504.00698
+    COHERE, model_type="cohere2", architecture="Cohere2ForCausalLM", turned="windowed",
+    facts=COHERE.facts | dict(window=4096, global_every=4, rope_theta=10_000.0),
+    free=("rope_theta", "rope_scaling", "window", "global_every", "nope_every"), needs=NO_BIAS,
+    windows=(*WINDOWS, "sliding_window_pattern"))
+
+ROWS = (GPT1, GPT2, GPT_NEOX, BLOOM, PHI, BIGCODE, OPT, FALCON, STABLELM, STARCODER2, NEMOTRON, COHERE, COHERE2)

@@ -1,0 +1,62 @@
+"""Fold numbers that scale parts of a published model into its weights: there is then nothing to multiply."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minillm.pretrained.layouts import State
+
+Key = tuple[str, float]  # a key of config.json, and what holds where it is not told
+NONE = ("", 1.0)
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    r"""By which numbers a family scales embeddings, branches and logits (Granite; Cohere; after Yang et al. 2022,
+    arXiv:2203.03466).
+
+    $$ x = m_{embed} \, E_w, \qquad x \leftarrow x + m_{branch} \, f(\mathrm{norm}(x)), \qquad
+       \ell = \frac{m_{logit}}{s} \, W \, \mathrm{norm}(x) $$
+
+    A norm does not see how long its input is, but for ε. So the whole stream may be divided by m_embed, which leaves
+    x = E, branches of m_branch / m_embed, and ε / m_embed²; what scales logits goes into the last norm's gain.
+    A model that is written has every multiplier 1.
+    """
+    embed: Key = NONE
+    branch: Key = NONE
+    logit: Key = NONE
+    divisor: Key = NONE
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(key for key, _ in (self.embed, self.branch, self.logit, self.divisor) if key)
+
+    def eps(self, theirs: dict[str, Any], norm_eps: float) -> float:
+        """What a norm adds to the mean square of the shortened stream."""
+        return norm_eps / _number(theirs, self.embed) ** 2
+
+    def load(self, state: State, theirs: dict[str, Any]) -> State:
+        branch = _number(theirs, self.branch) / _number(theirs, self.embed)
+        factors = {"o_proj": branch, "down_proj": branch,
+                   "norm": _number(theirs, self.logit) / _number(theirs, self.divisor)}
+        return {name: _times(x, factors.get(name.split(".")[-2], 1.0)) for name, x in state.items()}
+
+    def write(self) -> dict[str, float]:
+        return dict.fromkeys(self.keys, 1.0)
+
+
+def _times(x: Tensor, factor: float) -> Tensor:
+    """Multiplied in 32 bits at least, so that it is rounded once."""
+    return x if factor == 1 else x.to(torch.promote_types(x.dtype, torch.float32)) * factor
+
+
+def _number(theirs: dict[str, Any], key: Key) -> float:
+    name, usual = key
+    value = theirs.get(name, usual)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"config.json says {name}={value!r}, which must be a number above 0; is the file complete?")
+    return value
