@@ -130,6 +130,7 @@ def test_weights_may_be_opened_in_half_precision(tmp_path):
 def test_every_preset_has_its_family():
     of = {name: family_for(config).model_type for name, config in PRESETS.items()}
     assert of.pop("phi-3-mini") == "mistral"  # the same function; Phi-3 differs in how its files are laid out
+    assert {of.pop("opt-125m"), of.pop("opt-6.7b")} == {"gpt2"}  # the same function again
     for name, family in of.items():
         first, second = name.split("-")[0], "-".join(name.split("-")[:2])
         named = {"pythia": "gpt_neox", "gemma-2": "gemma2", "gemma-3": "gemma3_text", "olmo-2": "olmo2",

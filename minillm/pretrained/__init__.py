@@ -63,12 +63,12 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
 
 
 def cast(state: State, dtype: torch.dtype) -> State:
-    """Every tensor in this dtype; a warning where that rounds what was added up after it was read (Gemma's gains)."""
+    """Every tensor in this dtype; a warning where that rounds what was worked out as it was read (Gemma's gains)."""
     stored, rounded = state["embed.weight"].dtype, {name: x.to(dtype) for name, x in state.items()}
     moved = [name for name, x in state.items() if x.dtype != stored and not torch.equal(rounded[name].to(x.dtype), x)]
     if moved and stored == dtype:
-        warnings.warn(f"the file stores {moved[0]!r} (and {len(moved) - 1} like it) less 1, which makes it exact; as a "
-                      f"whole, {dtype} rounds it: load with dtype=torch.float32 for the published model's very numbers",
+        warnings.warn(f"{moved[0]!r} (and {len(moved) - 1} like it) is worked out from what the file stores, and "
+                      f"{dtype} rounds it: load with dtype=torch.float32 for the published model's very numbers",
                       stacklevel=3)
     return rounded
 
