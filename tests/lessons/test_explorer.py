@@ -79,7 +79,7 @@ def test_what_does_not_go_together_is_explained_and_the_rest_stays(explorer):
     assert explorer.error is None
     said = explorer.parts[REMARK].alt
     assert "n_heads=12 cannot share n_kv_heads=8 evenly; choose a divisor of 12" in said
-    assert "turn key heads from 8 to one per query head, 1, 2 or 4. Until" in said
+    assert "turn key heads from 8 to one per query head, 1, 2, 3 or 4. Until" in said
     assert "all below shows gpt2 with norm = rmsnorm, the last model that could be" in said
     assert looks(explorer) == before and explorer.config == config
     explorer["n_kv_heads"].value = 4
@@ -104,7 +104,7 @@ def test_the_last_possible_model_can_still_be_compared_and_read(explorer):
 
 
 @pytest.mark.parametrize(("preset", "turns", "ways"), [
-    ("gpt2", {"n_kv_heads": 8}, {"n_kv_heads": [None, 1, 2, 4]}),
+    ("gpt2", {"n_kv_heads": 8}, {"n_kv_heads": [None, 1, 2, 3, 4]}),
     ("gpt2", {"attention": "latent"}, {"position": ["rope"], "attention": ["heads"]}),
     ("pythia-70m", {"attention": "latent"}, {"attention": ["heads"]}),
     ("pythia-70m", {"n_kv_heads": 16, "attention": "latent"}, {"attention": ["heads"]}),  # the first of two steps
