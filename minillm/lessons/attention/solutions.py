@@ -17,10 +17,6 @@ def _look_scaled(scale):
     return lambda query, keys, values: (keys @ query / scale(query, keys, values)).softmax(0) @ values
 
 
-def look_divided_afterwards(query, keys, values):
-    return (keys @ query).softmax(0) / len(query) ** 0.5 @ values
-
-
 def look_by_shares(query, keys, values):
     scores = keys @ query / len(query) ** 0.5
     return scores / scores.sum() @ values
@@ -75,17 +71,9 @@ def decode_over_heads(q, k, v, keys, values):
     return (scores.softmax(0)[:, None] @ values)[:, 0], keys, values
 
 
-def decode_forgets(q, k, v, keys, values):
-    return decode(q, k, v, keys, values)[0], keys, values
-
-
 def decode_overwrites(q, k, v, keys, values):
     keys, values = torch.cat([keys[:, :-1], k[:, None]], 1), torch.cat([values[:, :-1], v[:, None]], 1)
     return attend_one(q, keys, values), keys, values
-
-
-def decode_looks_at_itself_alone(q, k, v, keys, values):
-    return v, *decode(q, k, v, keys, values)[1:]
 
 
 def visible(n_query, n_key, window):
@@ -116,11 +104,6 @@ def merge_sums_alone(first, second):
     return largest, total, first[2] + second[2]
 
 
-def merge_values_alone(first, second):
-    largest, _, gathered = merge(first, second)
-    return largest, first[1] + second[1], gathered
-
-
 def merge_the_wrong_way(first, second):
     largest = torch.maximum(first[0], second[0])
     a, b = (largest - first[0]).exp(), (largest - second[0]).exp()
@@ -131,6 +114,11 @@ def merge_in_full(first, second):
     a, b = first[0].exp(), second[0].exp()
     return (torch.maximum(first[0], second[0]), a * first[1] + b * second[1],
             a[:, None] * first[2] + b[:, None] * second[2])
+
+
+def merge_without_an_axis(first, second):
+    largest, total, _ = merge(first, second)
+    return largest, total, (first[0] - largest).exp() * first[2] + (second[0] - largest).exp() * second[2]
 
 
 def merge_keeps_the_first(first, second):
@@ -147,10 +135,6 @@ def written_from_scattered_columns(z, weight):
     return torch.stack([z[h] @ weight[:, h::len(z)].T for h in range(len(z))])
 
 
-def written_evenly(z, weight):
-    return (z.transpose(0, 1).flatten(1) @ weight.T / len(z)).expand(len(z), -1, -1)
-
-
 def remember(state, q, k, v):
     state = state + torch.outer(k, v)
     return state, q @ state
@@ -165,7 +149,8 @@ SOLUTIONS = {
             _look_scaled(lambda q, k, v: v.shape[1] ** 0.5),
         "the sign is turned: the less a key fits, the more it gets": lambda q, k, v: look(-q, k, v),
         "you multiply by the root of the width": _look_scaled(lambda q, k, v: len(q) ** -0.5),
-        "divide the scores, before the softmax; after it, the shares no longer sum to one": look_divided_afterwards,
+        "divide the scores, before the softmax; after it, the shares no longer sum to one":
+            lambda q, k, v: (k @ q).softmax(0) / len(q) ** 0.5 @ v,
         "the softmax is missing: these are the scores themselves":
             lambda q, k, v: (k @ q / len(q) ** 0.5) @ v,
         "shares by exp(score), not by the score itself: a negative one would give a negative share": look_by_shares,
@@ -193,7 +178,11 @@ SOLUTIONS = {
         "there is no mask": lambda scores: scores.softmax(-1),
         "the softmax is missing": lambda scores: scores.masked_fill(later(scores), -torch.inf),
         "this is the logarithm of the pattern": lambda scores: causal_pattern(scores).log(),
-        "-10 is not far enough below the other scores": _masked(-10.0)}),
+        "-10 is not far enough below the other scores": _masked(-10.0),
+        "10 is taken off the later scores, and a large one still shows: -inf alone hides them all":
+            lambda scores: (scores - 10.0 * later(scores)).softmax(-1),
+        "0 times inf is NaN: fill the hidden places with -inf, and do not multiply a mask of zeros and ones by it":
+            lambda scores: (scores + later(scores) * -torch.inf).softmax(-1)}),
     "03.3": Solution(split_heads, {
         "a view cuts the row of numbers at other places: each head now holds a stretch of the text, all of its "
         "numbers. Cut the last axis first, then swap the two axes": split_by_view,
@@ -225,9 +214,13 @@ SOLUTIONS = {
         "the scores are not divided by the root of d_head":
             lambda q, k, v, keys, values: decode(q * q.shape[-1] ** 0.5, k, v, keys, values),
         "the softmax runs over the heads": decode_over_heads,
-        "the cache is given back as it came: the next token will miss this one": decode_forgets,
+        "the root is of the number of keys; the width of a head is meant":
+            lambda q, k, v, keys, values: decode(q * (q.shape[1] / (keys.shape[1] + 1)) ** 0.5, k, v, keys, values),
+        "the cache is given back as it came: the next token will miss this one":
+            lambda q, k, v, keys, values: (decode(q, k, v, keys, values)[0], keys, values),
         "the newest position in the cache is overwritten": decode_overwrites,
-        "the token looks at itself alone: the cache is not used": decode_looks_at_itself_alone,
+        "the token looks at itself alone: the cache is not used":
+            lambda q, k, v, keys, values: (v, *decode(q, k, v, keys, values)[1:]),
         "what is gathered alone: keys and values are wanted too": lambda *inputs: decode(*inputs)[0],
         "first what is gathered, then keys, then values": lambda *inputs: (*decode(*inputs)[1:], decode(*inputs)[0]),
         "keys and values are given back in the wrong order":
@@ -251,7 +244,8 @@ SOLUTIONS = {
     "03.7": Solution(merge, {
         "the blocks have different largest scores: bring both to the larger one before you add": merge_as_they_are,
         "the sums are brought to the new maximum, the values are not": merge_sums_alone,
-        "the values are brought to the new maximum, the sums are not": merge_values_alone,
+        "the values are brought to the new maximum, the sums are not":
+            lambda first, second: (merge(first, second)[0], first[1] + second[1], merge(first, second)[2]),
         "the factor is exp(old largest - new largest), at most 1; yours is its inverse": merge_the_wrong_way,
         "exp(largest) itself overflows: subtract the new largest first": merge_in_full,
         "the first block's maximum is kept: where the second's is larger, this overflows": merge_keeps_the_first,
@@ -261,6 +255,7 @@ SOLUTIONS = {
             lambda first, second: (first[0] + second[0], *merge(first, second)[1:]),
         "the largest of all queries is taken; each query has its own":
             lambda first, second: (merge(first, second)[0].max().expand(len(first[0])), *merge(first, second)[1:]),
+        "one factor for each query, with a row of values: give it a second axis, a[:, None]": merge_without_an_axis,
         "the second block is left out": lambda first, second: first,
         "the first block is left out": lambda first, second: second,
         "the smaller of the two maxima is taken":
@@ -268,7 +263,10 @@ SOLUTIONS = {
     "03.8": Solution(written, {
         "a head's numbers stand side by side: its slice is d_head columns in a row, not every H-th":
             written_from_scattered_columns,
-        "the sum is divided evenly; each head writes its own": written_evenly,
+        "a reshape counts the weight off row by row: cut it along its columns, d_head of them for each head":
+            lambda z, weight: z @ weight.reshape(len(z), -1, z.shape[2]).mT,
+        "the sum is divided evenly; each head writes its own":
+            lambda z, weight: (z.transpose(0, 1).flatten(1) @ weight.T / len(z)).expand(len(z), -1, -1),
         "this is the sum over the heads; leave it out": lambda z, weight: written(z, weight).sum(0),
         "seq came first, then head": lambda z, weight: written(z, weight).transpose(0, 1),
         "divided by the number of heads: the heads are added, not averaged":

@@ -231,7 +231,7 @@ def window_dial(n_tokens: int = 12) -> Live:
     right = plots.axes(figure, xlabel="tokens read", ylabel="positions in the cache", left=430, right=20)
     steps = np.arange(1, n_tokens + 1)
     right.plot(steps, steps, color=MUTED, linewidth=1.4, linestyle=":")
-    right.text(1, n_tokens, "dotted: without a window", va="center", fontsize=9, color=MUTED)
+    right.text(1, n_tokens - 1, "dotted: without a window", va="center", fontsize=9, color=MUTED)
     kept, = right.plot(steps, steps, color=COLOURS["key"], linewidth=2.4)
     right.set_ylim(0, n_tokens + 1)
     right.set_xticks(steps[1::2])

@@ -479,19 +479,99 @@ def merged_by_logarithms(first, second):
     return [largest, (total - largest).exp(), sum(shares)]
 
 
+def by_shares(query, keys, values):
+    scores = keys @ query / math.sqrt(len(query))
+    shares = scores.exp() / scores.exp().sum()
+    return shares @ values
+
+
+def where_later(scores):
+    n = scores.shape[-1]
+    return torch.where(torch.ones(n, n).triu(1).bool(), -torch.inf, scores).softmax(dim=-1)
+
+
+def minus_ten(scores):
+    n = scores.shape[-1]
+    return (scores - 10 * torch.triu(torch.ones(n, n), diagonal=1)).softmax(dim=-1)
+
+
+def times_infinity(scores, diagonal=0):
+    n = scores.shape[-1]
+    return (scores + torch.triu(torch.ones(n, n), diagonal) * -torch.inf).softmax(dim=-1)
+
+
+def unsqueezed_decode(q, k, v, keys, values):
+    keys = torch.cat([keys, k.unsqueeze(1)], dim=1)
+    values = torch.cat([values, v.unsqueeze(1)], dim=1)
+    pattern = torch.softmax((keys @ q.unsqueeze(-1)).squeeze(-1) / q.shape[-1] ** 0.5, dim=-1)
+    return (pattern.unsqueeze(1) @ values).squeeze(1), keys, values
+
+
+def decode_by_root_of(count, dim):
+    """decode that divides by the root of count(keys) and takes its softmax over `dim`."""
+    def answer(q, k, v, keys, values):
+        keys = torch.cat([keys, k[:, None]], dim=1)
+        values = torch.cat([values, v[:, None]], dim=1)
+        scores = einsum(q, keys, "h e, h k e -> h k") / math.sqrt(count(keys))
+        return einsum(scores.softmax(dim), values, "h k, h k e -> h e"), keys, values
+    return answer
+
+
+def window_by_its_ends(n_query, n_key, window):
+    q = torch.arange(n_query)[:, None] + n_key - n_query
+    k = torch.arange(n_key)[None, :]
+    return (k <= q) & (k > q - window)
+
+
+def merge_with_factors(first, second):
+    (m1, s1, g1), (m2, s2, g2) = first, second
+    m = torch.maximum(m1, m2)
+    a, b = (m1 - m).exp(), (m2 - m).exp()
+    return m, a * s1 + b * s2, a[:, None] * g1 + b[:, None] * g2
+
+
+def merge_without_an_axis(first, second):
+    (m1, s1, g1), (m2, s2, g2) = first, second
+    m = torch.maximum(m1, m2)
+    a, b = (m1 - m).exp(), (m2 - m).exp()
+    return m, a * s1 + b * s2, a * g1 + b * g2
+
+
+def written_by_head(z, weight):
+    slices = rearrange(weight, "d (h e) -> h d e", h=z.shape[0])
+    return torch.stack([z[h] @ slices[h].T for h in range(len(z))])
+
+
+def written_by_reshape(z, weight):
+    rows = weight.reshape(z.shape[0], weight.shape[0], z.shape[2])
+    return einsum(rows, z, "h d e, h t e -> h t d")
+
+
+def remember_turned(state, q, k, v):
+    state = state + torch.outer(v, k)
+    return state, state @ q
+
+
+def remember_by_sum(state, q, k, v):
+    state = state + torch.outer(k, v)
+    return state, (state * q[:, None]).sum(0)
+
+
 RIGHT = {
     "03.1": [
         loops,
         lambda q, k, v: v.T @ F.softmax(k.mv(q) / math.sqrt(q.numel()), 0),
         lambda q, k, v: ((q[None] @ k.T) * k.shape[1] ** -0.5).softmax(-1)[0] @ v,
-        R_look],
+        R_look,
+        by_shares],
     "03.2": [
         row_by_row,
         renormalised,
         lambda s: (s + torch.full(s.shape[-2:], -INF).triu(1)).softmax(-1),
         lambda s: torch.where(torch.ones(s.shape[-2:]).tril().bool(), s, torch.tensor(-1e30)).softmax(-1),
         R_causal,
-        R_causal_add],
+        R_causal_add,
+        where_later],
     "03.3": [
         lambda x, n: x.view(*x.shape[:2], n, -1).transpose(1, 2),
         lambda x, n: torch.stack(x.chunk(n, dim=-1), dim=1),
@@ -503,23 +583,27 @@ RIGHT = {
         lambda k, g: k[:, [h // g for h in range(k.shape[1] * g)]],
         R_share,
         R_share2],
-    "03.5": [stepwise_decode, R_decode, R_decode_list],
+    "03.5": [stepwise_decode, R_decode, R_decode_list, unsqueezed_decode],
     "03.6": [
         lambda n, m, w: torch.ones(m, m, dtype=torch.bool).tril().triu(1 - w)[m - n :],
         lambda n, m, w: torch.tensor([[0 <= q - k < w for k in range(m)] for q in range(m - n, m)]),
         R_visible,
-        R_visible2],
-    "03.7": [concatenated, R_merge, merged_by_logarithms],
+        R_visible2,
+        window_by_its_ends],
+    "03.7": [concatenated, R_merge, merged_by_logarithms, merge_with_factors],
     "03.8": [
         padded,
         lambda z, w: einsum(z, rearrange(w, "d (h e) -> h d e", h=len(z)), "h t e, h d e -> h t d"),
-        R_written],
+        R_written,
+        written_by_head],
     "03.9": [
         in_place,
         lambda s, q, k, v: (s + einsum(k, v, "i, j -> i j"), q @ s + (q @ k) * v),
-        R_remember]}
+        R_remember,
+        remember_by_sum]}
 WRONG = {
     "03.1": {
+        "query and keys in the wrong order": lambda q, k, v: torch.softmax(q @ k / math.sqrt(len(q)), dim=0) @ v,
         "no root": l_noroot,
         "root of the value's width": l_vroot,
         "no softmax": l_nosoft,
@@ -537,6 +621,9 @@ WRONG = {
         "logarithm of the width": lambda q, k, v: (k @ q / math.log(len(q))).softmax(0) @ v,
         "cosine similarity": lambda q, k, v: (F.normalize(k, dim=1) @ F.normalize(q, dim=0)).softmax(0) @ v},
     "03.2": {
+        "ten taken off": minus_ten,
+        "zero times infinity": lambda s: times_infinity(s, diagonal=1),
+        "zero times infinity, the diagonal too": times_infinity,
         "zero for -inf": c_zero,
         "masked after": c_after,
         "softmax over queries": c_dim,
@@ -559,6 +646,8 @@ WRONG = {
         "mean over the heads": lambda s: (
             s.masked_fill(torch.ones_like(s).triu(1) > 0, -INF).softmax(-1).mean(0, keepdim=True))},
     "03.3": {
+        "d_head before head": lambda x, n: rearrange(x, "b t (e h) -> b h t e", h=n),
+        "not yet swapped": lambda x, n: x.view(*x.shape[:2], n, -1),
         "view without transpose": sh_view,
         "no transpose": sh_noT,
         "heads innermost": sh_inner,
@@ -572,6 +661,9 @@ WRONG = {
         "stacked behind": lambda x, n: torch.stack(x.chunk(n, dim=-1), dim=-1),
         "heads in reverse": lambda x, n: torch.stack(x.chunk(n, dim=-1)[::-1], dim=1)},
     "03.4": {
+        "no axis named": lambda k, g: k.repeat_interleave(g),
+        "expanded": lambda k, g: k.expand(-1, k.shape[1] * g, -1, -1),
+        "the batch repeated": lambda k, g: k.repeat_interleave(g, dim=0),
         "tiled": k_repeat,
         "axis 0": k_tile0,
         "not flattened": k_expand,
@@ -583,6 +675,8 @@ WRONG = {
         "one copy too many": lambda k, g: k.repeat_interleave(g + 1, dim=1),
         "divided by the group": lambda k, g: k.repeat_interleave(g, dim=1) / g},
     "03.5": {
+        "the root of how many keys": decode_by_root_of(lambda keys: keys.shape[1], -1),
+        "the root of how many keys, over heads": decode_by_root_of(lambda keys: keys.shape[1], 0),
         "PyTorch's own": d_by_torch,
         "own key not seen": d_noappend,
         "in front": d_front,
@@ -619,6 +713,7 @@ WRONG = {
         "no window, by tril": lambda n, m, w: torch.ones(n, m, dtype=torch.bool).tril(m - n),
         "the last keys for all": lambda n, m, w: (torch.arange(m) >= m - w).expand(n, m)},
     "03.7": {
+        "factors without an axis": merge_without_an_axis,
         "just added": m_sum,
         "largest added": m_sumlargest,
         "difference turned": m_flip,
@@ -639,6 +734,9 @@ WRONG = {
             concatenated(a, b)[2]),
         "gathered halved": lambda a, b: (*concatenated(a, b)[:2], concatenated(a, b)[2] / 2)},
     "03.8": {
+        "a reshape to (head, d_model, d_head)": written_by_reshape,
+        "e outside, h inside": lambda z, w: einsum(
+            rearrange(w, "d (e h) -> h d e", h=len(z)), z, "h d e, h t e -> h t d"),
         "summed": wr_sum,
         "heads innermost": wr_inner,
         "rows for columns": wr_rows,
@@ -651,6 +749,7 @@ WRONG = {
         "the mean added": lambda z, w: padded(z, w) + padded(z, w).mean(0),
         "a running sum": lambda z, w: padded(z, w).cumsum(0)},
     "03.9": {
+        "value by key, read from the right": remember_turned,
         "read before written": re_old,
         "v kT": re_T,
         "state overwritten": re_over,
@@ -688,3 +787,9 @@ EQUAL = {
         "in `weight.chunk(len(z), dim=1)`, `1` is `-1`",
         "in `[z_of_head @ columns.T for z_of_head, columns in zip(z, slices, strict=True)]`, `zip(z, "
         "slices, strict=True)` is `zip(z, slices)`"]}
+TOLD = {  # typed into the page by a reader, who was then told no cause, or another one
+    "03.2": {"ten taken off": "a large one still shows", "zero times infinity": "0 times inf is NaN",
+             "zero times infinity, the diagonal too": "0 times inf is NaN"},
+    "03.5": {"the root of how many keys": "of the number of keys"},
+    "03.7": {"factors without an axis": "give it a second axis"},
+    "03.8": {"a reshape to (head, d_model, d_head)": "row by row"}}
