@@ -119,9 +119,8 @@ class DepthChart:
         steep = last.gradient[0] / max(last.gradient[-1], 1e-12)
         return self.figure.describe(
             f"{label}; {n} layers, after {n_steps} step{'s' * (n_steps != 1)}: the stream goes from "
-            f"{last.stream[0]:.1f} at the "
-            f"embedding to {last.stream[-1]:.1f} after the last layer ({grown:.1f} times); the embedding gets "
-            f"{steep:.1f} times the gradient of the last layer. Loss {last.loss:.2f}.")
+            f"{last.stream[0]:.1f} at the embedding to {last.stream[-1]:.1f} after the last layer ({grown:.1f} times); "
+            f"the embedding gets {steep:.1f} times the gradient of the last layer. Loss {last.loss:.2f}.")
 
 
 def race_picture(curves: Mapping[str, np.ndarray], *, every: int, floor: float | None = None,
@@ -168,7 +167,7 @@ def bars_of_experts(shares: Mapping[str, Sequence[float]], title: str, *, ylabel
             ax.set_yticklabels([])
     figure.subplots_adjust(wspace=0.15)
     words = "; ".join(f"{name}: the busiest has {max(values):.0%}" for name, values in shares.items())
-    return figure.describe(f"{words}. Even would be {1 / len(values):.0%}.")
+    return figure.describe(f"{words}. Even would be {100 / len(values):.3g}%.")
 
 
 def order_picture() -> Picture:
