@@ -229,6 +229,14 @@ def test_no_name_in_a_race_hides_a_line_and_they_stand_as_the_lines_end():
     assert [text.get_text() for text in ax.get_legend().get_texts()][-3:] == ["no norm", "pre-norm", "no small start"]
 
 
+@pytest.mark.parametrize("comparison", races.COMPARISONS)
+def test_no_name_in_a_race_is_cut_off(comparison):
+    curves = races.shipped_curves()[comparison]
+    figure = plots.race_picture(curves, every=races.EVERY, floor=3.0, live=(next(iter(curves)), [(20, 3.0), (40, 2.9)]))
+    figure.canvas.draw()
+    assert figure.axes[0].get_legend().get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_a_run_of_experts_begins_before_its_first_step():
     live = widgets.experts()
     live.redraw()

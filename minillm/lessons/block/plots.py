@@ -130,14 +130,14 @@ def race_picture(curves: Mapping[str, np.ndarray], *, every: int, floor: float |
     The names stand beside the picture, where they hide no line, from the highest end to the lowest.
     """
     figure = plots.picture(height=320, title=title)
-    ax = plots.axes(figure, xlabel="step", ylabel="held-out loss (nats per character)", right=206)
+    ax = plots.axes(figure, xlabel="step", ylabel="held-out loss (nats per character)", right=226)
     for (name, losses), colour in zip(curves.items(), SERIES, strict=False):
         steps = np.arange(losses.shape[1]) * every
         ax.fill_between(steps, losses.min(0), losses.max(0), color=colour, alpha=0.2, linewidth=0)
         ax.plot(steps, losses.mean(0), color=colour, linewidth=2, label=name)
         if live and live[0] == name and live[1]:
             ax.plot(*zip(*live[1], strict=True), "o--", color=INK, markersize=4, linewidth=1.4,
-                    label=f"{name}, your run")
+                    label="your run")
     if floor is not None:
         ax.axhline(floor, color=INK, linewidth=1.2, linestyle=":", label="letter frequencies alone")
     ends = np.concatenate([losses[:, -1] for losses in curves.values()])
