@@ -115,7 +115,7 @@ class Chart:
               "weights": "norm of all matrices"}
 
     def __init__(self, title: str):
-        self.figure = plots.picture(660, 240, title=title, colours=8)
+        self.figure = plots.picture(660, 240, title=title)
         healthy = shipped()["patients"][HEALTHY]
         self.lines = {}
         for place, (vital, words) in enumerate(self.panels.items(), 1):

@@ -22,15 +22,15 @@ COLOUR = {"AdamW": ORANGE, "Muon": BLUE}
 
 def spectra_of(steps: Mapping[str, Tensor]) -> Picture:
     """The singular values of some matrices, each as shares of its largest."""
-    figure = plots.picture(500, 220, title="How far does a step go, direction by direction?", colours=12)
-    ax = plots.axes(figure, xlabel="direction, the strongest first", ylabel="singular value / the largest")
+    figure = plots.picture(560, 270, title="How far does a step go, direction by direction?")
+    ax = plots.axes(figure, top=72, xlabel="direction, the strongest first", ylabel="share of the largest")
     words = []
     for (name, step), colour in zip(steps.items(), (PURPLE, ORANGE, BLUE), strict=False):
         values = spectra.spectrum(step)
         ax.plot(range(1, len(values) + 1), values, color=colour, linewidth=2, label=name)
         words.append(f"{name}: the middle one has {float(values[len(values) // 2]):.1f} of the largest")
     ax.set_ylim(0, 1.08)
-    ax.legend(fontsize=10, edgecolor="none", facecolor=CARD, loc="upper right", bbox_to_anchor=(1, 0.98))
+    ax.legend(fontsize=9, edgecolor="none", facecolor=CARD, loc="lower left", bbox_to_anchor=(0, 1.01), ncol=3)
     return figure.describe(f"Singular values of {len(words)} matrices. {'; '.join(words)}.")
 
 
@@ -73,7 +73,7 @@ def held_out(rule: str) -> tuple[float, float]:
 
 def optimizer_race() -> Clock:
     """A run of one's own beside three seeds each of AdamW and Muon, both at their best rate."""
-    figure = plots.picture(660, 270, title="Which rule learns fastest?", colours=20)
+    figure = plots.picture(660, 270, title="Which rule learns fastest?")
     grid = figure.add_gridspec(1, 2, width_ratios=[1, 1.7], wspace=0.24)
     rates = plots.axes(figure, grid[0, 0], xlabel="learning rate", ylabel="last training losses")
     ax = plots.axes(figure, grid[0, 1], xlabel="step", ylabel="")

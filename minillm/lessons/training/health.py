@@ -80,7 +80,7 @@ class Chart:
     """Three panels over the same parts: gradient, share that a step moves, dead units of each MLP."""
 
     def __init__(self):
-        self.figure = plots.picture(height=300, title="Does every part learn?", colours=48)
+        self.figure = plots.picture(height=300, title="Does every part learn?")
         grid = self.figure.add_gridspec(1, 3, width_ratios=[1, 1, 0.7], wspace=0.32)
         self.panels = [plots.axes(self.figure, grid[place], bottom=92, top=66) for place in range(3)]
         for ax, title in zip(self.panels, ("gradient norm, clipped", "one step / weights", "dead MLP units"),

@@ -34,7 +34,7 @@ def sparing(number: float) -> str:
 
 def law_dial() -> Live:
     """Ten runs and the law through them; how large a model it would build from so many operations."""
-    figure = plots.picture(600, 260, title="How large a model, and how much text?", colours=20)
+    figure = plots.picture(600, 260, title="How large a model, and how much text?")
     grid = figure.add_gridspec(1, 2, wspace=0.22)
     left = plots.axes(figure, grid[0, 0], top=64, xlabel="tokens read", ylabel="nats per character")
     right = plots.axes(figure, grid[0, 1], top=64, xlabel="parameters", ylabel="")
@@ -53,7 +53,7 @@ def law_dial() -> Live:
         ax.set_xscale("log")
         ax.xaxis.set_minor_locator(NullLocator())
     left.set_xticks([1e5, 3e5, 1e6], ["100,000", "300,000", "1 million"])
-    left.set_ylim(0.9, 4.0)
+    left.set_ylim(0.9, 4.8)
     left.legend(fontsize=8, edgecolor="none", facecolor=CARD, loc="upper right", ncol=2, title="parameters",
                 title_fontsize=8, alignment="left")
 

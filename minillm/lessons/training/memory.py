@@ -37,7 +37,7 @@ def whole_for_a_moment(config: ModelConfig) -> Ledger:
 
 def memory_dial() -> Live:
     """What one process holds, alone, with DDP and with FSDP, against the memory of a card."""
-    figure = plots.picture(620, 250, title="Does it fit on a card of 80 GB?", colours=16)
+    figure = plots.picture(620, 250, title="Does it fit on a card of 80 GB?")
     ax = plots.axes(figure, left=70, top=72, xlabel="GB in each process", grid="x")
     rows = ("FSDP", "DDP", "alone")
     bars = {part: ax.barh(rows, [0, 0, 0], color=colour, label=part, height=0.62) for part, colour in COLOURS.items()}

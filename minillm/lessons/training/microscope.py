@@ -32,7 +32,7 @@ class Element:
     one head looks."""
 
     def __init__(self):
-        self.figure = plots.picture(560, 400, title="What did each place cost, and where does it look?", colours=48)
+        self.figure = plots.picture(560, 400, title="What did each place cost, and where does it look?")
         grid = self.figure.add_gridspec(2, 1, height_ratios=[1, 1.5], hspace=0.1)
         self.loss = plots.axes(self.figure, grid[0], ylabel="nats", left=58, right=14)
         self.gaze = plots.axes(self.figure, grid[1], xlabel="place in the window (below: looked at)",

@@ -19,7 +19,7 @@ LONG = f"next tokens alone, {distilling.LONG} steps"
 def teaching() -> Clock:
     """Students of the storyteller: three ways to learn, at equal steps and at equal time; one more is the reader's."""
     stored = shipped()["pupils"]
-    figure = plots.picture(620, 250, title="What does a teacher save, and what does it cost?", colours=20)
+    figure = plots.picture(620, 250, title="What does a teacher save, and what does it cost?")
     sides = {"steps": plots.axes(figure, 1, 2, 1, xlabel="step", ylabel="nats per character"),
              "seconds": plots.axes(figure, 1, 2, 2, xlabel="CPU seconds, the teacher's too")}
     for name in (*distilling.LESSONS, LONG):
@@ -85,7 +85,7 @@ def best_student(teacher: np.ndarray, *, reversed_: bool) -> np.ndarray:
 
 def kl_dial() -> Live:
     """A student that has one peak, and a teacher that has two: which peak it becomes depends on the direction."""
-    figure = plots.picture(520, 230, title="One peak for two: where does it go?", colours=12)
+    figure = plots.picture(520, 230, title="One peak for two: where does it go?")
     ax = plots.axes(figure, xlabel="token", ylabel="probability")
     bars = ax.bar(PLACES, teacher_of(6), color=MUTED, alpha=0.5, label="teacher")
     line, = ax.plot(PLACES, teacher_of(6), "o-", color=BLUE, linewidth=2, markersize=4, label="student")

@@ -176,7 +176,7 @@ class Track:
     """Held-out bits per byte over steps, or over seconds: a line for each racer, a band from seed to seed."""
 
     def __init__(self):
-        self.figure = plots.picture(height=300, title="Who learns faster?", colours=64)
+        self.figure = plots.picture(height=300, title="Who learns faster?")
         self.ax = plots.axes(self.figure, ylabel="held-out bits per byte")
         self.ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         self.artists: list[Any] = []

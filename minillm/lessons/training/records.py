@@ -47,7 +47,7 @@ class Curves:
     """Held-out bits per byte over the steps of several runs."""
 
     def __init__(self):
-        self.figure = plots.picture(height=240, title="How did each run learn?", colours=32)
+        self.figure = plots.picture(height=240, title="How did each run learn?")
         self.ax = plots.axes(self.figure, xlabel="step", ylabel="held-out bits per byte")
         self.lines = [self.ax.plot([], [], "o-", color=colour, markersize=3, linewidth=1.6)[0] for colour in SERIES]
 

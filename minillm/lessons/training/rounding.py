@@ -83,7 +83,7 @@ def storyteller_rounded(way: str, scale: float = 1.0) -> float:
 def rounding_dial() -> Live:
     """What a format makes of a matrix of the storyteller, and of the whole model.  Nothing here gets faster."""
     weight = hidden_matrices(schoolroom().teacher)[9].detach()
-    figure = plots.picture(560, 250, title="What is lost when numbers get few bits?", colours=12)
+    figure = plots.picture(560, 250, title="What is lost when numbers get few bits?")
     ax = plots.axes(figure, xlabel="size of a weight", ylabel="rounding error / weight")
     dots, = ax.plot([], [], ".", color=BLUE, markersize=2, alpha=0.5)
     ax.axhline(1, color=ORANGE, linewidth=1.2)

@@ -118,7 +118,7 @@ def _below(curve: Curve, band: Usual, vocab_size: int, choices: dict[str, Any]) 
 
 def seeds_picture() -> Picture:
     """Two norms, several seeds each, from the runs that ship: how much does a different seed change?"""
-    figure = plots.picture(height=290, title="Is it the norm, or the seed?", colours=64)
+    figure = plots.picture(height=290, title="Is it the norm, or the seed?")
     ax = plots.axes(figure, xlabel="step", ylabel="loss (nats per character)")
     curves, x = {}, None
     for name, fields in (("RMSNorm", {}), ("LayerNorm", {"norm": "layernorm"})):

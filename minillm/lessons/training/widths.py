@@ -82,7 +82,7 @@ def best(rule: str, width: int) -> float:
 
 def width_race() -> Clock:
     """The loss over the rate at four widths, without the rule and with it; one run of the reader's is a red dot."""
-    figure = plots.picture(600, 250, title="Which rate suits which width?", colours=16)
+    figure = plots.picture(600, 250, title="Which rate suits which width?")
     dots = {}
     for place, rule in enumerate(RULES, 1):
         ax = plots.axes(figure, 1, 2, place, top=64, xlabel="learning rate", ylabel="loss at the end" * (place == 1))
