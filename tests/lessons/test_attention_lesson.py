@@ -295,6 +295,7 @@ def test_the_reader_says_who_looks_at_whom():
     assert f"'·hamster' reads {float(row.max()):.0%} from '{best}'" in live.parts[1].alt
     live["query"].value = 39                                     # past the end: the last token
     assert live.error is None and "'.' reads" in live.parts[1].alt
+    assert "(there is no token 39; this is the last)" in live.parts[1].html
     live["text"].value = ""
     assert live.error is None and "type something" in live.parts[1].html
     live["text"].value = "Nora " * 60
