@@ -201,7 +201,7 @@ def sharing_dial() -> Live:
         for name, line in lines.items():
             line.set_data(list(times), [each[name] for each in times.values()])
         speed.set_yticks([0]) if not times else speed.yaxis.set_major_locator(MaxNLocator(5))
-        speed.set_ylim(0, 1.3 * max([1e-3, *(t for each in times.values() for t in each.values())]))
+        speed.set_ylim(0, 1.6 * max([1e-3, *(t for each in times.values() for t in each.values())]))
         note.set_visible(not measured)
         kind = {N_HEADS: "MHA", 1: "MQA"}.get(n_kv_heads, "GQA")
         now = measured.get(n_kv_heads)
