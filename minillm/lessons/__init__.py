@@ -16,6 +16,8 @@ def lazily(room: str, **modules: str) -> tuple[Callable[[str], Any], Callable[[]
     So a check of one exercise, in a grader's kernel, loads no plots and no widgets.
     """
     homes = {name: module for module, names in modules.items() for name in names.split()}
+    if hidden := homes.keys() & modules.keys():  # an import of the module binds its name in the room, for good
+        raise ValueError(f"in {room}, {min(hidden)} is a module's name and something in it; call the module otherwise")
 
     def find(name: str) -> Any:
         if name in homes:

@@ -4,7 +4,7 @@ from minillm.lessons import lazily
 __getattr__, __dir__ = lazily(
     __name__,
     laboratory="training_lab NOBODY",
-    race="race",
+    racing="race",
     usual="seeds_picture",
     widgets="optimizer_valley schedule_dial learning_rate_finder",
     drawings="windows pieces turn",
