@@ -19,12 +19,13 @@ class Multipliers:
     r"""By which numbers a family scales embeddings, branches and logits (Granite; Cohere; after Yang et al. 2022,
     arXiv:2203.03466).
 
-    $$ x = m_{embed} \, E_w, \qquad x \leftarrow x + m_{branch} \, f(\mathrm{norm}(x)), \qquad
-       \ell = \frac{m_{logit}}{s} \, W \, \mathrm{norm}(x) $$
+    $$ x = \kappa_{\mathrm{embed}} \, W^{embed}_w, \qquad
+       x \leftarrow x + \kappa_{\mathrm{branch}} \, \mathrm{part}(\mathrm{norm}(x)), \qquad
+       \ell = \frac{\kappa_{\mathrm{logit}}}{\kappa_{\mathrm{divisor}}} \, W^{unembed} \, \mathrm{norm}(x) $$
 
-    A norm does not see how long its input is, but for ε. So the whole stream may be divided by m_embed, which leaves
-    x = E, branches of m_branch / m_embed, and ε / m_embed²; what scales logits goes into the last norm's gain.
-    A model that is written has every multiplier 1.
+    A norm does not see how long its input is, but for ε. So the whole stream may be divided by κ_embed, which leaves
+    the embedding as it is, branches of κ_branch / κ_embed, and ε / κ_embed²; what scales logits goes into the last
+    norm's gain. A model that is written has every multiplier 1.
     """
     embed: Key = NONE
     branch: Key = NONE

@@ -61,6 +61,11 @@ def test_a_room_offers_what_it_names_and_no_module_that_hides_it(room):
         assert not inspect.ismodule(getattr(opened, name)), f"{name} is the module, not what it holds"
 
 
+def test_a_room_with_a_name_that_its_module_would_hide_is_refused():
+    with pytest.raises(ValueError, match="race is a module's name and something in it"):
+        lessons.lazily("room", race="race winner")
+
+
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_the_solution_that_is_shown_stands_alone_and_passes(exercise, capsys):
     code, space = answer(exercise), {}
