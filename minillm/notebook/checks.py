@@ -228,5 +228,9 @@ def _facts(asked: Exercise, solution: Solution, cases: list[tuple], outcomes: li
         names = list(inspect.signature(solution.reference).parameters)
     except (TypeError, ValueError):
         names = []
-    return facts([outcomes[i].value for i in whole], [expected[i] for i in whole], [cases[i] for i in whole], names,
-                 tolerance=asked.tolerance)
+    found = facts([outcomes[i].value for i in whole], [expected[i] for i in whole], [cases[i] for i in whole], names,
+                  tolerance=asked.tolerance)
+    if len(whole) == len(outcomes):
+        return found
+    return [each if each.startswith("Where") else f"Where it gives a value: {each[0].lower()}{each[1:]}"
+            for each in found]

@@ -47,7 +47,8 @@ def _names(source: random.Random) -> list[tuple]:
     return [(name.format(layer),) for name in (
         "model.embed_tokens.weight", "model.layers.{}.self_attn.q_proj.weight",
         "model.layers.{}.input_layernorm.weight", "model.layers.{}.post_attention_layernorm.weight",
-        "model.layers.{}.mlp.gate_proj.weight", "model.norm.weight", "lm_head.weight")]
+        "model.layers.{}.mlp.gate_proj.weight", "model.norm.weight", "lm_head.weight",
+        "model.layers.3.self_attn.q_proj.weight", "model.layers.11.self_attn.q_proj.weight")]
 
 
 def _fused(source: random.Random) -> list[tuple]:

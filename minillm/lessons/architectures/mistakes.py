@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from einops import rearrange
 
@@ -42,6 +43,10 @@ def one_digit(name):
     if len(parts) > 2 and parts[1] == "layers":
         parts[2] = parts[2][0]
     return renamed(*ALL)(".".join(parts))
+
+
+def one_digit_found(name):
+    return re.sub(r"blocks\.(?=\d\d)", "layers.", renamed(*ALL)(name))
 
 
 ALL = (("embed_tokens", "embed"), ("layers", "blocks"), ("self_attn", "attention"),

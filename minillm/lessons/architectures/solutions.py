@@ -193,6 +193,8 @@ SOLUTIONS = {
             lambda total, layers, size, n, k: total - layers * k * size,
         "The visited experts are part of the total already; take the others away.":
             lambda total, layers, size, n, k: total + layers * k * size,
+        "The idle experts are added; they are part of the total, so take them away.":
+            lambda total, layers, size, n, k: total + layers * (n - k) * size,
         "All experts were taken away, and those of only one layer put back.":
             lambda total, layers, size, n, k: total - layers * n * size + k * size,
         "A size was forgotten: each expert has expert_size parameters.":
@@ -221,6 +223,7 @@ SOLUTIONS = {
         "lstrip takes away all the letters m, o, d, e, l at the beginning; removeprefix takes a word.":
             wrong.stripped,
         "A layer's number can have two digits.": wrong.one_digit,
+        "A layer's number can have two digits, and is then not found: \\d+, not \\d.": wrong.one_digit_found,
         "These are its words; join them with dots.": lambda name: our_name(name).split("."),
     }),
     "05.7": Solution(unfuse, {

@@ -41,7 +41,15 @@ def _nuclei(random: Random) -> list[tuple]:
 
 def _guesses(random: Random) -> list[tuple]:
     by_hand = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.7, 0.1])
-    return [by_hand, *((_law(random, n, 1.5), _law(random, n, 1.5)) for n in (2, 5, 9, 30))]
+    return [by_hand, *(_laws_apart(random, n) for n in (2, 5, 9, 30))]
+
+
+def _laws_apart(random: Random, n: int) -> tuple[Tensor, Tensor]:
+    """Two laws; where they are nearly one, what is missing is a small difference, and rounding counts."""
+    p, q = _law(random, n, 1.5), _law(random, n, 1.5)
+    while (p - q).abs().sum() < 0.1:
+        q = _law(random, n, 1.5)
+    return p, q
 
 
 def comes_out(given: tuple[Tensor, Tensor], q: Tensor) -> Tensor:

@@ -128,6 +128,8 @@ RULE = {
         rule, left=lambda p, q: (q - p).clamp(min=0)),
     "what is refused is drawn from |p − q|; only what q had too little of": variant(
         rule, left=lambda p, q: (p - q).abs()),
+    "what comes out is p, but no guess is ever kept; keep each as often as that allows": lambda p, q: (
+        torch.zeros_like(p), p),
     "max(0, p − q) does not sum to 1": variant(rule, normalise=False),
     "kept with q / p: that is upside down": variant(rule, keep=lambda p, q: (q / p).clamp(max=1)),
     "kept with p / q, which is more than 1 where q guesses too rarely": variant(rule, keep=lambda p, q: p / q),

@@ -134,7 +134,8 @@ SOLUTIONS = {
         "these are the pairs themselves; put them into a Counter": lambda ids: list(pairwise(ids)),
         "this is a list made from the Counter; return the Counter itself":
             lambda ids: count_pairs(ids).most_common(),
-        "a count is set to 1 each time; add 1 to it: += instead of =": lambda ids: Counter(set(pairwise(ids))),
+        "a pair counts as often as it stands there, not once: += instead of =, and no set":
+            lambda ids: Counter(set(pairwise(ids))),
         "only the first pair is counted: does `return` stand inside the loop?": wrong.pairs_of_the_first_turn,
         "the last id has no right neighbour: the loop ends one earlier": wrong.pairs_past_the_end,
         "a pair may overlap the one before it: 7 7 7 holds (7, 7) twice": wrong.pairs_without_overlap,
@@ -166,7 +167,8 @@ SOLUTIONS = {
         "the pair is taken out, but the new id is not put in":
             lambda ids, pair, new: [each for each in merge(ids, pair, new) if each != new]}),
     "01.4": Solution(encode, {
-        "you take the leftmost pair that can merge; take the one of lowest rank": wrong.encode_by(lambda r, i, n: i),
+        "you take the leftmost pair that can merge (the longest first comes to the same); take the one of lowest rank":
+            wrong.encode_by(lambda r, i, n: i),
         "this is longest match first; BPE replays its merges in order, which can give other tokens":
             wrong.encode_longest,
         "you take the highest rank first; the lowest was learnt first": wrong.encode_by(lambda r, i, n: (-r, i)),
@@ -218,7 +220,9 @@ SOLUTIONS = {
             wrong.bits_with(added_below=lambda v, a: a),
         "below, V is multiplied by what is added": wrong.bits_with(added_below=lambda v, a: v),
         "above, the count of the token lacks what is added": wrong.bits_with(added_above=0),
-        "above, 1 is added whatever alpha is": wrong.bits_with(added_above=1),
+        "above, 1 is added whatever `added` is": wrong.bits_with(added_above=1),
+        "nothing is added: what the known part lacks then has probability 0, and no logarithm":
+            lambda known, unseen, v, b, added: bits_per_byte(known, unseen, v, b, 0),
         "the counts come from the text that is measured; a model may not see it before": counted_on_the_test,
         "this is what the known part costs; the unseen part is measured":
             lambda known, unseen, *rest: bits_per_byte(known, known, *rest),
@@ -252,6 +256,12 @@ SOLUTIONS = {
             lambda data: (data[:-1].decode(errors="ignore"), data[-1:]),
         "the bytes that wait are asked for, not their number":
             lambda data: (whole_characters(data)[0], len(whole_characters(data)[1])),
+        "nothing is shown, and nothing waits. (data[:-0] is empty: count from the front, data[:len(data) - held].)":
+            lambda data: ("", b""),
+        "nothing is shown, and all of it waits. (data[:-0] is empty, and data[-0:] is all: count from the front.)":
+            lambda data: ("", data),
+        "where nothing waits, all of data comes back as waiting. (data[-0:] is all: count from the front.)":
+            lambda data: (whole_characters(data)[0], whole_characters(data)[1] or data),
         "what can be shown is a text (str); decode it":
             lambda data: (whole_characters(data)[0].encode(), whole_characters(data)[1])}),
 }

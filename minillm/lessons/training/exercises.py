@@ -42,9 +42,10 @@ def _steps(source: random.Random) -> list[tuple]:
 
 def _schedules(source: random.Random) -> list[tuple]:
     by_hand = [(step, 100, 10, 0.2) for step in (0, 4, 9, 10, 50, 79, 80, 90, 99, 100, 150)]
+    between = [(8, 10, 2, 0.25)]                       # the fall begins between two steps
     drawn = [(source.randrange(0, 300), 200, source.randrange(0, 40), source.choice([0.1, 0.4, 0.5]))
              for _ in range(20)]
-    return [*by_hand, *drawn]
+    return [*by_hand, *between, *drawn]
 
 
 def _pieces(source: random.Random) -> list[tuple]:

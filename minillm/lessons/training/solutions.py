@@ -167,6 +167,10 @@ SOLUTIONS = {
             lambda tokens, context: tuple(each.flatten() for each in evaluation_windows(tokens, context)),
         "these are tuples of windows of several lengths; pad the last, and stack them.":
             lambda tokens, context: (tokens[:-1].split(context), tokens[1:].split(context)),
+        "the numbers are right, but these are floats; ids are integers: dtype=torch.long.":
+            lambda tokens, context: tuple(each.float() for each in evaluation_windows(tokens, context)),
+        "where the last window is not full, reshape finds too few tokens: pad first.":
+            lambda tokens, context: (tokens[:-1].reshape(-1, context), tokens[1:].reshape(-1, context)),
         "a target is the next token, not the same place in the next window.":
             lambda tokens, context: (evaluation_windows(tokens, context)[0],
                                      evaluation_windows(tokens, context)[0].roll(-1, 0))}),
@@ -249,6 +253,8 @@ SOLUTIONS = {
             wrong.schedule(down=lambda step, n, decay: min(1.0, max(0.0, (n - step + 1) / (n * decay)))),
         "it reaches 0 one step too early: only at step n_steps.":
             wrong.schedule(down=lambda step, n, decay: min(1.0, max(0.0, (n - step - 1) / (n * decay)))),
+        "the fall begins where n_steps * (1 - decay) lies, also between two steps: no int() there.":
+            wrong.schedule(down=lambda step, n, decay: min(1.0, max(0.0, (n - step) / (n - int(n * (1 - decay)))))),
         "it falls to 0, not to a floor.":
             wrong.schedule(down=lambda step, n, decay: min(1.0, max(0.1, (n - step) / (n * decay)))),
         "after the last step nothing is returned; it is 0 there.": wrong.stops_at_the_end}),

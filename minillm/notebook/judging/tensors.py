@@ -150,7 +150,7 @@ def _where(outputs, expected) -> list[str]:
                                 rtol=NEAR, atol=NEAR)
     if found := sorted(set.intersection(*wrong)):
         return [f"It is wrong only in the {found[0]}."]
-    if order:
+    if order and whole:
         return ["The right numbers, in another order."]
     found = sorted(set.intersection(*whole)) if whole else []
     return [f"Of what is wrong elsewhere, the {found[0]} is right each time."] if found else []

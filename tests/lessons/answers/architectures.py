@@ -1,5 +1,6 @@
 """Answers to notebook 05, right and wrong, written from its texts alone before its solutions were read."""
 import math
+import re
 
 import torch
 from einops import rearrange
@@ -275,6 +276,7 @@ WRONG = {
         "one expert": lambda total, L, s, n, k: total - L * (n - 1) * s,
         "the chosen taken away": lambda total, L, s, n, k: total - L * k * s,
         "added on top": lambda total, L, s, n, k: total + L * k * s,
+        "the idle added": lambda total, L, s, n, k: total + L * (n - k) * s,
         "dense part of one layer": lambda total, L, s, n, k: total - L * n * s + k * s},
     "05.6": {
         "model. kept": _name_with({}, prefix="nothing"),
@@ -285,6 +287,8 @@ WRONG = {
         "one replacement eats the next": _name_attention_replaced_twice,
         "lstrip": _name_lstrip,
         "layers of one digit": _name_single_digit,
+        "numbers of one digit found": lambda name: _name_by_replacing(
+            re.sub(r"layers\.(\d\d)", r"LAYERS.\1", name)).replace("LAYERS", "layers"),
         "layers not renamed": _name_with({"layers": "layers"}),
         "embedding not renamed": _name_with({"embed_tokens": "embed_tokens"}),
         "nothing renamed below the prefix": lambda name: name.removeprefix("model."),
@@ -306,4 +310,6 @@ WRONG = {
         "one tensor": lambda fused, n_heads: torch.cat(_unfuse(fused, n_heads))},
 }
 
+TOLD = {  # answers that were told another cause
+    "05.5": {"the idle added": "The idle experts are added"}, "05.6": {"numbers of one digit found": "not found"}}
 EQUAL = {"05.2": ["in `d_model // n_heads * n_kv_heads`, `d_model // n_heads` is `d_model / n_heads`"]}

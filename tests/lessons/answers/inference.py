@@ -174,7 +174,8 @@ WRONG = {
              "Python's min": lambda p, q: (min(1, p / q), max(0, p - q)), "only where likelier": lambda p, q: (
                  (p >= q).float(), _rule_where(p, q)[1]),
              "uniform again": lambda p, q: (_rule_where(p, q)[0], torch.full_like(p, 1 / len(p))),
-             "signed": lambda p, q: (_rule_where(p, q)[0], (p - q) / (p - q).abs().sum())},
+             "signed": lambda p, q: (_rule_where(p, q)[0], (p - q) / (p - q).abs().sum()),
+             "keeps none": lambda p, q: (0 * q, p.clone())},
     "07.4": {"same token": lambda a, n: sum(float(a[q, q - n]) for q in range(n, 2 * n)) / n,
              "divided by 2n": lambda a, n: _score_loop(a, n) / 2, "transposed": lambda a, n: _score_loop(a.T, n),
              "diagonal of all": lambda a, n: a.diagonal(1 - n).mean().item(),
@@ -241,7 +242,7 @@ EQUAL = {
         "`(:, :, queries, queries - n + 1)`"],
     "07.6": ["in `x.square().mean(-1, keepdim=True)`, `-1` is `1`"]}
 TOLD = {  # typed into the page by a reader, who was then told no cause, or that it was right
-    "07.4": {"without the last": "last id of the second"},
+    "07.3": {"keeps none": "no guess is ever kept"}, "07.4": {"without the last": "last id of the second"},
     "07.5": {"by layers": "divided by the number of layers"}, "07.6": {"LayerNorm": "that is LayerNorm"},
     "07.7": {"length": "plain length"},
     "07.8": {"sign lost": "sign of the scale is lost", "plus corrupt": "the corrupt reading is added"}}

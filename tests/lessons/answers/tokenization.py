@@ -612,6 +612,23 @@ def _held_last_character_always(data):
     return text, waiting
 
 
+def _encode_longest_pair(chunk, ranks):
+    parts = _bytes_of(chunk)
+    while found := [(-len(a + b), i) for i, (a, b) in enumerate(pairwise(parts)) if a + b in ranks]:
+        i = min(found)[1]
+        parts[i:i + 2] = [parts[i] + parts[i + 1]]
+    return parts
+
+
+def _held_from_the_end(data, shown=False, waiting=False):
+    for held in range(4):
+        try:
+            text = (data[:-held] if shown else data[:len(data) - held]).decode()
+        except UnicodeDecodeError:
+            continue
+        return text, data[-held:] if waiting else data[len(data) - held:]
+
+
 RIGHT = {
     "01.1": [_by_bits, _by_table, lambda c: 1 + sum(ord(c) >= 1 << b for b in (7, 11, 16))],
     "01.2": [lambda ids: Counter(zip(ids, ids[1:])), _loop_pairs, _defaultdict_pairs],
@@ -648,6 +665,7 @@ WRONG = {
         "every second pair": lambda ids: Counter(zip(ids[::2], ids[1::2])),
         "single ids": lambda ids: Counter(ids),
         "pairs one apart": lambda ids: Counter(zip(ids, ids[2:])),
+        "each pair once": lambda ids: Counter(set(zip(ids, ids[1:]))),
         "the list of pairs": lambda ids: list(pairwise(ids)),
         "the order turned": lambda ids: Counter(zip(ids[1:], ids)),
         "every pair of two places": lambda ids: Counter((a, b) for i, a in enumerate(ids) for b in ids[i + 1:]),
@@ -678,6 +696,7 @@ WRONG = {
         "rightmost of equals": _encode_rightmost_of_equals,
         "characters for bytes": _encode_as_text,
         "the most frequent pair": _encode_most_frequent,
+        "longest pair": _encode_longest_pair,
         "no merge": lambda chunk, ranks: _bytes_of(chunk)},
     "01.5": {
         "best cut": _total_best_cut,
@@ -707,6 +726,7 @@ WRONG = {
         "cost of the known": lambda k, u, v, b, a: _bpb(k, k, v, b, a),
         "every distinct token once": lambda k, u, v, b, a: _bpb(k, u, v, b, a) if False else sum(
             -math.log2((k.count(i) + a) / (len(k) + a * v)) for i in set(u)) / b,
+        "nothing added": lambda k, u, v, b, a: -sum(math.log2(k.count(i) / len(k)) for i in u) / b,
         "bytes per bit": lambda *a: 1 / _bpb(*a),
         "entropy": lambda k, u, v, b, a: sum(
             -(k.count(i) + a) / (len(k) + a * v) * math.log2((k.count(i) + a) / (len(k) + a * v)) for i in u) / b},
@@ -721,6 +741,9 @@ WRONG = {
         "continuation bytes only": _held_continuations_only,
         "one step back only": _held_one_step_back_only,
         "the last character always": _held_last_character_always,
+        "counts the shown from the end": lambda data: _held_from_the_end(data, shown=True),
+        "counts the waiting from the end": lambda data: _held_from_the_end(data, waiting=True),
+        "counts both from the end": lambda data: _held_from_the_end(data, shown=True, waiting=True),
         "text alone": lambda data: _held(data)[0],
         "bytes for text": lambda data: (_held(data)[0].encode(), _held(data)[1])},
 }
@@ -730,3 +753,9 @@ EQUAL = {
     "01.7": ["`range(min(4, len(data) + 1))` is `range(min(4, len(data) + 1) + 1)`", "`('', data)` is `(data, '')`",
              "`('', data)` is `''`"],
 }
+TOLD = {  # answers that were told another cause, or none
+    "01.2": {"each pair once": "and no set"}, "01.4": {"longest pair": "the longest first comes to the same"},
+    "01.6": {"nothing added": "nothing is added"},
+    "01.7": {"counts the shown from the end": "nothing is shown, and nothing waits",
+             "counts the waiting from the end": "all of data comes back as waiting",
+             "counts both from the end": "nothing is shown, and all of it waits"}}

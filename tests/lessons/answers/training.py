@@ -374,6 +374,8 @@ WRONG = {
         "one window too many": _windows_one_more,
         "flat": _windows_flat,
         "swapped": _windows_swapped,
+        "floats": lambda tokens, n: tuple(each.float() for each in _windows(tokens, n)),
+        "reshaped without padding": lambda tokens, n: (tokens[:-1].reshape(-1, n), tokens[1:].reshape(-1, n)),
         "not padded": lambda tokens, n: (tokens[:-1].split(n), tokens[1:].split(n)),
         "next window as target":
             lambda t, n: (_windows(t, n)[0], torch.roll(_windows(t, n)[0], -1, 0))},
@@ -429,6 +431,8 @@ WRONG = {
         "decay begins at the share": _stable_with(down=lambda s, n, d: min(1, max(0, (n - s) / ((1 - d) * n)))),
         "max for min": _stable_with(up=lambda s, w: max(1, (s + 1) / (w + 1))),
         "falls to the floor 0.1": _stable_with(down=lambda s, n, d: min(1, max(0.1, (n - s) / (d * n)))),
+        "falls from a whole step on":
+            _stable_with(down=lambda s, n, d: min(1, max(0, (n - s) / (n - int(n * (1 - d)))))),
         "square root": _stable_with(down=lambda s, n, d: min(1, max(0, (n - s) / (d * n))) ** 0.5)},
     "06.5": {
         "mean of means": lambda gradients, counts: sum(gradients) / len(gradients),
@@ -654,3 +658,6 @@ EQUAL = {
     "06.2": ["in `(..., 0)`, `0` is `-1`"],
     "06.5": ["in `(count * gradient for gradient, count in zip(gradients, counts, strict=True))`, "
              "`zip(gradients, counts, strict=True)` is `zip(counts, gradients, strict=True)`"]}
+TOLD = {  # answers that were told another cause, or that passed
+    "06.1": {"floats": "these are floats", "reshaped without padding": "pad first"},
+    "06.4": {"falls from a whole step on": "also between two steps"}}
