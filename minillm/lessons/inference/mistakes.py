@@ -128,8 +128,7 @@ RULE = {
         rule, left=lambda p, q: (q - p).clamp(min=0)),
     "what is refused is drawn from |p − q|; only what q had too little of": variant(
         rule, left=lambda p, q: (p - q).abs()),
-    "what comes out is p, but no guess is ever kept; keep each as often as that allows": lambda p, q: (
-        torch.zeros_like(p), p),
+    "p comes out, but no guess is ever kept: keep as many as you can": lambda p, q: (torch.zeros_like(p), p),
     "max(0, p − q) does not sum to 1": variant(rule, normalise=False),
     "kept with q / p: that is upside down": variant(rule, keep=lambda p, q: (q / p).clamp(max=1)),
     "kept with p / q, which is more than 1 where q guesses too rarely": variant(rule, keep=lambda p, q: p / q),
@@ -138,8 +137,7 @@ RULE = {
         rule, keep=lambda p, q: (p >= q).float()),
     "every guess is kept: that writes q": variant(rule, keep=lambda p, q: torch.ones_like(p)),
     "no guess is kept": variant(rule, keep=lambda p, q: torch.zeros_like(p)),
-    "softmax of p − q: a cut at 0 and a division are meant": variant(
-        rule, left=lambda p, q: (p - q).softmax(-1)),
+    "softmax of p − q: a cut at 0 and a division are meant": variant(rule, left=lambda p, q: (p - q).softmax(-1)),
     "kept where the guess is p's likeliest: that is greedy": variant(
         rule, keep=lambda p, q: F.one_hot(p.argmax(), len(p)).float()),
     "kept with max instead of min": variant(rule, keep=lambda p, q: (p / q).clamp(min=1)),
