@@ -82,9 +82,8 @@ MISTAKES: dict[str, dict[str, Mistake]] = {
             "last bias forgotten": forgotten("unembed.bias"), **ROPE},
     "phi3": {**GATE, **ROPE, "keys before values": swapped("k_proj", "v_proj"),
              "no window": dict(window=None)},
-    "gpt1": {"exact GELU": dict(mlp="gelu-exact"),
-             "keys before queries": swapped("q_proj", "k_proj"),
-             "norms exchanged": swapped("attention_out_norm", "mlp_out_norm")},
+    "openai-gpt": {"exact GELU": dict(mlp="gelu-exact"), "keys before queries": swapped("q_proj", "k_proj"),
+                   "norms exchanged": swapped("attention_out_norm", "mlp_out_norm")},
     "gpt_bigcode": {"exact GELU": dict(mlp="gelu-exact"), "keys before values": swapped("k_proj", "v_proj"),
                     "scores not scaled": dict(attention_scale=1.0), "positions one too late":
                     changed("position", lambda x: x.roll(1, 0))},

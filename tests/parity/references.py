@@ -48,7 +48,7 @@ CONFIGS = {  # sizes chosen so that every choice of the family has an effect on 
                                   eos_token_id=None, pad_token_id=None)),
     "phi": ("PhiConfig", COMMON),
     "phi3": ("Phi3Config", COMMON | dict(num_key_value_heads=2, sliding_window=8)),
-    "gpt1": ("OpenAIGPTConfig", dict(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=64)),
+    "openai-gpt": ("OpenAIGPTConfig", dict(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=64)),
     "gpt_bigcode": ("GPTBigCodeConfig", dict(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=64,
                                              bos_token_id=None, eos_token_id=None)),
     "opt": ("OPTConfig", dict(vocab_size=VOCAB, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=48,
