@@ -211,7 +211,8 @@ def test_gains_that_opening_in_16_bits_rounds_are_told(tmp_path):
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     exact, _ = load_pretrained(folder)
     assert exact.norm.weight[0] == 1 + 2.0 ** -12
-    with pytest.warns(UserWarning, match="'norm.weight'.*what the file stores.*torch.bfloat16 rounds it.*dtype=torch.float32"):
+    words = "'norm.weight'.*what the file stores.*torch.bfloat16 rounds it.*dtype=torch.float32"
+    with pytest.warns(UserWarning, match=words):
         load_pretrained(folder, dtype=torch.bfloat16)
     state["model.norm.weight"][0] = 0.5
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
