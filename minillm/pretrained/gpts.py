@@ -83,19 +83,10 @@ PHI = Family(  # Li et al. 2023, arXiv:2309.05463
     facts=dict(norm="layernorm", norm_order="parallel-shared", bias="all", unembed_bias=True, mlp="gelu",
                tie_embeddings=False, rope_fraction=0.5, context_length=2048),
     free=("rope_theta", "rope_scaling", "rope_fraction"), needs={"qk_layernorm": False})
-BIGCODE = Family(  # SantaCoder, StarCoder: Li et al. 2023, arXiv:2305.06161
-    "gpt_bigcode", "GPTBigCodeForCausalLM",
-    ((".wte.", ".embed."), (".wpe.", ".position."), (".h.", ".blocks."), (".ln_1.", ".attention_norm."),
-     (".ln_2.", ".mlp_norm."), (".ln_f.", ".norm."), (".attn.", ".attention."),
-     (".attention.c_proj.", ".attention.o_proj."), (".c_fc.", ".up_proj."), (".mlp.c_proj.", ".mlp.down_proj."),
-     (".lm_head.", ".unembed.")),
-    {"vocab_size": "vocab_size", "d_model": "n_embd", "n_layers": "n_layer", "n_heads": "n_head",
-     "context_length": "n_positions", "d_ff": "n_inner", "mlp": "activation_function", "norm_eps": "layer_norm_epsilon",
-     "tie_embeddings": "tie_word_embeddings"},
-    values=PLAIN,
-    facts=dict(norm="layernorm", position="learned", bias="all", mlp="gelu", n_kv_heads=1, d_ff=None,
-               tie_embeddings=True, context_length=1024),
-    prefix="transformer.", needs={"scale_attn_weights": True, "multi_query": True},
+BIGCODE = replace(  # SantaCoder, StarCoder: Li et al. 2023, arXiv:2305.06161
+    GPT2, model_type="gpt_bigcode", architecture="GPTBigCodeForCausalLM",
+    keys=GPT2.keys | {"context_length": "n_positions"}, facts=GPT2.facts | dict(n_kv_heads=1),
+    needs={"scale_attn_weights": True, "multi_query": True},
     passed=("scale_attention_softmax_in_fp32", "num_key_value_heads"), fix=Fused({"c_attn": QKV}))
 OPT = Family(  # Zhang et al. 2022, arXiv:2205.01068
     "opt", "OPTForCausalLM",
@@ -112,10 +103,7 @@ OPT = Family(  # Zhang et al. 2022, arXiv:2205.01068
     needs={"do_layer_norm_before": True, "_remove_final_layer_norm": False, "enable_bias": True,
            "layer_norm_elementwise_affine": True})
 FALCON = Family(  # Falcon 7B: Almazrouei et al. 2023, arXiv:2311.16867
-    "falcon", "FalconForCausalLM",
-    ((".word_embeddings.", ".embed."), (".h.", ".blocks."), (".input_layernorm.", ".attention_norm."),
-     (".ln_f.", ".norm."), (".self_attention.", ".attention."), (".dense.", ".o_proj."),
-     (".dense_h_to_4h.", ".up_proj."), (".dense_4h_to_h.", ".down_proj."), (".lm_head.", ".unembed.")),
+    "falcon", "FalconForCausalLM", BLOOM.names,
     {"vocab_size": "vocab_size", "d_model": "hidden_size|n_embed", "n_layers": "num_hidden_layers|n_layer",
      "n_heads": "num_attention_heads|n_head", "d_ff": "ffn_hidden_size", "context_length": "max_position_embeddings",
      "mlp": "activation", "norm_eps": "layer_norm_epsilon", "tie_embeddings": "tie_word_embeddings"},
