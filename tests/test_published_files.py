@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_refused_in_a_sentence_and_at_once(harm, words, fol
     started = time.monotonic()
     with pytest.raises(ValueError, match=words):
         load_pretrained(folder)
-    assert time.monotonic() - started < 30  # of seconds, not of minutes
+    assert time.monotonic() - started < 120            # built at its size it would take the machine
 
 
 @pytest.mark.parametrize(("name", "words"), [("adapter_config.json", "holds an adapter"), ("a.gguf", "llama.cpp"),

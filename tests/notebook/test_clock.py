@@ -2,6 +2,7 @@
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -147,14 +148,13 @@ def tick(clock):
 
 
 def test_on_a_page_run_sets_a_goal_that_the_clock_works_off(shown_clock):
-    began = time.perf_counter()
     shown_clock["run"].click()
-    assert time.perf_counter() - began < 0.1 and len(shown_clock.history) == 2
+    assert len(shown_clock.history) == 2, "the press itself makes no step"
     assert shown_clock.playing and shown_clock["run"].description == "stop"
     while shown_clock.playing:
-        began = time.perf_counter()
+        before = len(shown_clock.history)
         tick(shown_clock)
-        assert time.perf_counter() - began < 0.2, "no callback may hold the page"
+        assert len(shown_clock.history) - before <= 52, "no callback may hold the page: 50 steps fill its slice"
     assert len(shown_clock.history) == 102, "neither fewer nor more"
     assert not shown_clock.playing and shown_clock["run"].description == "run 100 steps"
 
@@ -173,7 +173,7 @@ def test_a_press_cancels_what_runs_before_it_waits(shown_clock):
         work.start()
         time.sleep(0.05)
         threading.Timer(0.01, shown_clock._cancelled.set).start()
-        work.join(1.0)
+        work.join(5.0)                                 # uncancelled it takes ten
     assert not work.is_alive()
     shown_clock["reset"].click()
     assert len(shown_clock.history) == 0
@@ -223,12 +223,15 @@ def test_auto_starts_by_itself_after_a_pause(monkeypatch):
         def display(self, data, *, raw, metadata=None, display_id=None):
             return self if display_id else None
     monkeypatch.setattr(widgets, "display", Page().display)
+    now = [100.0]
+    monkeypatch.setattr("minillm.notebook.clock.time",
+                        SimpleNamespace(perf_counter=time.perf_counter, monotonic=lambda: now[0]))
     clock = counter(first=1, limit=50, auto=0.2)
     clock._ipython_display_()
     clock["by"].value = 2
     tick(clock)
     assert clock.history == [] and clock.playing, "still typing"
-    time.sleep(0.25)
+    now[0] += 0.25
     tick(clock)
     assert len(clock.history) == 50 and clock.history[1] == 2 and not clock.playing
     clock.close()
