@@ -96,8 +96,9 @@ class QLoRALinear(LoRALinear):
 
     def merged(self) -> nn.Linear:
         """A full matrix again: that of the codes, and the correction."""
-        linear = nn.utils.skip_init(nn.Linear, self.base.in_features, self.base.out_features, bias=False)
-        linear.weight.copy_(self.weight)
+        weight = self.weight
+        linear = nn.utils.skip_init(nn.Linear, *weight.shape[::-1], bias=False, device=weight.device)
+        linear.weight.copy_(weight)
         linear.bias = self.base.bias
         return linear
 

@@ -8,8 +8,10 @@ import torch
 
 from minillm.answering import likeliest, log_likelihoods
 from minillm.copying import scores, twice, without
+from minillm.lora import LoRALinear, add_lora, merge_lora
 from minillm.model import Transformer
 from minillm.preferences import _answered
+from minillm.quantized import QLoRALinear
 from minillm.speculation import speculate
 from tests.elsewhere import ELSEWHERE, Elsewhere
 from tests.variants import SMALL
@@ -49,6 +51,15 @@ def test_batches_follow_the_model(model, what):
     with torch.no_grad(), Elsewhere():
         assert next(model.to(ELSEWHERE).parameters()).device == ELSEWHERE
         assert ASKED[what](model) == here
+
+
+@pytest.mark.parametrize("layer", [LoRALinear, QLoRALinear])
+def test_a_merged_correction_lies_where_the_model_does(model, layer):
+    add_lora(model, layer=layer)
+    with torch.no_grad(), Elsewhere():
+        merge_lora(model.to(ELSEWHERE))
+        assert {each.device for each in model.parameters()} == {ELSEWHERE}
+        model(torch.tensor([[1, 2]], device=ELSEWHERE))
 
 
 def test_what_is_left_behind_is_noticed(model):
