@@ -14,7 +14,7 @@ STYLE = f"<style>{markup.STYLE}" + "".join([
     "font-size: 15px; line-height: 1.6} ",
     *(f"{one}:has(.minillm-hides-{n}) {f'+ {one} ' * after}{{display: none}} "
       for one in _OUTPUT for n in range(1, 9) for after in range(1, n + 1)),
-    ".minillm-stale {opacity: .25} ",
+    ".minillm-stale {opacity: .25} .minillm-frame > img.minillm-part {margin: 0} ",   # else it scrolls by the margins
     ".minillm-controls > *, .minillm-controls > .widget-hbox > * {max-width: calc(100% - 4px) !important} ",  # margins
     ".minillm-controls .widget-html-content {min-width: 0} ",       # a wide table scrolls in its card, not all with it
     "@media (max-width: 600px) {",           # a phone: the label above its slider, pictures that keep their letters

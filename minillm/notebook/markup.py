@@ -41,9 +41,13 @@ _CARD = (f"background:{GROUND};border:1px solid {EDGE};border-radius:6px;padding
          "line-height:1.5;font-size:14px;max-width:100%;overflow-x:auto;box-sizing:border-box")
 _CELL = f"padding:3px 10px;border-bottom:1px solid {EDGE}"
 _ROW = '<tr style="background:none">'     # JupyterLab gives each second row of stored HTML a ground
-_DARK = 'body[data-jp-theme-light="false"]'         # JupyterLab, and nbconvert --theme dark
 _PICTURE = ".jp-OutputArea:has(.minillm-words) .jp-RenderedImage"
-STYLE = (f"{_DARK} {_PICTURE} img, {_DARK} img.minillm-part {{filter: {NEGATIVE}}} "
+_DARK = {                                 # a dark page -> the part of it that holds one cell's pictures
+    'body[data-jp-theme-light="false"]': _PICTURE,  # JupyterLab, and nbconvert --theme dark
+    "html[theme=dark]": "body:has(.minillm-words)",  # Colab: each cell's output is a page of its own
+    "body.vscode-dark": ".cell_container:has(.minillm-words)"}
+_PICTURES = ", ".join(f"{page} {part} img, {page} img.minillm-part" for page, part in _DARK.items())
+STYLE = (f"{_PICTURES} {{filter: {NEGATIVE}}} "
          f"@media (max-width: 600px) {{{_PICTURE} {{overflow-x: auto}} {_PICTURE} img {{max-width: 480px}}}} ")
 
 

@@ -182,7 +182,7 @@ class Live:
         if self.repeatable:
             return " ".join(part.alt for part in self.parts if isinstance(part, Picture))
         asked = " ".join(part.title for part in self.parts if isinstance(part, Picture))
-        return f"{asked} The numbers differ between machines; they are told when this cell has run here."
+        return f"{asked} The numbers differ between machines: the first touch of a control tells those of this one."
 
     def _go_live(self) -> None:
         """On the first touch: a live view of each part joins the box, and the stored ones step aside.

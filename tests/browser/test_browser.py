@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from lab import CHROMIUM, CURRENT, PATIENCE, ROOT, Lab, answers
 
+from minillm.notebook.markup import in_words
 from minillm.notebook.stored import refresh
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on the PATH")]
@@ -197,6 +198,21 @@ def test_pictures_are_told_in_words_on_the_page(page):
     assert "The highest bar is 0.64." in folded.inner_text()
 
 
+@pytest.mark.parametrize(("opening", "negative"), [
+    ('<html theme="dark"><body>', True), ('<html theme="light"><body>', False),                   # Colab's frames
+    ('<html><body class="vscode-dark">', True), ('<html><body class="vscode-light">', False)])
+def test_elsewhere_too_a_picture_is_dark_where_the_page_is(page, opening, negative):
+    other = page.page.context.new_page()
+    try:
+        other.set_content(f"{opening}<div class='cell_container'><img id='ours'>{in_words('seen').html}</div>"
+                          "<div class='cell_container'><img class='minillm-part' id='live'></div></body></html>")
+        for name in ("ours", "live"):
+            style = other.locator(f"#{name}").evaluate("img => getComputedStyle(img).filter")
+            assert (style != "none") == negative, (name, style)
+    finally:
+        other.close()
+
+
 def test_play_trains_until_paused_and_a_cell_run_again_stops_it(page):
     page.run_all()
     kind, play = page.control(TRAINER_CELL, "play")
@@ -312,6 +328,8 @@ NARROW = """cell => {
 }"""
 SIDEWAYS = """() => [...document.querySelectorAll(".jp-WindowedPanel-outer, .jp-Notebook, body")]
     .filter(node => node.scrollWidth > node.clientWidth + 1).map(node => node.className)"""
+FRAMES = """cell => [...cell.querySelectorAll(".minillm-frame")].filter(one => one.scrollWidth > one.clientWidth)
+    .map(one => `${one.scrollWidth} > ${one.clientWidth}`)"""
 NAMED = f"""cell => {{
     const size = node => `${{node.scrollWidth}} > ${{node.clientWidth}}`;
     return Object.entries(({NARROW})(cell)).flatMap(([kind, nodes]) =>
@@ -359,6 +377,8 @@ def test_nothing_is_cut_on_a_tablet_or_a_phone_and_no_page_scrolls_sideways(lab,
                 cell = page.cell(index)
                 page.page.wait_for_timeout(100)
                 faults += [f"{width} px, cell {index}, {fault}" for fault in cell.evaluate(NAMED)]
+                if width == 800:
+                    faults += [f"800 px, cell {index}: a picture scrolls, {each}" for each in cell.evaluate(FRAMES)]
                 page.shot(tmp_path / f"{width}-{index:03}.png", index)
             faults += [f"{width} px: {each} scrolls sideways" for each in page.page.evaluate(SIDEWAYS)]
         assert not faults, "\n".join(faults)
