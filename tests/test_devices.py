@@ -59,7 +59,7 @@ def test_a_merged_correction_lies_where_the_model_does(model, layer):
     with torch.no_grad(), Elsewhere():
         merge_lora(model.to(ELSEWHERE))
         assert {each.device for each in model.parameters()} == {ELSEWHERE}
-        model(torch.tensor([[1, 2]], device=ELSEWHERE))
+        model(torch.tensor([[1, 2]]).to(ELSEWHERE))
 
 
 def test_what_is_left_behind_is_noticed(model):
