@@ -32,7 +32,7 @@ class Template:
 
     def ask(self, prompt: str, tokenizer) -> list[int]:
         """Ids up to where the answer begins; give these to `generate`."""
-        return tokenizer.encode(self.prompt.replace("{}", prompt))
+        return tokenizer.prompt(self.prompt.replace("{}", prompt))
 
     def answer(self, reply: str, tokenizer) -> list[int]:
         """Ids of the answer and of the end of text, from which the model learns to stop."""
@@ -42,16 +42,18 @@ class Template:
         return [*tokenizer.encode(self.reply.replace("{}", reply), continues=True), tokenizer.end_of_text]
 
 
-def chat_template(template: Template | None = None) -> str:
+def chat_template(template: Template | None = None, *, begins: bool = False) -> str:
     """The template in Jinja, as transformers reads it (`chat_template`): a user asks, an assistant answers and ends.
 
-    Refuses any other role: a small model that never read a system's words would not know what they are.
+    Refuses any other role: a small model that never read a system's words would not know what they are.  `begins`: the
+    tokenizer puts a token before every text, and so must this.
     """
     ask, reply = (template or Template()).prompt.split("{}"), (template or Template()).reply.split("{}")
     def around(parts: list[str]) -> str:
         before, after = (json.dumps(part, ensure_ascii=False) for part in parts)
         return f"{before} + message['content'] + {after}"
-    return ("{%- for message in messages -%}{%- if message['role'] == 'user' -%}{{- " + around(ask)
+    begin = "{{- bos_token -}}" if begins else ""
+    return (begin + "{%- for message in messages -%}{%- if message['role'] == 'user' -%}{{- " + around(ask)
             + " -}}{%- elif message['role'] == 'assistant' -%}{{- " + around(reply) + " + eos_token -}}{%- else -%}"
             "{{- raise_exception('roles are user and assistant') -}}{%- endif -%}{%- endfor -%}")
 

@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from minillm.checkpoints import load, save
+from minillm.conversation import Template
 from minillm.model import Transformer
 from minillm.presets import PRESETS, scaled
 from minillm.pretrained import export_hf, load_pretrained
 from minillm.sampling import generate
-from minillm.tokenizers import BPETokenizer
+from minillm.tokenizers import BPETokenizer, SentencePieceTokenizer
 from minillm.tokenizers.protocol import Roles, UnreadTokenizer
 
 TEXT = "the cat sat on the mat, and the dog did not. " * 20
@@ -61,6 +62,58 @@ def test_an_end_that_only_the_tokenizer_names_is_read(told, folder):
         change(folder / name, eos_token_id=None)
     change(folder / "tokenizer_config.json", eos_token=told)
     assert load_pretrained(folder)[1].end_of_text == TOKENIZER.special["<|eot|>"]
+
+
+BEFORE = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<|begin|>", "type_id": 0}},
+                                                   {"Sequence": {"id": "A", "type_id": 0}}],
+          "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+          "special_tokens": {"<|begin|>": {"id": "<|begin|>", "ids": [TOKENIZER.special["<|begin|>"]],
+                                           "tokens": ["<|begin|>"]}}}
+CHAIN = {"type": "Sequence", "processors": [{"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False,
+                                             "use_regex": True}, BEFORE]}
+
+
+@pytest.mark.parametrize("after", [None, BEFORE, CHAIN], ids=["nothing", "a token", "a chain"])
+def test_a_prompt_begins_as_transformers_begins_it_and_so_does_the_export(after, folder, tmp_path):
+    from transformers import AutoTokenizer
+    (folder / "minillm_tokenizer.json").unlink()
+    change(folder / "tokenizer.json", post_processor=after)
+    change(folder / "config.json", bos_token_id=TOKENIZER.special["<|begin|>"])
+    model, tokenizer = load_pretrained(folder)
+    right = AutoTokenizer.from_pretrained(folder)("the cat").input_ids
+    assert tokenizer.prompt("the cat") == right and (right[0] == TOKENIZER.special["<|begin|>"]) == bool(after)
+    assert tokenizer.encode("the cat") == right[bool(after):]
+    template = Template()
+    again = export_hf(model, tokenizer, tmp_path / "again", template=template)
+    theirs = AutoTokenizer.from_pretrained(again)
+    assert theirs("the cat").input_ids == right == load_pretrained(again)[1].prompt("the cat")
+    asked = theirs.apply_chat_template([{"role": "user", "content": "Why?"}], tokenize=True, return_dict=False)
+    assert asked == template.ask("Why?", tokenizer)
+    assert load(save(model, tokenizer, tmp_path / "ours"))[1].prompt("the cat") == right
+
+
+@pytest.mark.parametrize(("told", "begins"), [
+    ({}, True), ({"add_bos_token": True}, True), ({"add_bos_token": False}, False)])
+def test_a_tokenizer_model_alone_begins_every_text_unless_it_is_told_not_to(told, begins, folder):
+    """Llama's and Gemma's way: `add_bos_token` is true where nothing is said."""
+    for name in ("minillm_tokenizer.json", "tokenizer.json"):
+        (folder / name).unlink()
+    words = SentencePieceTokenizer.train(TEXT, 290, special=("<s>",))
+    words.save(folder)
+    (folder / "minillm_tokenizer.json").unlink()
+    change(folder / "config.json", bos_token_id=words.special["<s>"], vocab_size=TOKENIZER.vocab_size)
+    change(folder / "tokenizer_config.json", **told)
+    tokenizer = load_pretrained(folder)[1]
+    assert tokenizer.prompt("the cat") == [words.special["<s>"]] * begins + words.encode("the cat")
+
+
+def test_what_stands_before_every_text_must_be_a_token(folder):
+    (folder / "minillm_tokenizer.json").unlink()
+    change(folder / "config.json", bos_token_id=TOKENIZER.special["<|begin|>"])
+    for harm in ({"special_tokens": {}}, {"single": []}, {"single": 3}):
+        change(folder / "tokenizer.json", post_processor=BEFORE | harm)
+        with pytest.raises(ValueError, match="puts something before every text"):
+            load_pretrained(folder)
 
 
 def test_a_row_without_a_token_is_never_drawn(tmp_path):

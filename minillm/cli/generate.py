@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
         if options.prompt is not None:
             raise ValueError("--ask and --prompt both say what comes first; give one of them")
         prompt = Template().prompt.replace("{}", options.ask)
-    ids = tokenizer.encode(prompt)
+    ids = tokenizer.prompt(prompt)
     if not ids:  # begin as a document does
         ids = [beginning(tokenizer)]
     decoder = tokenizer.decoder(continues=bool(prompt))

@@ -39,7 +39,7 @@ def attention_reader(model_of: Callable[[], tuple[nn.Module, Any]], words: str, 
     heads = GalleryOfHeads(model.config.n_heads)
 
     def draw(text: str, layer: int, head: int, query: int) -> list:
-        ids = tokenizer.encode(text)
+        ids = tokenizer.prompt(text) if text else []
         if not ids:
             return [heads.draw(np.zeros((model.config.n_heads, 1, 1)), head, 0), markup.card("type something", "")]
         row, name = torch.tensor([ids[:most]]), f"blocks.{layer - 1}.attention.pattern"

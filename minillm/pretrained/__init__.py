@@ -172,7 +172,7 @@ def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.
             if tokenizer is not None:
                 export_tokenizer(tokenizer, draft)
                 if template is not None:
-                    (draft / CHAT).write_text(chat_template(template), encoding="utf-8")
+                    (draft / CHAT).write_text(chat_template(template, begins=tokenizer.roles.always), encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise OSError(f"{folder} could not be written ({error}); make room, or export into another folder") from error
     return folder

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from minillm.pretrained.files import read_json
-from minillm.tokenizers import Tokenizer
+from minillm.tokenizers import Tokenizer, huggingface
 from minillm.tokenizers.protocol import Roles
 
 GENERATION = "generation_config.json"  # of several files that tell, the one that holds
@@ -28,8 +28,12 @@ def take_roles(tokenizer: Tokenizer, folder: Path, theirs: dict[str, Any]) -> No
             raise ValueError(f"{role}_token_id={ids} in {folder} is no id and no list of ids; which token is meant?")
         return tuple(i for i in ids if 0 <= i < tokenizer.vocab_size)  # another could never be drawn
 
-    begin, ends, padding = map(read, ("bos", "eos", "pad"))
-    tokenizer.roles = Roles(begin=next(iter(begin), None), ends=ends, padding=next(iter(padding), None))
+    (begin, *_), ends, (padding, *_) = (*read("bos"), None), read("eos"), (*read("pad"), None)
+    always = names.get("add_bos_token", True) is True
+    if (folder / huggingface.FILE).is_file():
+        path = folder / huggingface.FILE
+        always = begin is not None and begin == huggingface.first_of_every_text(read_json(path), path)
+    tokenizer.roles = Roles(begin, ends, padding, always=begin is not None and always)
 
 
 def tell_roles(tokenizer: Tokenizer | None) -> dict[str, Any]:

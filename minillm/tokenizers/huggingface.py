@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from minillm.tokenizers.merges import reached
 from minillm.tokenizers.protocol import IN_UTF8
@@ -50,7 +51,7 @@ def files(tokenizer) -> dict[str, str]:
         "added_tokens": sorted(added, key=lambda token: token["id"]),
         "normalizer": {"type": tokenizer.normalization} if tokenizer.normalization else None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
-        "post_processor": None,
+        "post_processor": before_every_text(tokenizer),
         "decoder": byte_level,
         "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
                   "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
@@ -58,11 +59,43 @@ def files(tokenizer) -> dict[str, str]:
                   "vocab": dict(sorted(vocabulary.items(), key=lambda item: item[1])),
                   "merges": [" ".join(map(_spell, pair)) for pair in tokenizer.merges]},
     }
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    if tokenizer.end_of_text is not None:
-        config["eos_token"] = next(name for name, i in tokenizer.special.items() if i == tokenizer.end_of_text)
     return {FILE: json.dumps(content, ensure_ascii=False, indent=1) + "\n",
-            "tokenizer_config.json": json.dumps(config, indent=1) + "\n"}
+            "tokenizer_config.json": json.dumps(settings(tokenizer), indent=1) + "\n"}
+
+
+def settings(tokenizer) -> dict[str, str | bool]:
+    """What tokenizer_config.json says of it."""
+    told = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    names = {i: name for name, i in tokenizer.special.items()}
+    if tokenizer.end_of_text is not None:
+        told["eos_token"] = names[tokenizer.end_of_text]
+    if before_every_text(tokenizer):
+        told["bos_token"] = names[tokenizer.roles.begin]
+    return told
+
+
+def before_every_text(tokenizer) -> dict[str, Any] | None:
+    """The step that puts a token before every text, if the tokenizer has one."""
+    name = next((name for name, i in tokenizer.special.items() if i == tokenizer.roles.begin), None)
+    if not tokenizer.roles.always or name is None:
+        return None
+    token, text, other = ({kind: {"id": id, "type_id": n}} for kind, id, n in (
+        ("SpecialToken", name, 0), ("Sequence", "A", 0), ("Sequence", "B", 1)))
+    return {"type": "TemplateProcessing", "single": [token, text], "pair": [token, text, other],
+            "special_tokens": {name: {"id": name, "ids": [tokenizer.roles.begin], "tokens": [name]}}}
+
+
+def first_of_every_text(content: dict[str, Any], path: Path) -> int | None:
+    """The id that such a step of a tokenizer.json puts there."""
+    try:
+        after = content.get("post_processor") or {}
+        for step in after.get("processors", [after]):
+            if step.get("type") == "TemplateProcessing" and "SpecialToken" in step["single"][0]:
+                return step["special_tokens"][step["single"][0]["SpecialToken"]["id"]]["ids"][0]
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"{path} puts something before every text ({error!r}) that is no token of it; download it "
+                         f"again") from None
+    return None
 
 
 def _spell(token: bytes) -> str:

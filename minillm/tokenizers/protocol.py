@@ -22,11 +22,12 @@ BLOCK = 1 << 16  # characters that a stream holds at a time
 
 @dataclass(frozen=True)
 class Roles:
-    """What a published model uses its special tokens for: one that it was shown before every text, those (any of them)
-    that close one, one that fills batches up."""
+    """What a published model uses its special tokens for: one that begins a text, those (any of them) that close one,
+    one that fills batches up.  `always`: its own tokenizer puts `begin` before every text."""
     begin: int | None = None
     ends: tuple[int, ...] = ()
     padding: int | None = None
+    always: bool = False
 
 
 class Tokenizer(ABC):
@@ -81,6 +82,12 @@ class Tokenizer(ABC):
             ids += [*self._part(text[start:match.start()], continues or start > 0), self.special[match["name"]]]
             start = match.end()
         return ids + self._part(text[start:], continues or start > 0)
+
+    def prompt(self, text: str) -> list[int]:
+        """Ids of a text for a model to go on from, begun as the model was shown every text: Llama and Gemma are lost
+        without their first token, which stands for no text."""
+        begin = [self.roles.begin] if self.roles.always and self.roles.begin is not None else []
+        return begin + self.encode(text)
 
     def _part(self, text: str, continues: bool) -> list[int]:
         return self._continue(text) if continues else self._encode(text)
@@ -164,7 +171,7 @@ class Tokenizer(ABC):
         tokenizer = cls.from_settings(settings, Path(folder))
         if "roles" in settings:
             roles = settings["roles"]
-            tokenizer.roles = Roles(roles["begin"], tuple(roles["ends"]), roles["padding"])
+            tokenizer.roles = Roles(roles["begin"], tuple(roles["ends"]), roles["padding"], roles.get("always", False))
         return tokenizer
 
     def _special_pattern(self) -> regex.Pattern:

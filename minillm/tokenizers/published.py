@@ -82,7 +82,7 @@ def _byte_files(tokenizer: ByteTokenizer) -> dict[str, str]:
     return huggingface.files(SimpleNamespace(
         tokens=[bytes([value]) for value in range(256)], ids=range(256), merges=[], pattern=r"[\s\S]",
         normalization=None, special=tokenizer.special, added={}, unmerged={}, ignore_merges=False,
-        end_of_text=tokenizer.end_of_text))
+        end_of_text=tokenizer.end_of_text, roles=tokenizer.roles))
 
 
 def _char_files(tokenizer: CharTokenizer) -> dict[str, str]:
@@ -167,12 +167,9 @@ def _files(tokenizer: Tokenizer, parts: dict[str, Any], *, added: Mapping[str, i
               "normalized": False, "special": name not in added}
              for name, i in sorted((tokenizer.special | dict(added)).items(), key=lambda token: token[1])]
     content = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": names,
-               "normalizer": None, "post_processor": None, **parts}
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
-    if tokenizer.end_of_text is not None:
-        config["eos_token"] = next(n for n, i in tokenizer.special.items() if i == tokenizer.end_of_text)
+               "normalizer": None, "post_processor": huggingface.before_every_text(tokenizer), **parts}
     return {huggingface.FILE: json.dumps(content, ensure_ascii=False) + "\n",
-            "tokenizer_config.json": json.dumps(config, indent=1) + "\n"}
+            "tokenizer_config.json": json.dumps(huggingface.settings(tokenizer), indent=1) + "\n"}
 
 
 FILES = {"byte": _byte_files, "char": _char_files, "bpe": huggingface.files,

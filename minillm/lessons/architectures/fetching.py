@@ -25,7 +25,7 @@ def hub() -> Live:
         if model not in fetched:
             return card(f"<b>{escape(model)}</b> has not been fetched yet.", f"{model} has not been fetched yet")
         network, tokenizer = fetched[model]
-        ids = list(generate(network, tokenizer.encode(prompt), n_tokens=24, temperature=0.0,
+        ids = list(generate(network, tokenizer.prompt(prompt), n_tokens=24, temperature=0.0,
                             stop=tokenizer.ends))
         more = tokenizer.decode(ids, continues=True)
         return card(f"{escape(prompt)}<b>{escape(more)}</b>", f"{model} continues: {prompt}{more}")

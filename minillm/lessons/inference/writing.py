@@ -103,7 +103,7 @@ def streams(*, first: int = 24, n_streams: int = 3) -> Clock:
     """Several samples side by side, token by token as they are written, with the seeds that repeat them."""
     def start(prompt: str, temperature: float, top_p: float, seed: int) -> Iterator[list[str]]:
         model, tokenizer = measures.shipped("storyteller")
-        ids = tokenizer.encode(prompt)
+        ids = tokenizer.prompt(prompt)
         runs = [generate(model, ids, temperature=temperature, top_p=top_p, seed=seed + i, stop=tokenizer.end_of_text,
                          n_tokens=120) for i in range(n_streams)]
         written: list[list[int]] = [[] for _ in runs]
