@@ -5,6 +5,7 @@ import hashlib
 import json
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -30,6 +31,7 @@ from minillm.assignments.pristine import for_exercise
 from minillm.assignments.run import Stopped, execute
 from minillm.assignments.sandbox import Limits, student_package
 from minillm.assignments.variants import key_of, variant_of
+from minillm.assignments.warm import Warm
 
 
 @dataclass
@@ -80,6 +82,8 @@ class Grader:
         self.digest = hashlib.sha256(b"".join(path.read_bytes() for path in books)).hexdigest()
         self._package = tempfile.TemporaryDirectory(prefix="mgp-")
         student_package(Path(self._package.name))
+        self.warm = Warm(Path(self._package.name), first.cells)
+        weakref.finalize(self, self.warm.close)
 
     def book(self, student: str) -> nbformat.NotebookNode:
         """The grading notebook of a student's variant; who was not on the roster got the common one."""
@@ -130,7 +134,8 @@ class Grader:
                         f"uses {', '.join(banned)}, which the exercise asks to do without", remarks)
         cells = for_exercise(book.cells, id, answer, list(facts["forbid"]))
         for _ in range(3):
-            run = execute(cells, limits=self.limits, package=Path(self._package.name), stopping=self.stopping)
+            run = execute(cells, limits=self.limits, package=Path(self._package.name), stopping=self.stopping,
+                          warm=self.warm)
             if not grader_failed(cells, run):
                 return mark_of(id, out_of, facts, cells, run, remarks)
         return Mark(

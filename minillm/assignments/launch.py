@@ -1,22 +1,19 @@
-"""Set limits for a program and become it.  Standard library alone: it runs before anything is trusted."""
+"""Set limits and variables for a program and become it.  Standard library alone: nothing is trusted yet."""
 
 import json
 import os
 import sys
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from forking import limited  # noqa: E402 - beside this file, whatever package is importable
+
 
 def main(arguments: list) -> None:
-    """``launch.py '{"data_bytes": N, …}' COMMAND …``: what is not offered by the system is left out."""
-    limits, command = json.loads(arguments[0]), arguments[1:]
-    try:
-        import resource
-    except ImportError:  # Windows
-        resource = None
-    for name, key in (("RLIMIT_CPU", "cpu_seconds"), ("RLIMIT_DATA", "data_bytes"),
-                      ("RLIMIT_FSIZE", "file_bytes"), ("RLIMIT_CORE", "core_bytes")):
-        if resource and hasattr(resource, name) and limits.get(key) is not None:
-            resource.setrlimit(getattr(resource, name), (limits[key], limits[key]))
-    os.execvp(command[0], command)
+    """``launch.py '{"data_bytes": N, …, "environment": {…}}' COMMAND …``"""
+    asked, command = json.loads(arguments[0]), arguments[1:]
+    limited(asked)
+    kept = {} if os.name == "posix" else os.environ  # Windows starts nothing without some of its own
+    os.execvpe(command[0], command, {**kept, **asked["environment"]})
 
 
 if __name__ == "__main__":

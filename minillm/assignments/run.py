@@ -3,19 +3,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
 from nbformat import v4
 
-from minillm.assignments import sandbox
+from minillm.assignments import sandbox, watching
+from minillm.assignments import warm as warming
 from minillm.assignments.sandbox import KERNEL, Limits
 from minillm.assignments.values import MARK
+from minillm.assignments.warm import Forked, Warm
 
 
 @dataclass
@@ -54,44 +57,69 @@ def expecting(made: nbformat.NotebookNode, values: list[str]) -> nbformat.Notebo
     return made
 
 
-def execute(cells: list[nbformat.NotebookNode], *, limits: Limits = Limits(), package: Path,
-            record: bool = False, stopping: threading.Event | None = None) -> Run:
+def execute(cells: list[nbformat.NotebookNode], *, limits: Limits = Limits(), package: Path, record: bool = False,
+            stopping: threading.Event | None = None, warm: Warm | None = None) -> Run:
     """Run the cells from top to bottom in a fresh kernel.  `record`: compare nothing, hear the values.
 
-    Once another thread sets `stopping`, the run and all that it started are ended, and it raises Stopped.
+    Once another thread sets `stopping`, the run and all that it started are ended, and it raises Stopped.  `warm`
+    spares the time that imports take.
     """
     stopping = stopping or threading.Event()
-    run = sandbox.prepare(package, limits)
-    try:
-        for number, made in enumerate(cells):
-            made.metadata.minillm["compare"], made["id"] = not record, f"cell-{number}"
-        path = run / "run.ipynb"
-        nbformat.write(
-            v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": KERNEL, "display_name": "graded"}}),
-            path)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "nbval.plugin",
-                   "-p", "minillm.assignments.plugin", "-c", os.devnull, "--rootdir", str(run), "--nbval",
-                   "--nbval-kernel-name", KERNEL, f"--nbval-cell-timeout={limits.cell_seconds}",
-                   "--color=no", str(path)]
-        receive, send = os.pipe()
-        lines: list[str] = []
-        reader = threading.Thread(target=_read, args=(receive, lines), daemon=True)
-        process = subprocess.Popen(command, cwd=run, env=_environment(run, send), pass_fds=(send,),
-                                   start_new_session=True, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        os.close(send)
-        reader.start()
+    for number, made in enumerate(cells):
+        made.metadata.minillm["compare"], made["id"] = not record, f"cell-{number}"
+    with warm.kernels(limits) if warm else nullcontext() as kernels:
+        run = kernels.room() if kernels else Path(tempfile.mkdtemp(prefix="mg-"))
         try:
-            ended = sandbox.watch(process, limits, stopping)
+            sandbox.prepare(run, warming.kernel_command(kernels, run, package, limits) if kernels
+                            else sandbox.kernel_command(package, run, limits))
+            path = run / "run.ipynb"
+            kernel = {"kernelspec": {"name": KERNEL, "display_name": "graded"}}
+            nbformat.write(v4.new_notebook(cells=cells, metadata=kernel), path)
+            roots = (kernels.process.pid,) if kernels else ()
+            return _heard(run, path, limits, stopping, warm, roots)
         finally:
-            sandbox.kill_tree(process)
-        if stopping.is_set():
-            raise Stopped
-        reader.join(10)
-        reports = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be cut short
-        return Run({r.pop("cell"): CellReport(**r) for r in reports}, ended)
+            sandbox.remove(run)
+
+
+def _heard(run: Path, path: Path, limits: Limits, stopping: threading.Event, warm: Warm | None, roots: tuple[int, ...]
+           ) -> Run:
+    """Start pytest on a notebook and listen until it ends."""
+    arguments = ["-q", "-p", "no:cacheprovider", "-p", "nbval.plugin", "-p", "minillm.assignments.plugin",
+                 "-c", os.devnull, "--rootdir", str(run), "--nbval", "--nbval-kernel-name", KERNEL,
+                 f"--nbval-cell-timeout={limits.cell_seconds}", "--color=no", str(path)]
+    receive, send = os.pipe()
+    lines: list[str] = []
+    reader = threading.Thread(target=_read, args=(receive, lines), daemon=True)
+    try:
+        process = _started(run, arguments, limits, warm, send)
+    except BaseException:
+        os.close(receive)
+        raise
     finally:
-        shutil.rmtree(run, ignore_errors=True)
+        os.close(send)
+    reader.start()
+    try:
+        ended = watching.watch(process, limits, stopping, folder=run, roots=roots)
+    finally:
+        watching.kill_tree(process)
+    if stopping.is_set():
+        raise Stopped
+    reader.join(10)
+    reports = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be cut short
+    return Run({r.pop("cell"): CellReport(**r) for r in reports}, ended)
+
+
+def _started(run: Path, arguments: list[str], limits: Limits, warm: Warm | None, send: int) -> watching.Process:
+    outside = {"data_bytes": limits.data_bytes, "file_bytes": limits.file_bytes, "core_bytes": 0}
+    if warm and warming.POSSIBLE:
+        return Forked(warm.runs().ask({"arguments": arguments, "cwd": str(run), "environment": _environment(run),
+                                       "limits": outside}, [send]))
+    launch = [sys.executable, str(Path(sandbox.__file__).with_name("launch.py"))]
+    variables = {**_environment(run), "MINILLM_REPORT": str(send)}
+    return subprocess.Popen([*launch, json.dumps({**outside, "environment": variables}),
+                             sys.executable, "-m", "pytest", *arguments], cwd=run, pass_fds=(send,),
+                            start_new_session=True, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _read(fd: int, lines: list[str]) -> None:
@@ -100,7 +128,7 @@ def _read(fd: int, lines: list[str]) -> None:
             lines.append(line)
 
 
-def _environment(run: Path, send: int) -> dict[str, str]:
+def _environment(run: Path) -> dict[str, str]:
     kept = {k: v
             for k, v in os.environ.items()
             if k in ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LD_LIBRARY_PATH", "VIRTUAL_ENV")}
@@ -108,7 +136,6 @@ def _environment(run: Path, send: int) -> dict[str, str]:
     return {**kept,
             "HOME": str(run / "w"),
             "PYTHONPATH": own,
-            "MINILLM_REPORT": str(send),
             "LANG": "C.UTF-8",
             "JUPYTER_PATH": str(run / "k"),
             "JUPYTER_RUNTIME_DIR": str(run / "r"),

@@ -4,30 +4,35 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+from minillm.assignments.forking import SPARE
+
 LEFT_OUT = ("assignments", "solutions.py", "mistakes.py")  # what a student's kernel must not import
 KERNEL = "minillm-graded"
+FORKING = Path(__file__).with_name("forking.py")
+INSIDE = "/run/forking.py"  # where the sandbox has it
+NOBODY = "65534"
+SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives",
+          "/etc/localtime")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one exercise of one submission may use."""
+    """What one exercise of one submission may use, all its processes together (a file: each by itself)."""
 
     wall_seconds: float = 120.0
     cell_seconds: float = 60.0
     cpu_seconds: int = 120
     data_bytes: int = 6_000_000_000
     file_bytes: int = 50_000_000
+    disk_bytes: int = 200_000_000
     core_bytes: int = 0
     processes: int = 64
 
@@ -35,23 +40,32 @@ class Limits:
 @lru_cache
 def bubblewrap() -> str | None:
     """The path of a bubblewrap that works here, or None: some systems forbid the namespaces that it needs."""
+    return None if trouble() else shutil.which("bwrap")
+
+
+@lru_cache
+def trouble() -> str:
+    """Why the sandbox does not work here, "" where it does: tried with the very walls of a kernel, and its Python."""
     path = shutil.which("bwrap")
     if path is None:
-        return None
-    probe = [path, "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true"]
-    try:
-        return path if subprocess.run(probe, capture_output=True, timeout=20).returncode == 0 else None
-    except (OSError, subprocess.TimeoutExpired):
-        return None
+        return "bubblewrap (bwrap) is not installed"
+    with tempfile.TemporaryDirectory(prefix="mg-") as folder:
+        probe = [*walls(path, [Path(folder)], [], Limits(), {}), sys.executable, "-c", "import ipykernel"]
+        try:
+            tried = subprocess.run(probe, capture_output=True, text=True, errors="replace", timeout=60)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"bubblewrap does not start ({type(error).__name__})"
+    said = " ".join(tried.stderr.split())[-300:]
+    return f"bubblewrap does not work ({said or f'exit code {tried.returncode}'})" if tried.returncode else ""
 
 
 def isolation() -> str:
     """One sentence about what the grader can keep apart on this system."""
     if bubblewrap():
         return "isolated by bubblewrap: no network, no view of the file system, nothing left running"
-    return (
-        "NOT isolated: bubblewrap (bwrap) is missing or not allowed here, so a hostile submission could read "
-        "files, use the network or leave processes running; grade in the container of the teacher's guide")
+    return (f"NOT isolated: {trouble() or 'bubblewrap is missing'}, so an answer can forge its score, change what "
+            f"others get, read and change your files, use the network and leave processes running; grade where it is "
+            f"isolated, as the teacher's guide says")
 
 
 def student_package(folder: Path, *, whole: bool = False) -> Path:
@@ -70,32 +84,63 @@ def student_package(folder: Path, *, whole: bool = False) -> Path:
     return folder
 
 
-def kernel_command(package: Path, run: Path, limits: Limits) -> list[str]:
-    """The command line that starts the kernel: limits, then bubblewrap where there is one, then Python."""
-    python = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
-              "--HistoryManager.enabled=False"]
-    start = [sys.executable, str(Path(__file__).with_name("launch.py")), json.dumps(asdict(limits))]
-    wrapper = bubblewrap()
-    if wrapper is None:
-        return start + python
-    shown = [p
-             for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/fonts",
-                       "/etc/alternatives", "/etc/localtime")
-             if Path(p).exists()]
-    prefixes = sorted({sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])})
-    command = [wrapper, "--unshare-all", "--die-with-parent", "--new-session", "--clearenv"]
-    for path in [*shown, *prefixes]:
-        command += (
-            ["--symlink", os.readlink(path), path] if Path(path).is_symlink() else ["--ro-bind", path, path])
-    command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+def environments() -> list[str]:
+    """The folders that the kernel's Python lives in."""
+    return sorted({sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parents[1])})
+
+
+def walls(wrapper: str, seen: list[Path], shared: list[Path], limits: Limits, variables: dict[str, str], *,
+          may_mount: bool = False) -> list[str]:
+    """bubblewrap's command line: nothing but the system, Python and what is `seen`; `shared` can be written, too.
+
+    Never root inside, whoever starts it, and without capabilities (`may_mount`: but the one to hide more).  A folder
+    for passing files comes first: an environment or a clone may lie below it.
+    """
+    size = ["--size", str(limits.disk_bytes)] if _knows(wrapper, "--size") else []
+    command = [wrapper, "--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY, "--cap-drop", "ALL",
+               *(["--cap-add", "CAP_SYS_ADMIN"] if may_mount else ["--die-with-parent"]), "--new-session", "--clearenv",
+               *(["--disable-userns"] if _knows(wrapper, "--disable-userns") else []),
+               "--proc", "/proc", "--dev", "/dev", *size, "--tmpfs", "/dev/shm", *size, "--tmpfs", "/tmp",
+               "--dir", SPARE, "--ro-bind", str(FORKING), INSIDE]
+    for path in filter(os.path.exists, SYSTEM):
+        command += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
+    prefixes = environments()
+    for path in prefixes:
+        command += ["--ro-bind", path, path]
     for site in {p for p in sys.path if p and any(p.startswith(x) for x in (*prefixes, "/usr"))}:
         if (Path(site) / "minillm").is_dir():
             command += ["--tmpfs", str(Path(site) / "minillm")]  # the installed one holds the answers
-    command += ["--ro-bind", str(package), str(package), "--bind", str(run / "r"), str(run / "r"),
-                "--bind", str(run / "w"), str(run / "w"), "--chdir", str(run / "w")]
-    for name, value in kernel_environment(package, run).items():
+    for path in seen:
+        command += ["--ro-bind", str(path), str(path)]
+    for path in shared:
+        command += ["--bind", str(path), str(path)]
+    for name, value in variables.items():
         command += ["--setenv", name, value]
-    return [*start, *command, *python]
+    return command
+
+
+@lru_cache
+def _knows(wrapper: str, option: str) -> bool:
+    """Whether this bubblewrap has an option: older ones lack some, and are as tight without them where not root's."""
+    try:
+        return option in subprocess.run([wrapper, "--help"], capture_output=True, text=True, timeout=20).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def kernel_command(package: Path, run: Path, limits: Limits) -> list[str]:
+    """The command line that starts a kernel: limits, then bubblewrap where there is one, then Python."""
+    python = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
+              "--HistoryManager.enabled=False"]
+    variables = kernel_environment(package, run)
+    start = [sys.executable, str(Path(__file__).with_name("launch.py")),
+             json.dumps({**asdict(limits), "environment": variables})]
+    wrapper = bubblewrap()
+    if wrapper is None:
+        return start + python
+    size = ["--size", str(limits.disk_bytes)] if _knows(wrapper, "--size") else []
+    return [*start, *walls(wrapper, [package], [run / "r"], limits, variables), *size, "--tmpfs", str(run / "w"),
+            "--remount-ro", "/", "--chdir", str(run / "w"), *python]
 
 
 def kernel_environment(package: Path, run: Path) -> dict[str, str]:
@@ -113,63 +158,18 @@ def kernel_environment(package: Path, run: Path) -> dict[str, str]:
             "JUPYTER_RUNTIME_DIR": str(run / "r")}
 
 
-def prepare(package: Path, limits: Limits) -> Path:
-    """A fresh folder for one run: ``w`` the kernel's working folder, ``r`` its sockets, ``k`` its kernelspec."""
-    run = Path(tempfile.mkdtemp(prefix="mg-"))  # short: a socket's path has at most 107 characters
+def prepare(run: Path, command: list[str]) -> Path:
+    """Fill the folder for one run: ``w`` the kernel's working folder, ``r`` its sockets, ``k`` how it is started."""
     for name in ("w", "r", "k/kernels/" + KERNEL):
         (run / name).mkdir(parents=True)
-    spec = {"argv": kernel_command(package, run, limits),
-            "display_name": "graded",
-            "language": "python",
-            "interrupt_mode": "signal"}
+    spec = {"argv": command, "display_name": "graded", "language": "python", "interrupt_mode": "signal"}
     (run / "k/kernels" / KERNEL / "kernel.json").write_text(json.dumps(spec))
     return run
 
 
-def descendants(pid: int) -> set[int]:
-    """All processes below one, where the system has /proc; empty elsewhere."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents.setdefault(int(fields[1]), []).append(int(entry.parent.name))
-    found, todo = set(), [pid]
-    while todo:
-        children = parents.get(todo.pop(), [])
-        todo += [c for c in children if c not in found]
-        found.update(children)
-    return found
-
-
-def kill_tree(process: subprocess.Popen) -> None:
-    """End a run and all that it started."""
-    below = descendants(process.pid)
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
-    for pid in below | descendants(process.pid):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
-    process.wait()
-
-
-def watch(process: subprocess.Popen, limits: Limits, stopping: threading.Event) -> str | None:
-    """Wait for a run; end it where it takes too long, multiplies or is to stop: why, or None if it ended by itself."""
-    deadline = time.monotonic() + limits.wall_seconds
-    while process.poll() is None:
-        if stopping.is_set():
-            kill_tree(process)
-            return "stopped"
-        if time.monotonic() > deadline:
-            kill_tree(process)
-            return f"timed out after {limits.wall_seconds:g} s"
-        if len(descendants(process.pid)) > limits.processes:
-            kill_tree(process)
-            return f"started more than {limits.processes} processes"
-        time.sleep(0.1)
-    return None
+def remove(folder: Path) -> None:
+    """Remove a folder whatever an answer made in it: too deep for Python's own way, or without rights."""
+    if os.name == "posix":
+        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
+            subprocess.run([*command, str(folder)], stdin=subprocess.DEVNULL, capture_output=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -105,13 +105,49 @@ def scaled_mean(numbers):
     assert found and set(found) == {"[]"}
 
 
-def _values(grader, source: str) -> list[str]:
+def _values(grader, source: str, warm=None) -> list[str]:
     from minillm.assignments.pristine import for_exercise
     from minillm.assignments.run import execute
 
     cells = for_exercise(grader.book("anyone").cells, "mean", source, [])
-    run = execute(cells, limits=grader.limits, package=Path(grader._package.name), record=True)
+    run = execute(cells, limits=grader.limits, package=Path(grader._package.name), record=True,
+                  warm=warm)
     return [v for r in run.cells.values() for v in r.values]
+
+
+LEAVES = """
+import os, subprocess, sys
+FOUND = [place for place in ("/tmp", "/dev/shm", ".") if os.path.exists(place + "/left")]
+for place in ("/tmp", "/dev/shm", "."):
+    open(place + "/left", "w").write("for the next answer")
+def scaled_mean(numbers):
+    return FOUND + [line for line in (
+        "mount -t tmpfs none /tmp", "mount -o remount,rw /usr", "umount /tmp", "umount /usr", "touch /usr/written",
+        "unshare --user --map-root-user true", f"touch {sys.prefix}/written", "touch /written")
+        if os.getuid() == 0 or subprocess.run(line, shell=True, capture_output=True).returncode == 0]
+"""
+
+
+@isolated
+@pytest.mark.parametrize("kept_warm", [True, False])
+def test_nothing_can_be_mounted_written_or_left_for_the_next_answer(grader, kept_warm):
+    for _ in range(2 if kept_warm else 1):
+        assert set(_values(grader, LEAVES, grader.warm if kept_warm else None)) == {"[]"}
+
+
+def test_an_environment_below_the_temporary_folder_is_seen():
+    command = sandbox.walls("bwrap", [Path("/tmp/package")], [Path("/tmp/run")], sandbox.Limits(), {})
+    at = command.index("/tmp")
+    assert command[at - 1] == "--tmpfs"
+    assert all(at < command.index(place) for place in ("/tmp/package", "/tmp/run", *sandbox.environments()))
+
+
+def test_the_sandbox_says_what_is_wrong_with_it(monkeypatch, tmp_path):
+    broken = tmp_path / "bwrap"
+    broken.write_text("#!/bin/sh\necho 'no permission to make a namespace' >&2; exit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert "no permission to make a namespace" in sandbox.trouble.__wrapped__()
 
 
 @isolated

@@ -1,0 +1,178 @@
+"""Keep processes warm for a grader: one that becomes pytest, and sandboxes that become kernels (forking.py)."""
+from __future__ import annotations
+
+import ast
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import nbformat
+
+from minillm.assignments import sandbox, watching
+from minillm.assignments.sandbox import INSIDE, Limits
+from minillm.assignments.syntax import tree_of
+
+RUNS = ["pytest", "nbval.plugin", "minillm.assignments.plugin"]
+KERNELS = ["ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.display",
+           "IPython.core.completer", "matplotlib_inline.backend_inline", "comm"]
+POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
+
+
+class Forked:
+    """A process that was forked for us: nobody's child here, its connection says when it has ended."""
+
+    def __init__(self, connection: socket.socket):
+        self.connection, self.code = connection, None
+        connection.settimeout(60)
+        self.pid = int(connection.recv(16) or 0)
+        if not self.pid:
+            raise OSError("the process that was kept warm forked nothing")
+
+    def poll(self) -> int | None:
+        with suppress(BlockingIOError):
+            self.connection.setblocking(False)
+            if not self.connection.recv(16):
+                self.code = 0
+        return self.code
+
+    def wait(self) -> int | None:
+        with suppress(OSError):
+            self.connection.settimeout(60)
+            while self.connection.recv(16):
+                pass
+        self.connection.close()
+        return self.code
+
+
+class Server:
+    """One warm process and the folder that it shares with us."""
+
+    def __init__(self, command: list[str], folder: tempfile.TemporaryDirectory,
+                 environment: dict[str, str] | None = None):
+        self.folder, self.path, self.made = folder, Path(folder.name, "z"), 0
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment,
+                                        stderr=subprocess.DEVNULL, start_new_session=True)
+        if self.process.stdout.readline() != b"ready\n":
+            self.close()
+            raise OSError("the process that should be kept warm did not start")
+
+    def ask(self, message: dict, descriptors: Iterable[int] = ()) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.connect(str(self.path))
+        socket.send_fds(connection, [json.dumps(message).encode()], [*descriptors])
+        return connection
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def room(self) -> Path:
+        """A fresh folder for one run, with a short name: a socket's path has at most 107 characters."""
+        self.made += 1
+        place = Path(self.folder.name, str(self.made))
+        place.mkdir()
+        return place
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
+        if self.alive():
+            watching.kill_tree(self.process)
+        self.process.stdout.close()
+        sandbox.remove(Path(self.folder.name))
+        self.folder.cleanup()
+
+
+class Warm:
+    """What a grader keeps warm; safe to use from several threads.  `cells` say what their kernels will import."""
+
+    def __init__(self, package: Path, cells: Iterable[nbformat.NotebookNode] = ()):
+        self.package, self.modules = package, [*KERNELS, *imported(c.source for c in cells)]
+        self._runs: Server | None = None
+        self._free: list[Server] = []
+        self._apart = POSSIBLE and bool(sandbox.bubblewrap())
+        self._lock = threading.Lock()
+
+    def runs(self) -> Server:
+        """The process that becomes pytest."""
+        with self._lock:
+            if self._runs is None or not self._runs.alive():
+                folder = tempfile.TemporaryDirectory(prefix="mgr-")
+                command = [sys.executable, "-m", "minillm.assignments.forking", "runs", f"{folder.name}/z",
+                           json.dumps(RUNS)]
+                own = str(Path(__file__).resolve().parents[2])
+                self._runs = Server(command, folder, {**os.environ, "PYTHONPATH": own, "OMP_NUM_THREADS": "1"})
+            return self._runs
+
+    @contextmanager
+    def kernels(self, limits: Limits) -> Iterator[Server | None]:
+        """A sandbox that becomes kernels, for one run alone; None where only a fresh one will do."""
+        with self._lock:
+            self._free = [server for server in self._free if server.alive()]
+            server = self._free.pop() if self._free else None
+        if server is None and self._apart:
+            try:
+                server = self._sandbox(limits)
+            except OSError:
+                self._apart = False
+        try:
+            yield server
+        finally:
+            if server is not None:
+                with self._lock:
+                    self._free.append(server)
+
+    def _sandbox(self, limits: Limits) -> Server:
+        folder = tempfile.TemporaryDirectory(prefix="mg-")
+        base = Path(folder.name)
+        walls = sandbox.walls(sandbox.bubblewrap(), [self.package], [base], limits,
+                              sandbox.kernel_environment(self.package, Path("/tmp")), may_mount=True)
+        server = Server([*walls, "--remount-ro", "/", "--chdir", "/tmp", sys.executable, INSIDE, "kernels", f"{base}/z",
+                         json.dumps(self.modules)], folder)
+        probe = sandbox.prepare(server.room(), [])
+        with server.ask(asked(server, probe, self.package, limits)) as connection:
+            connection.settimeout(60)
+            if connection.recv(16) != b"apart":
+                server.close()
+                raise OSError("the sandbox cannot be divided")
+        return server
+
+    def close(self) -> None:
+        with self._lock:
+            for server in [*self._free, *filter(None, [self._runs])]:
+                server.close()
+            self._free, self._runs = [], None
+
+
+def asked(server: Server, run: Path, package: Path, limits: Limits) -> dict:
+    """What a sandbox is told of a kernel."""
+    below = [path for path in [*sandbox.environments(), str(package)] if path.startswith("/tmp/")]
+    return {"base": server.folder.name, "run": str(run), "seen": below, "limits": asdict(limits),
+            "environment": sandbox.kernel_environment(package, run)}
+
+
+def kernel_command(server: Server, run: Path, package: Path, limits: Limits) -> list[str]:
+    """The command line that asks for a kernel where one would be started."""
+    return [sys.executable, "-I", "-S", str(sandbox.FORKING), "ask", str(server.path),
+            json.dumps(asked(server, run, package, limits)), "{connection_file}"]
+
+
+def imported(sources: Iterable[str]) -> list[str]:
+    """The modules that some cells import, those of `from package import module` tried too."""
+    found: dict[str, None] = {}
+    for source in sources:
+        with suppress(SyntaxError):
+            for node in ast.walk(tree_of(source)):
+                if isinstance(node, ast.Import):
+                    found |= dict.fromkeys(each.name for each in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    found |= dict.fromkeys([node.module, *(f"{node.module}.{each.name}" for each in node.names)])
+    return list(found)
