@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -11,7 +12,18 @@ from pathlib import Path
 
 import nbformat
 
-from minillm.assignments.master import MasterError, exercise_of, read_notebook, role_of
+from minillm.assignments.master import (
+    MOST_BYTES,
+    MasterError,
+    assignment_of,
+    exercise_of,
+    read_notebook,
+    role_of,
+)
+
+DEPTH = 12  # folders in folders
+ATTEMPT = re.compile(r"(attempt|try|version|submission|upload|draft|final|old|new|v)?[ _-]?\d{0,3}|\d{4}-\d\d-\d\d.*",
+                     re.IGNORECASE)
 
 
 @dataclass
@@ -24,6 +36,11 @@ class Submission:
     digest: str
     late: bool = False
     note: str = ""
+    says: bool = False  # does it say which notebook it is?
+
+    @property
+    def file(self) -> str:
+        return _readable(self.path.name)
 
     @property
     def key(self) -> str:
@@ -39,51 +56,75 @@ class Answers:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def submissions(folder: str | Path, *, roster: dict[str, str] | None = None,
-                deadline: datetime | None = None, keep: str = "last") -> list[Submission]:
+def submissions(folder: str | Path, *, roster: dict[str, str] | None = None, deadline: datetime | None = None,
+                keep: str = "last", assignment: str | None = None, skipped: list[str] | None = None
+                ) -> list[Submission]:
     """The notebooks below a folder (or one file), one per student: the `keep` ("last" or "first") of several.
 
-    The student is the folder's name where every student has one (of folders in folders, those of the level with the
-    most names: ``ann/hw1/a.ipynb`` beside ``bob/hw1/a.ipynb`` are Ann's and Bob's), else the file's name up to ``__``
-    or ``--``.  A roster maps such names to the names that the course uses; who is not on it is kept, with a note.
+    With a roster, the student is whom a part of the path names: a folder, or the file's name up to ``__`` or ``--``.
+    Without, or where nobody is named: the folder's name where every student has one (see `_owners`), else the file's.
+    A notebook that says it is another than `assignment` is left out, and so is one that does not say, beside one of
+    the same student that does.  `skipped` gets a sentence for each file that is not looked at.
     """
-    folder = Path(folder)
+    folder, skipped = Path(folder), [] if skipped is None else skipped
     if not folder.exists():
         raise FileNotFoundError(
             f"{folder} does not exist; name the folder with what was handed in, or one notebook")
-    files = ([folder]
-             if folder.is_file()
-             else sorted(p
-                         for p in folder.rglob("*")
-                         if p.is_file() and p.suffix == ".ipynb" and ".ipynb_checkpoints" not in p.parts))
+    files = [folder] if folder.is_file() else sorted(_notebooks(folder, skipped))
     if not files:
         raise MasterError(
             f"{folder} holds no notebook (.ipynb); unpack what was handed in, or name its folder")
-    owners = _owners(folder, files)
+    owners = _owners(folder, files, assignment)
     found: dict[str, list[Submission]] = {}
     for path in files:
-        own = owners.get(path.parent) or re.split("__|--", path.stem)[0]
+        says = assignment_of(path) if assignment else None
+        if says not in (None, assignment):
+            skipped.append(f"{_shown(path, folder)} is a notebook of {says}")
+            continue
+        own = _readable(owners.get(path.parent) or re.split("__|--", path.stem)[0])
         student, note = own, ""
         if roster is not None:
-            student = roster.get(own) or roster.get(own.lower()) or own
-            note = "" if student != own or own in roster.values() else f"{own} is not on the roster"
-        when = datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
-        digest = hashlib.sha256(_bytes(path)).hexdigest()
-        late = deadline is not None and when > deadline
-        found.setdefault(student, []).append(Submission(student, path, when, digest, late, note))
-    chosen = []
-    for student in sorted(found):
-        several = sorted(found[student], key=lambda s: (s.when, s.path.name))
-        one = several[0] if keep == "first" else several[-1]
-        if len(several) > 1:
-            one.note = "; ".join(
-                filter(None, [one.note, f"{len(several)} files, graded the {keep}: {one.path.name}"]))
-        chosen.append(one)
-    return chosen
+            student, note = _on_roster(path.relative_to(folder) if path != folder else Path(path.name), own, roster)
+        when = _handed_in(path)
+        one = Submission(student, path, when, _digest(path), deadline is not None and when > deadline, note)
+        one.says = says is not None
+        found.setdefault(student, []).append(one)
+    return [_chosen(found[student], folder, keep, skipped) for student in sorted(found)]
 
 
-def _owners(folder: Path, files: list[Path]) -> dict[Path, str]:
-    """The student's name for each folder below `folder` that holds files."""
+def _notebooks(folder: Path, skipped: list[str]) -> list[Path]:
+    """The notebooks below a folder.  Hidden files, a Mac's doubles and checkpoints are nobody's; links are told."""
+    found, todo = [], [(folder, 0)]
+    while todo:
+        place, depth = todo.pop()
+        try:
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except OSError as error:
+            skipped.append(f"{_shown(place, folder)} cannot be opened ({error.strerror})")
+            continue
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
+                continue
+            if entry.is_symlink():
+                skipped.append(f"{_shown(path, folder)} is a link, which is not followed")
+            elif entry.is_dir(follow_symlinks=False):
+                if depth < DEPTH:
+                    todo.append((path, depth + 1))
+                else:
+                    skipped.append(f"{_shown(path, folder)[:200]} is more than {DEPTH} folders deep")
+            elif path.suffix.lower() == ".ipynb" and entry.is_file(follow_symlinks=False):
+                found.append(path)
+    return found
+
+
+def _owners(folder: Path, files: list[Path], assignment: str | None) -> dict[Path, str]:
+    """The student's name for each folder below `folder` that holds files.
+
+    Of folders in folders, it is the level with the most names: ``ann/hw1/a.ipynb`` beside ``bob/hw1/a.ipynb`` are
+    Ann's and Bob's.  A level is not the students' that has the assignment's name, or numbers and words for attempts,
+    or the same names again and again below different folders.
+    """
     inner = {
         path.parent.relative_to(folder).parts for path in files if path.parent != folder and folder.is_dir()}
     if not inner or len(inner) == 1 and len(files) > 1:  # all in one folder: the files bear the names
@@ -92,20 +133,86 @@ def _owners(folder: Path, files: list[Path]) -> dict[Path, str]:
     def named(parts: tuple[str, ...], level: int) -> str:
         return parts[min(level, len(parts) - 1)]
 
-    def worth(level: int) -> tuple[int, bool, int]:
+    def worth(level: int) -> tuple[bool, int, bool, int]:
         names = {named(parts, level) for parts in inner}
-        return len(names), len(names) == len({parts[: level + 1] for parts in inner}), -level
+        places = {parts[: level + 1] for parts in inner}
+        people = any(not ATTEMPT.fullmatch(name) and name != assignment for name in names)
+        return people and len(places) <= 1.25 * len(names), len(names), len(names) == len(places), -level
 
     best = max(range(max(map(len, inner))), key=worth)
     return {folder.joinpath(*parts): named(parts, best) for parts in inner}
 
 
-def _bytes(path: Path) -> bytes:
-    """A file's content; none where it may not be read, which is then said of that student alone."""
+def _on_roster(path: Path, own: str, roster: dict[str, str]) -> tuple[str, str]:
+    """Whom the roster knows by a part of a path, and what is to be said of it."""
+    parts = [*path.parent.parts, path.stem, re.split("__|--", path.stem)[0]]
+    known = {student: part for part in parts for student in [roster.get(part) or roster.get(part.lower())] if student}
+    if len(known) == 1:
+        return next(iter(known)), ""
+    if known:
+        return own, f"the path names {' and '.join(sorted(known))} of the roster; whose is it?"
+    return own, f"{own} is not on the roster"
+
+
+def _chosen(several: list[Submission], folder: Path, keep: str, skipped: list[str]) -> Submission:
+    """One of a student's files, and a note of how it was chosen.
+
+    Those that say which notebook they are go before others.  Then counts when each was handed in as the platform
+    wrote it down (nbgrader's ``timestamp.txt``), then numbers in the names, and the file's date last, which unpacking
+    may change.
+    """
+    if any(s.says for s in several):
+        skipped += [f"{_shown(s.path, folder)} says not which notebook it is, beside {s.student}'s that does"
+                    for s in several if not s.says]
+        several = [s for s in several if s.says]
+    by = "when they were handed in"
+    if not all(_timestamp(s.path) for s in several):
+        places = [re.split(r"(\d+)", _shown(s.path, folder)) for s in several]
+        counted = len(several) > 1 and len({tuple(place[::2]) for place in places}) == 1
+        numbers = [[*map(int, place[1::2])] for place in places] if counted else [[]] * len(several)
+        by = "the numbers in their names" if counted else "the files' dates"
+        several = [s for _, _, s in sorted(zip(numbers, range(len(several)), several), key=lambda x: (x[0], x[2].when))]
+    else:
+        several = sorted(several, key=lambda s: (s.when, s.path.name))
+    one = several[0] if keep == "first" else several[-1]
+    if len(several) > 1:
+        homes = sorted({_shown(s.path.parent, folder) for s in several} - {"."})
+        one.note = "; ".join(filter(None, [
+            one.note, f"{len(several)} files{f' in {len(homes)} folders ({chr(44).join(homes)})' * (len(homes) > 1)}, "
+                      f"graded the {keep} by {by}: {_shown(one.path, folder)}"]))
+    return one
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return _readable((path.relative_to(folder) if path != folder else Path(path.name)).as_posix())
+
+
+def _readable(name: str) -> str:
+    """A file's name as text, whatever its bytes are."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace") if os.name == "posix" else name
+
+
+def _timestamp(path: Path) -> datetime | None:
+    """When nbgrader says that it was handed in."""
     try:
-        return path.read_bytes()
+        text = (path.parent / "timestamp.txt").read_text("utf-8")[:60].strip()
+        when = datetime.fromisoformat(text.replace(" UTC", "+00:00").replace(" +", "+"))
+    except (OSError, ValueError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
+
+
+def _handed_in(path: Path) -> datetime:
+    return _timestamp(path) or datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+
+
+def _digest(path: Path) -> str:
+    """Of a file's content; of its size where that is too large to be read, or it may not be read: told later."""
+    try:
+        size = path.stat().st_size
+        return hashlib.sha256(path.read_bytes() if size <= MOST_BYTES else str(size).encode()).hexdigest()
     except OSError:
-        return b""
+        return hashlib.sha256(b"").hexdigest()
 
 
 def read_roster(path: str | Path) -> dict[str, str]:
@@ -171,4 +278,4 @@ def read_submission(path: Path, wanted: list[str]) -> Answers:
     except Exception as error:  # noqa: BLE001 - a strange file must never stop the batch
         return Answers(
             problems={
-                id: f"{path.name} cannot be read as a notebook ({type(error).__name__})" for id in wanted})
+                id: f"{_readable(path.name)} cannot be read as a notebook ({type(error).__name__})" for id in wanted})

@@ -61,16 +61,14 @@ class Grader:
     `stopping` ends the runs of all threads at once; they raise Stopped.
     """
 
-    def __init__(self, grading: str | Path, *, limits: Limits = Limits()):
-        grading = Path(grading)
-        books = [grading] if grading.is_file() else sorted(grading.glob("*.ipynb"))
-        if not books:
-            raise MasterError(f"{grading} holds no grading notebook; make one with minillm assign build")
+    def __init__(self, grading: str | Path, *, limits: Limits = Limits(), assignment: str | None = None):
+        held = books_of(grading)
+        if assignment is None and len(held) > 1:
+            raise MasterError(f"{grading} holds the grading notebooks of {' and '.join(held)}; name the one that is "
+                              f"meant: {Path(grading) / next(iter(held))}.ipynb")
+        books = held[assignment or next(iter(held))]
         first = read_notebook(books[0])
-        own = first.metadata.get("minillm") or {}
-        if "exercises" not in own:
-            raise MasterError(
-                f"{books[0].name} is not a grading notebook; make one with minillm assign build")
+        own = first.metadata.minillm
         self.limits, self.folder, self.name = limits, books[0].parent, own["assignment"]
         self.choices, self.seed = own.get("variants") or {}, own.get("seed", 0)
         self.exercises = {id: own["exercises"][id] for id in own["order"]}
@@ -106,8 +104,13 @@ class Grader:
                 marks.append(self.judge(book, id, answers.sources[id]))
             else:
                 marks.append(Mark(id, MISSING, 0.0, self.exercises[id]["points"], answers.problems[id]))
-        return Result(
-            submission.student, self.name, submission.path.name, marks, submission.late, submission.note)
+        return Result(submission.student, self.name, submission.file, marks, submission.late, submission.note)
+
+    def nothing(self, student: str) -> Result:
+        """The marks of who is on the roster and handed in nothing."""
+        marks = [Mark(id, MISSING, 0.0, float(facts["points"]), "nothing was handed in")
+                 for id, facts in self.exercises.items()]
+        return Result(student, self.name, "", marks, note="handed in nothing")
 
     def judge(self, book: nbformat.NotebookNode, id: str, answer: str) -> Mark:
         """The mark of one answer, from memory where the same was judged before."""
@@ -142,6 +145,21 @@ class Grader:
             id, TROUBLE, 0.0, out_of, "a given cell failed three times; grade this one again", remarks)
 
 
+def books_of(grading: str | Path) -> dict[str, list[Path]]:
+    """The grading notebooks of a folder (or one file) by their assignment: a course builds several into one folder."""
+    grading = Path(grading)
+    paths = [grading] if grading.is_file() else sorted(grading.glob("*.ipynb"))
+    if not paths:
+        raise MasterError(f"{grading} holds no grading notebook; make one with minillm assign build")
+    held: dict[str, list[Path]] = {}
+    for path in paths:
+        own = read_notebook(path).metadata.get("minillm") or {}
+        if "exercises" not in own:
+            raise MasterError(f"{path.name} is not a grading notebook; make one with minillm assign build")
+        held.setdefault(own["assignment"], []).append(path)
+    return held
+
+
 def grade(submissions: Iterable[Submission], grader: Grader, *, jobs: int = 2,
           done: dict[str, Result] | None = None) -> Iterator[Result]:
     """Grade many, `jobs` at once, in whatever order they finish.  `done` holds finished ones by `key`.
@@ -153,7 +171,7 @@ def grade(submissions: Iterable[Submission], grader: Grader, *, jobs: int = 2,
         for submission in submissions:
             known = (done or {}).get(submission.key)
             if known:  # when it came and whose it is may be seen otherwise by now
-                yield replace(known, file=submission.path.name, late=submission.late, note=submission.note)
+                yield replace(known, file=submission.file, late=submission.late, note=submission.note)
             else:
                 waiting.append(pool.submit(_safely, grader, submission))
         for future in as_completed(waiting):
@@ -174,5 +192,4 @@ def _safely(grader: Grader, submission: Submission) -> Result:
     except Exception as error:  # noqa: BLE001 - one bad submission never stops the batch
         marks = [Mark(id, TROUBLE, 0.0, float(facts["points"]), f"{type(error).__name__}: {error}")
                  for id, facts in grader.exercises.items()]
-        return Result(
-            submission.student, grader.name, submission.path.name, marks, submission.late, submission.note)
+        return Result(submission.student, grader.name, submission.file, marks, submission.late, submission.note)

@@ -21,6 +21,9 @@ from minillm.assignments.grade import Result
 from minillm.assignments.marks import MANUAL, TROUBLE, Mark
 from minillm.assignments.master import MasterError
 
+WRITTEN = ".written.json"  # digests of the tables, which tell whether somebody has edited them since
+LONGEST = 120  # bytes of a student's name in the name of a file
+
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title><style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 46em; margin: 2em auto; padding: 0 1em;
@@ -32,30 +35,44 @@ table {{ border-collapse: collapse; width: 100% }} th, td {{ text-align: left; p
 """
 
 
-def write_all(results: list[Result], out: str | Path, *, late_share: float = 1.0) -> list[Path]:
-    """Every report below `out`; returns the files.  Late work counts for `late_share` of its points.
+def write_all(results: list[Result], out: str | Path, *, late_share: float = 1.0, troubles: list[str] | None = None
+              ) -> list[Path]:
+    """Every report below `out`, tables first; returns the files.  Late work counts for `late_share` of its points.
 
-    The same results give the same bytes: nothing here depends on the time or the order of grading.
+    The same results give the same bytes: nothing here depends on the time or the order of grading.  A student's page
+    that cannot be written costs nobody else's: it is named in `troubles`.
     """
     out, results = Path(out), sorted(results, key=lambda r: (r.student, r.assignment))
     out.mkdir(parents=True, exist_ok=True)
     names = file_names({r.student for r in results})
+    points = {r.assignment: _points(r.out_of) for r in results}
     files = [_text(out / "grades.json",
                    json.dumps([as_dict(r, late_share) for r in results], indent=1, ensure_ascii=False)),
              _table(out / "grades.csv", grades(results, late_share, names)),
-             _table(out / "statistics.csv", statistics_rows(results)),
+             _table(out / "statistics.csv", statistics_rows([r for r in results if r.file])),
              _table(out / "moodle.csv",
                     [["username", "grade", "feedback"],
                      *([r.student, _points(total(r, late_share)), summary(r)] for r in results)]),
              _table(out / "canvas.csv",
-                    [["Student", "ID", "SIS Login ID", "Section", *{r.assignment: 0 for r in results}],
-                     *([r.student, "", r.student, "", _points(total(r, late_share))] for r in results)])]
+                    [["Student", "ID", "SIS User ID", "SIS Login ID", "Section", *points],
+                     ["    Points Possible", "", "", "", "", *points.values()],
+                     *([r.student, "", "", r.student, "", _points(total(r, late_share))] for r in results)])]
+    _text(out / WRITTEN, json.dumps({path.name: _digest(path) for path in files}, indent=1))
     for result in results:
         name = names[result.student]
-        files.append(_text(out / "feedback" / f"{name}.html", feedback(result, late_share)))
-        files.append(_text(out / "gradescope" / name / "results.json",
-                           json.dumps(gradescope(result, late_share), indent=1)))
+        try:
+            files += [_text(out / "feedback" / f"{name}.html", feedback(result, late_share)),
+                      _text(out / "gradescope" / name / "results.json",
+                            json.dumps(gradescope(result, late_share), indent=1))]
+        except OSError as error:
+            if troubles is None:
+                raise
+            troubles.append(f"the page of {result.student} could not be written ({error.strerror})")
     return files
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def file_names(students: Iterable[str]) -> dict[str, str]:
@@ -64,9 +81,11 @@ def file_names(students: Iterable[str]) -> dict[str, str]:
     Names that differ in upper and lower case alone count as shared: the files of some systems do not tell them apart.
     """
     plain = {student: re.sub(r"^\.|[^\w.-]", "_", student) for student in students}
+    plain = {student: name if len(name.encode("utf-8", "replace")) <= LONGEST else name[: LONGEST // 4] + "~"
+             for student, name in plain.items()}
     used = Counter(_case_folded(name) for name in plain.values())
     return {student: name
-            if used[_case_folded(name)] == 1
+            if used[_case_folded(name)] == 1 and not name.endswith("~")
             else f"{name}~{hashlib.sha256(student.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
             for student, name in plain.items()}
 
@@ -215,6 +234,10 @@ def check_place(out: Path, assignment: str, students: Iterable[str]) -> None:
         return
     except (ValueError, KeyError, TypeError):
         raise MasterError(f"{held} is not one that `minillm assign grade` wrote; choose another --out") from None
+    for name, digest in _read_written(out).items():
+        if (out / name).exists() and _digest(out / name) != digest:
+            raise MasterError(f"{out / name} has been edited since it was written, and would be written over; give "
+                              f"points of your own with --manual, and move it away or choose another --out")
     others = sorted({name for _, name in rows} - {assignment})
     gone = sorted({student for student, _ in rows} - {*students})
     if others:
@@ -225,20 +248,36 @@ def check_place(out: Path, assignment: str, students: Iterable[str]) -> None:
                           f"submission now; grade all together, or choose another --out")
 
 
+def _read_written(out: Path) -> dict[str, str]:
+    try:
+        held = json.loads((out / WRITTEN).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return held if isinstance(held, dict) else {}
+
+
+def keep_manual(table: str | Path | None, out: Path, assignment: str) -> Path | None:
+    """The table with points given by hand: a copy of the one that is given now, or else of the last one given."""
+    kept = out / f"{assignment}.manual.csv"
+    if table is not None:
+        return disk.write(kept, Path(table).read_bytes()) if Path(table).resolve() != kept.resolve() else kept
+    return kept if kept.exists() else None
+
+
 def _points(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _text(path: Path, text: str) -> Path:
-    return disk.write(path, text)
+    return disk.write(path, text.encode("utf-8", "backslashreplace"))
 
 
 def _table(path: Path, rows: list[list]) -> Path:
     lines = io.StringIO(newline="")
     csv.writer(lines).writerows([[_harmless(x) for x in row] for row in rows])
-    return disk.write(path, lines.getvalue())
+    return _text(path, lines.getvalue())
 
 
 def _harmless(value: object) -> object:
     """A spreadsheet runs a cell that starts like a formula; a student's name or error must not."""
-    return "'" + value if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+    return "'" + value if isinstance(value, str) and value.startswith(tuple("=+-@\t\r")) else value

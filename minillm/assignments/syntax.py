@@ -4,6 +4,7 @@ from __future__ import annotations
 import ast
 import threading
 
+MOST, LONGEST = 200_000, 20_000  # characters: what is nested deeper than these allow ends Python 3.10 itself
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -13,6 +14,8 @@ def tree_of(source: str) -> ast.Module:
     One at a time: before Python 3.11.8 and 3.12.1 two threads that parse disturb each other's count of how deep they
     are (SystemError, "AST constructor recursion depth mismatch").
     """
+    if len(source) > MOST or max(map(len, source.splitlines()), default=0) > LONGEST:
+        raise SyntaxError(f"cannot be read: a cell of {len(source):,} characters; at most {MOST:,}, {LONGEST:,} a line")
     with _ONE_AT_A_TIME:
         try:
             return ast.parse(source)

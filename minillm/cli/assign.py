@@ -5,8 +5,13 @@ import argparse
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from minillm.cli.numbers import COUNT, SEED, number
+
+if TYPE_CHECKING:
+    from minillm.assignments.collect import Submission
+    from minillm.assignments.grade import Grader
 
 EXAMPLES = """\
 examples:
@@ -138,42 +143,74 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from minillm.assignments.grade import books_of
     from minillm.assignments.holes import holes
     from minillm.assignments.verify import verify
 
     bad = 0
-    for proof in verify(options.grading):
-        bad += not proof.holds
-        marks = " then ".join(f"{m.points:g} ({m.status})" for m in proof.marks)
-        print(
-            f"{'ok ' if proof.holds else 'BAD'} {proof.exercise}: {proof.what}: "
-            f"expected {proof.expected:g}, got {marks}",
-            flush=True)
-    for sentence in holes(options.grading):
-        print(f"warning: {sentence}", flush=True)
+    for books in books_of(options.grading).values():
+        for proof in verify(books[0]):
+            bad += not proof.holds
+            marks = " then ".join(f"{m.points:g} ({m.status})" for m in proof.marks)
+            print(f"{'ok ' if proof.holds else 'BAD'} {proof.exercise}: {proof.what}: "
+                  f"expected {proof.expected:g}, got {marks}", flush=True)
+        for sentence in holes(books[0]):
+            print(f"warning: {sentence}", flush=True)
     print("The master grades as it should." if not bad else f"{bad} of these did not score as they should.")
     return 1 if bad else 0
 
 
 def _grade(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from minillm.assignments import reports, sandbox
+    from minillm.assignments import sandbox
     from minillm.assignments.collect import read_roster, submissions
-    from minillm.assignments.grade import Grader, grade
+    from minillm.assignments.grade import Grader, books_of
 
     if options.late_share < 1 and options.deadline is None:
         raise ValueError(f"--late-share {options.late_share:g} is for work after the deadline, and there is none; give "
                          f"it with --deadline")
     roster = read_roster(options.roster) if options.roster else None
-    work = submissions(options.submissions, roster=roster, deadline=options.deadline, keep=options.keep)
     if not sandbox.bubblewrap() and not options.unsafe:
         raise ValueError(f"{sandbox.isolation()}; or give --unsafe if you trust everybody whose work this is")
-    grader, out = Grader(options.grading), Path(options.out)
-    reports.check_place(out, grader.name, {s.student for s in work})
+    names, found, skipped = list(books_of(options.grading)), {}, []
+    for name in names:
+        left_out: list[str] = []
+        work = submissions(options.submissions, roster=roster, deadline=options.deadline, keep=options.keep,
+                           assignment=name, skipped=left_out)
+        if len(names) > 1:  # who does not say which one he answers is not guessed at
+            left_out += [f"{one.file} of {one.student} says not which of {' and '.join(names)} it is" for one in work
+                         if not one.says]
+            work = [one for one in work if one.says]
+        if work or len(names) == 1:
+            found[name] = work
+        skipped += [sentence for sentence in left_out if len(names) == 1 or not sentence.endswith(
+            tuple(f"is a notebook of {other}" for other in names))]
+    for sentence in dict.fromkeys(skipped):
+        print(f"skipped: {sentence}", file=sys.stderr)
+    if not any(found.values()):
+        raise ValueError(f"nothing in {options.submissions} is a notebook of {' or '.join(names)}; name another "
+                         f"--with, or grade one by --with GRADING/NAME.ipynb")
+    for name, work in found.items():
+        place = Path(options.out, name) if len(found) > 1 else Path(options.out)
+        code = _grade_one(options, Grader(options.grading, assignment=name), work, place, roster)
+        if code:
+            return code
+    return 0
+
+
+def _grade_one(options: argparse.Namespace, grader: Grader, work: list[Submission], out: Path,
+               roster: dict[str, str] | None) -> int:
+    """One assignment's submissions, graded and reported into a folder."""
+    from tqdm import tqdm
+
+    from minillm.assignments import reports, sandbox
+    from minillm.assignments.grade import grade
+
+    absent = sorted({*(roster or {}).values()} - {s.student for s in work})
+    everybody = {s.student for s in work} | {*absent}
+    reports.check_place(out, grader.name, everybody)
+    points = {(student, id): facts["points"] for student in everybody for id, facts in grader.exercises.items()}
     if options.manual:  # a wrong line is found out now, not when all are graded
-        reports.by_hand(options.manual, {(s.student, id): facts["points"] for s in work
-                                         for id, facts in grader.exercises.items()})
+        reports.by_hand(options.manual, points)
     print(
         f"{len(work)} submissions of {grader.name}, {options.jobs} at a time; {sandbox.isolation()}.",
         file=sys.stderr)
@@ -194,9 +231,18 @@ def _grade(options: argparse.Namespace) -> int:
             f"\nstopped after {len(results)} of {len(work)}; run the same command "
             f"{'without --fresh ' * options.fresh}to go on.", file=sys.stderr)
         return 130
-    if options.manual:
-        reports.add_manual(results, options.manual)
-    reports.write_all(results, out, late_share=options.late_share)
+    finally:
+        grader.warm.close()
+    results += [grader.nothing(student) for student in absent]
+    by_hand = reports.keep_manual(options.manual, out, grader.name)
+    if by_hand:
+        reports.add_manual(results, by_hand)
+        if not options.manual:
+            print(f"points given by hand before still count: {by_hand}", file=sys.stderr)
+    troubles: list[str] = []
+    reports.write_all(results, out, late_share=options.late_share, troubles=troubles)
+    for sentence in troubles:
+        print(f"note: {sentence}", file=sys.stderr)
     print(f"{out / 'grades.csv'}: {len(results)} students")
     return 0
 

@@ -15,7 +15,7 @@ import pytest
 from nbformat import v4
 
 from minillm.__main__ import main
-from minillm.assignments import reports
+from minillm.assignments import reports, sandbox
 from minillm.assignments.build import build
 from minillm.assignments.collect import read_roster, read_submission, submissions
 from minillm.assignments.grade import Grader, Result, grade
@@ -229,7 +229,8 @@ def graded(grading, tmp_path):
     work.mkdir()
     for name in ("ada", "bob"):
         nbformat.write(EMPTY, work / f"{name}.ipynb")
-    return ["assign", "grade", str(work), "--with", str(grading), "--out", str(tmp_path / "grades")]
+    return ["assign", "grade", str(work), "--with", str(grading), "--out", str(tmp_path / "grades"),
+            *([] if sandbox.bubblewrap() else ["--unsafe"])]
 
 
 def test_grades_of_others_are_not_written_over(graded, grading, tmp_path, capsys):

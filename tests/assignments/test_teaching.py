@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 
+from minillm.assignments import sandbox
 from minillm.assignments.master import exercise_of
 from minillm.cli import main
 from tests.assignments.conftest import MASTER
@@ -35,7 +36,7 @@ def test_every_command_of_the_guide_works(tmp_path, monkeypatch, capsys):
             shutil.copy("course/student/01_tokenization.ipynb", "submissions/ada.ipynb")
         if words[1] == "check":
             shutil.copy("course/student/01_tokenization.ipynb", "my_answers.ipynb")
-        code = main(words)
+        code = main(words + ["--unsafe"] * (words[1] == "grade" and not sandbox.bubblewrap()))
         out = capsys.readouterr().out
         seen.add(words[1])
         assert code == (1 if words[1] == "check" else 0), (words, out)
