@@ -4,7 +4,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
+import tempfile
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,12 +15,23 @@ import nbformat
 from nbformat import v4
 
 from minillm import disk
-from minillm.assignments.master import HIDDEN, Exercise, Master, MasterError, find_exercises, read_notebook
-from minillm.assignments.pristine import graded_cells, mistaken_values, owner, recorded
+from minillm.assignments.master import (
+    HIDDEN,
+    Exercise,
+    Master,
+    MasterError,
+    find_exercises,
+    read_notebook,
+    role_of,
+)
+from minillm.assignments.pristine import graded_cells, mistaken_values, owner, recorded, resting_on_all
 from minillm.assignments.registry import complete
 from minillm.assignments.run import expecting
-from minillm.assignments.sandbox import Limits
+from minillm.assignments.sandbox import Limits, student_package
+from minillm.assignments.syntax import tree_of
+from minillm.assignments.values import agree, values_of
 from minillm.assignments.variants import choices_of, filled, key_of, variant_of
+from minillm.assignments.warm import Warm
 
 
 def build(master: str | Path, out: str | Path, *, hints: bool = True,
@@ -37,10 +51,11 @@ def build(master: str | Path, out: str | Path, *, hints: bool = True,
     made = {}
     for student in [None, *people]:
         variant = variant_of(student or "", choices, seed=seed)
-        one = complete(find_exercises(filled(notebook, variant), name), seed=seed)
+        one = complete(find_exercises(filled(notebook, variant), name), seed=seed, telling=True)
         mark = {"assignment": name, **({"variant": variant} if variant else {})}
         folder = out / "student" / student if student else out / "student"
-        made_of[folder / f"{name}.ipynb"] = student_notebook(one, hints=hints, mark=mark)
+        made_of[folder / f"{name}.ipynb"] = handed_out = student_notebook(one, hints=hints, mark=mark)
+        check_kept(one, handed_out)
         key = key_of(variant)
         if key not in made:
             made[key] = grading_notebook(one, mark={**mark, "seed": seed, "variants": choices}, limits=limits)
@@ -89,15 +104,16 @@ def student_notebook(master: Master, *, hints: bool, mark: dict) -> nbformat.Not
             continue
         new, exercise = _bare(old), owner(master, i)
         if role == "answer":
-            new.source = _marked(exercise)
+            new.source = _marked(exercise) if old.cell_type == "code" else exercise.stub
             new.metadata = _metadata(exercise, "answer", locked=False)
         elif role == "check":
             check = next(c for c in exercise.checks if c.cell == i and c.source == old.source)
-            if check.hidden:
+            if check.hidden:  # of a cell with markers the public half stays, of any other nothing
                 new.source = HIDDEN.sub("", check.source).strip()
-                if new.source == check.source.strip() or not new.source:
+                own = old.metadata.get("minillm") or {}
+                if own.get("visibility") == "hidden" or new.source == check.source.strip() or not _does(new.source):
                     continue
-            new.metadata = _metadata(exercise, "check", points=check.points)
+            new.metadata = _metadata(exercise, "check", number=exercise.checks.index(check))
         cells.append(new)
     return _notebook(master, cells, mark)
 
@@ -110,8 +126,8 @@ def solution_notebook(master: Master, *, mark: dict) -> nbformat.NotebookNode:
             continue
         new, exercise = _bare(old), owner(master, i)
         if role == "answer":
-            new.source, new.metadata = (f"# exercise: {exercise.id}\n{exercise.solution}",
-                                        _metadata(exercise, "answer"))
+            head = f"# exercise: {exercise.id}\n" if old.cell_type == "code" else ""
+            new.source, new.metadata = head + exercise.solution, _metadata(exercise, "answer")
         cells.append(new)
     return _notebook(master, cells, mark)
 
@@ -123,15 +139,19 @@ def grading_notebook(master: Master, *, mark: dict, limits: Limits) -> nbformat.
     answer can be told which one it is.
     """
     cells = graded_cells(master)
-    values = recorded(cells, limits, f"the solutions of {master.name}")
-    for i, made in enumerate(cells):
-        if made.metadata.minillm.role == "check":
-            expecting(made, values[i])
-    mistakes = mistaken_values(master, limits)
+    with tempfile.TemporaryDirectory(prefix="mgp-") as folder:  # what runs here is the teacher's: it sees everything
+        with closing(Warm(student_package(Path(folder), whole=True), cells)) as warm:
+            values = recorded(cells, limits, f"the solutions of {master.name}", warm)
+            for i, made in enumerate(cells):
+                if made.metadata.minillm.role == "check":
+                    expecting(made, values[i])
+            mistakes = mistaken_values(master, limits, warm)
+            check_told(master, cells, mistakes)
+            whole = resting_on_all(master, cells, limits, warm)
     facts = {
         e.id: {
             **{k: v for k, v in asdict(e).items() if k not in ("checks", "mistakes", "solution", "answer")},
-            "mistakes": mistakes.get(e.id, {})}
+            "mistakes": mistakes.get(e.id, {}), "whole": e.id in whole}
         for e in master.exercises.values()}
     return _notebook(master, cells, {**mark, "exercises": facts, "order": list(facts)})
 
@@ -149,24 +169,79 @@ def _marked(exercise: Exercise) -> str:
 
 
 def _metadata(
-    exercise: Exercise, role: str, *, points: float = 0.0, locked: bool = True) -> nbformat.NotebookNode:
-    """Ours, a readable tag, and nbgrader's, so that a course which uses nbgrader can take the notebook as it is."""
-    grade = role == "check" or exercise.manual
+    exercise: Exercise, role: str, *, number: int = 0, locked: bool = True) -> nbformat.NotebookNode:
+    """Ours, a readable tag, and nbgrader's, so that a course which uses nbgrader can take the notebook as it is.
+
+    What nbgrader can grade are the cells that a student has: it gives no points for a public check.  Prose and plots
+    have theirs on the answer, for a person to give.
+    """
+    manual = role == "answer" and exercise.manual
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", exercise.id)  # nbgrader refuses a dot
     nbgrader = {"schema_version": 3,
-                "grade": grade,
+                "grade": manual or role == "check",
                 "solution": role == "answer",
                 "locked": locked,
                 "task": False,
-                "grade_id": exercise.id if role == "answer" else f"check-{exercise.id}-{points:g}"}
-    if grade:
-        nbgrader["points"] = exercise.points if exercise.manual else points
+                "grade_id": f"answer-{name}" if role == "answer" else f"check-{name}-{number}"}
+    points = exercise.points if role == "answer" else exercise.checks[number].points
+    if nbgrader["grade"]:
+        nbgrader["points"] = points if manual else _public_points(exercise, number)
     return v4.new_code_cell(metadata={"minillm": {"exercise": exercise.id,
                                                   "role": role,
-                                                  "points": exercise.points if role == "answer" else points,
+                                                  "points": points,
                                                   "minutes": exercise.minutes,
-                                                  "difficulty": exercise.difficulty},
+                                                  "difficulty": exercise.difficulty,
+                                                  **({"forbid": exercise.forbid} if role == "answer" else {})},
                                       "tags": [role, f"exercise:{exercise.id}"],
                                       "nbgrader": nbgrader}).metadata
+
+
+def _public_points(exercise: Exercise, number: int) -> float:
+    """nbgrader's points of a check that students have: all of the exercise's, shared among such checks."""
+    public = [n for n, check in enumerate(exercise.checks)
+              if not check.hidden or HIDDEN.search(check.source)]
+    return exercise.points / len(public) if number in public and not exercise.manual else 0.0
+
+
+def _does(source: str) -> bool:
+    """Whether a cell still does something, and is no heap of comments."""
+    try:
+        return bool(tree_of(source).body)
+    except SyntaxError:
+        return bool(source)
+
+
+def check_told(master: Master, cells: list[nbformat.NotebookNode], mistakes: dict[str, dict[str, dict]]) -> None:
+    """MasterError where a listed mistake gives all that the solution gives, so that it would score in full."""
+    for id, known in mistakes.items():
+        checks = [c for c in cells if c.metadata.minillm.get("exercise") == id and c.metadata.minillm.role == "check"]
+        for name, one in known.items():
+            told = one["error"] or not all(agree(list(given), values_of(c.outputs), float(c.metadata.minillm.tolerance))
+                                           for c, given in zip(checks, one["values"], strict=True))
+            if not told and one["score"] < master.exercises[id].points:
+                raise MasterError(f"no hidden check of exercise {id} notices the mistake {name!r}, which should score "
+                                  f"{one['score']:g}; add a case that does, or build with another --seed")
+
+
+def check_kept(master: Master, handed_out: nbformat.NotebookNode) -> None:
+    """A last look at what is handed out: MasterError where a cell, but a hint, holds a solution or a hidden check."""
+    public = set(lines_of("\n".join(e.stub for e in master.exercises.values())))
+    secrets = [(f"the solution of exercise {e.id}", e.solution) for e in master.exercises.values()]
+    secrets += [(f"a hidden check of exercise {e.id}", "\n".join(HIDDEN.findall(c.source)) or c.source)
+                for e in master.exercises.values() for c in e.checks if c.hidden]
+    for cell in [each for each in handed_out.cells if role_of(each) != "hint"]:
+        mine = set(lines_of(cell.source))
+        for what, source in secrets:
+            wanted = set(lines_of(source)) - public
+            if len(wanted) > 1 and len(wanted & mine) > len(wanted) / 2 or len(wanted) == 1 and wanted <= mine:
+                raise MasterError(f"{what} would be handed out, in the cell starting "
+                                  f"{cell.source.strip().splitlines()[0][:60]!r}; mark that cell as what it is")
+
+
+def lines_of(source: str) -> list[str]:
+    """The lines that could give something away: code of some length."""
+    return [line.strip() for line in source.splitlines()
+            if len(line.strip()) >= 12 and not line.strip().startswith(("#", "import ", "from ", "def ", "class "))]
 
 
 def _notebook(master: Master, cells: list[nbformat.NotebookNode], mark: dict) -> nbformat.NotebookNode:

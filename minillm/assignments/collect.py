@@ -12,14 +12,8 @@ from pathlib import Path
 
 import nbformat
 
-from minillm.assignments.master import (
-    MOST_BYTES,
-    MasterError,
-    assignment_of,
-    exercise_of,
-    read_notebook,
-    role_of,
-)
+from minillm.assignments.master import exercise_of, role_of
+from minillm.assignments.reading import MOST_BYTES, MasterError, assignment_of, read_notebook
 
 DEPTH = 12  # folders in folders
 ATTEMPT = re.compile(r"(attempt|try|version|submission|upload|draft|final|old|new|v)?[ _-]?\d{0,3}|\d{4}-\d\d-\d\d.*",
@@ -253,10 +247,10 @@ def answers_in(notebook: nbformat.NotebookNode, wanted: list[str]) -> Answers:
     """
     found: dict[str, list[str]] = {id: [] for id in wanted}
     for cell in notebook.cells:
-        if cell.get("cell_type") != "code" or not isinstance(cell.get("source"), str):
+        if not isinstance(cell.get("source"), str):
             continue
-        id = exercise_of(cell)
-        if id in found and role_of(cell) in ("answer", "given"):  # Colab drops roles, not comments
+        id, code = exercise_of(cell), cell.get("cell_type") == "code"
+        if id in found and role_of(cell) in (("answer", "given") if code else ("answer",)):  # Colab drops roles
             found[id].append(cell.source)
     answers = Answers()
     for id, sources in found.items():

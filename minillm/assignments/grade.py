@@ -61,7 +61,8 @@ class Grader:
     `stopping` ends the runs of all threads at once; they raise Stopped.
     """
 
-    def __init__(self, grading: str | Path, *, limits: Limits = Limits(), assignment: str | None = None):
+    def __init__(self, grading: str | Path, *, limits: Limits = Limits(), assignment: str | None = None,
+                 warm: Warm | None = None):
         held = books_of(grading)
         if assignment is None and len(held) > 1:
             raise MasterError(f"{grading} holds the grading notebooks of {' and '.join(held)}; name the one that is "
@@ -78,10 +79,13 @@ class Grader:
         self._lock = threading.Lock()
         self.stopping = threading.Event()
         self.digest = hashlib.sha256(b"".join(path.read_bytes() for path in books)).hexdigest()
+        self.warm = warm or self._warmed(first)
+
+    def _warmed(self, book: nbformat.NotebookNode) -> Warm:
         self._package = tempfile.TemporaryDirectory(prefix="mgp-")
-        student_package(Path(self._package.name))
-        self.warm = Warm(Path(self._package.name), first.cells)
-        weakref.finalize(self, self.warm.close)
+        warm = Warm(student_package(Path(self._package.name)), book.cells)
+        weakref.finalize(self, warm.close)
+        return warm
 
     def book(self, student: str) -> nbformat.NotebookNode:
         """The grading notebook of a student's variant; who was not on the roster got the common one."""
@@ -131,16 +135,17 @@ class Grader:
             return Mark(id, BLANK, 0.0, out_of, "the cell is as it was handed out")
         if facts["manual"]:
             return Mark(id, MANUAL, 0.0, out_of, "points are given by hand")
-        banned = guard.forbidden_names(answer, list(facts["forbid"]))
+        known = guard.imported_as(c.source for c in book.cells if c.metadata.minillm.get("role") == "given")
+        banned = guard.forbidden_names(answer, list(facts["forbid"]), known)
         if banned:
             return Mark(id, FORBIDDEN, 0.0, out_of,
                         f"uses {', '.join(banned)}, which the exercise asks to do without", remarks)
-        cells = for_exercise(book.cells, id, answer, list(facts["forbid"]))
+        cells = for_exercise(book.cells, id, answer, list(facts["forbid"]), whole=facts.get("whole", False))
         for _ in range(3):
-            run = execute(cells, limits=self.limits, package=Path(self._package.name), stopping=self.stopping,
+            run = execute(cells, limits=self.limits, package=self.warm.package, stopping=self.stopping,
                           warm=self.warm)
             if not grader_failed(cells, run):
-                return mark_of(id, out_of, facts, cells, run, remarks)
+                return mark_of(id, out_of, facts, cells, run, remarks, answer)
         return Mark(
             id, TROUBLE, 0.0, out_of, "a given cell failed three times; grade this one again", remarks)
 

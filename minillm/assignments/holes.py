@@ -65,7 +65,7 @@ def _unnoticed(book: nbformat.NotebookNode, id: str, facts: dict, limits: Limits
     reference = next(c.source for c in book.cells
                      if c.metadata.minillm.get("exercise") == id and c.metadata.minillm.role == "answer")
     unchanged, changes = rewritten(tree_of(reference))
-    cells = for_exercise(book.cells, id, reference, [])
+    cells = for_exercise(book.cells, id, reference, [], whole=facts.get("whole", False))
     at = next(i for i, c in enumerate(cells)
               if c.metadata.minillm.role == "answer" and c.metadata.minillm.exercise == id)
     run, places = _run(cells[:at], cells[at + 1:], [unchanged, *(each.source for each in changes), unchanged], limits)

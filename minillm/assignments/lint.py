@@ -6,11 +6,13 @@ import builtins
 from pathlib import Path
 
 from minillm.assignments.collect import answers_in
-from minillm.assignments.guard import forbidden_names
+from minillm.assignments.guard import forbidden_names, imported_as
 from minillm.assignments.marks import same_code
 from minillm.assignments.master import HIDDEN, MasterError, read_master, read_notebook
 from minillm.assignments.registry import complete
 from minillm.assignments.syntax import tree_of
+
+ALWAYS = {"display", "get_ipython", "In", "Out", "_", "__", "__name__", "__file__", "__doc__"}  # in every notebook
 
 
 def lint_master(path: str | Path) -> list[str]:
@@ -61,31 +63,56 @@ def lint_submission(path: str | Path, master: str | Path | None = None) -> list[
             f"{Path(path).name} names no exercises; compare it with the notebook as handed out: --with STUDENT.ipynb"
         ]
     answers = answers_in(notebook, list(wanted))
+    parts = [(c, c.metadata.get("minillm") or {}) for c in handed_out.cells]
+    forbid = {own.get("exercise"): own["forbid"] for _, own in parts if own.get("forbid")}
+    prose = {own.get("exercise") for c, own in parts if own.get("role") == "answer" and c.cell_type != "code"}
+    texts = [c.source for c, own in parts if c.cell_type == "code" and own.get("role") != "answer"]
     found = list(answers.problems.values())
-    given = _names_of(
-        [c.source
-         for c in handed_out.cells
-         if c.cell_type == "code" and (c.metadata.get("minillm") or {}).get("role") != "answer"])
+    given = _names_of(texts)
     others = _names_of(list(answers.sources.values()))
     for id, source in answers.sources.items():
-        if master and wanted[id] and same_code(source, wanted[id]) or "raise NotImplementedError" in source:
+        if master and wanted[id] and same_code(source, wanted[id]) or unfinished(source):
             found.append(f"exercise {id} is not attempted yet")
             continue
         try:
-            tree = tree_of(source)
+            tree = tree_of(source if id not in prose else "")
         except SyntaxError as error:
             found.append(f"exercise {id} is not valid Python: {error.msg} (line {error.lineno})")
             continue
-        loose = sorted(_used(tree) - _names_of([source]) - given - others - set(dir(builtins)))
-        if loose:
+        loose = sorted(_used(tree) - _names_of([source]) - given - others - set(dir(builtins)) - ALWAYS)
+        if loose and "*" not in given:
             found.append(
                 f"exercise {id} uses {', '.join(loose)}, defined in a cell of your own; only answer cells are "
                 f"graded, so define it there")
         own = next((c.metadata.get("minillm") or {} for c in notebook.cells if c.source == source), {})
-        banned = forbidden_names(source, list(own.get("forbid") or []))
+        banned = forbidden_names(source, list(own.get("forbid") or forbid.get(id) or []), imported_as(texts))
         if banned:
             found.append(f"exercise {id} uses {', '.join(banned)}, which it asks to do without")
     return found
+
+
+def unfinished(source: str) -> bool:
+    """Does a function or method of the answer still do nothing but raise NotImplementedError?
+
+    One that is meant to (of a class that others inherit from, or on some path) is not taken for a stub.
+    """
+    try:
+        tree = tree_of(source)
+    except SyntaxError:
+        return False
+    inherited = {base.id for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+                 for base in node.bases if isinstance(base, ast.Name)}
+    bodies = [tree.body] + [node.body for node in tree.body if isinstance(node, ast.ClassDef)
+                            and node.name not in inherited]
+    return any(_stub(body) for body in bodies) or any(
+        _stub(node.body) for body in bodies for node in body if isinstance(node, ast.FunctionDef))
+
+
+def _stub(body: list[ast.stmt]) -> bool:
+    last = body[-1] if body else None
+    raised = last.exc if isinstance(last, ast.Raise) else None
+    raised = raised.func if isinstance(raised, ast.Call) else raised
+    return isinstance(raised, ast.Name) and raised.id == "NotImplementedError"
 
 
 def _prints(source: str) -> bool:
@@ -101,8 +128,7 @@ def _names_of(sources: list[str]) -> set[str]:
     found = set()
     for source in sources:
         try:
-            tree = tree_of(
-                "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))))
+            tree = tree_of(source)
         except SyntaxError:
             continue
         for node in ast.walk(tree):
@@ -117,7 +143,7 @@ def _names_of(sources: list[str]) -> set[str]:
                 found.add(node.id)
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 found |= {(x.asname or x.name).partition(".")[0] for x in node.names}
-            elif isinstance(node, ast.ExceptHandler) and node.name:
+            elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name:
                 found.add(node.name)
     return found
 

@@ -1,6 +1,8 @@
 """Say what a run is worth, and why."""
 from __future__ import annotations
 
+import builtins
+import re
 from dataclasses import dataclass, field
 
 from minillm.assignments.run import Run
@@ -17,6 +19,7 @@ PASSED, PARTLY, WRONG, BLANK, MISSING, CRASHED, TIMED_OUT, FORBIDDEN, MANUAL, TR
                                                                                          "grader's trouble")
 
 
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 ENDLESS = "an endless loop? It was stopped when its time was over"
 
 
@@ -60,7 +63,21 @@ def _answer_index(cells: list) -> int:
                 if c.metadata.minillm.get("exercise") == last and c.metadata.minillm.role == "answer")
 
 
-def mark_of(id: str, out_of: float, facts: dict, cells: list, run: Run, remarks: list[str]) -> Mark:
+def where_it_failed(error: list[str], answer: str) -> str:
+    """The kind of an error and the line of the answer's own cell where it arose.
+
+    No word of its text, nor a name that the answer does not spell: it could carry the hidden inputs out.
+    """
+    kind, lines = error[0], answer.splitlines()
+    named = isinstance(getattr(builtins, kind, None), type) or re.search(rf"\b{re.escape(kind)}\b", answer)
+    said = kind if named else "an error"
+    for number, text in reversed(re.findall(r"^-+> *(\d+) (.*)$", ANSI.sub("", error[2]), re.MULTILINE)):
+        if 0 < int(number) <= len(lines) and text.strip() and lines[int(number) - 1].strip() == text.strip():
+            return f"{said} in line {number} of the answer: {text.strip()[:120]}"
+    return said
+
+
+def mark_of(id: str, out_of: float, facts: dict, cells: list, run: Run, remarks: list[str], answer: str = "") -> Mark:
     at = _answer_index(cells)
     checks = [i for i, c in enumerate(cells) if c.metadata.minillm.role == "check"]
     points = sum([float(cells[i].metadata.minillm.points)
@@ -81,17 +98,18 @@ def mark_of(id: str, out_of: float, facts: dict, cells: list, run: Run, remarks:
         return Mark(
             id, BLANK, round(points, 6), out_of, "the answer still raises NotImplementedError", remarks)
     if errors and errors[0][0] == "PermissionError" and "this exercise asks you" in errors[0][1]:
-        return Mark(id, FORBIDDEN, round(points, 6), out_of, errors[0][1], remarks)
+        names = ", ".join(name for name in facts["forbid"] if name in errors[0][1]) or "what it is asked to build"
+        return Mark(id, FORBIDDEN, round(points, 6), out_of, f"this exercise asks you to do without {names}", remarks)
     mine = [run.cells[i].values if i in run.cells else [] for i in checks]
     status = PARTLY if points else WRONG
     for name, known in facts["mistakes"].items():
         same = all(agree(a, list(b), 1e-4) for a, b in zip(mine, known["values"], strict=True))
         if same and (
-            list(errors[0]) == list(known["error"] or []) if errors else any(mine) and not known["error"]):
+            errors[0][:2] == list(known["error"] or [])[:2] if errors else any(mine) and not known["error"]):
             return Mark(id, status, round(points, 6), out_of, name, remarks)
     if errors:
-        return Mark(id, CRASHED if not points else PARTLY, round(points, 6), out_of,
-                    f"{errors[0][0]}: {errors[0][1]}"[:300], remarks)
+        return Mark(id, CRASHED if not points else PARTLY, round(points, 6), out_of, where_it_failed(errors[0], answer),
+                    [*remarks, f"says {errors[0][0]}: {errors[0][1]}"[:300]])
     died = [r.trouble for r in reports if r and r.trouble and "kernel" in r.trouble.lower()]
     if died or any(r is None for r in reports):
         return Mark(id, CRASHED, round(points, 6), out_of, "the program ended before it was checked", remarks)

@@ -2,44 +2,25 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
 
+from minillm.assignments.reading import MasterError, read_notebook
 from minillm.assignments.syntax import tree_of
 from minillm.notebook.explain import answer
 
 MARKER = re.compile(r"^\s*#\s*exercise:\s*(\S+)\s*$", re.MULTILINE | re.IGNORECASE)
 SOLUTION = re.compile(
-    r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[^\n]*\n?", re.MULTILINE | re.DOTALL)
+    r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION$\n?", re.MULTILINE | re.DOTALL)
 HIDDEN = re.compile(
-    r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS[^\n]*\n?", re.MULTILINE | re.DOTALL)
-MOST_BYTES, LARGE = 50_000_000, 2_000_000  # what is larger than the second is first read by another process
-SLIM = """
-import json, sys
-try:
-    import resource
-    resource.setrlimit(resource.RLIMIT_DATA, (1_500_000_000,) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (30,) * 2)
-except ImportError:
-    pass
-book = json.load(open(sys.argv[1], encoding="utf-8"))
-for cell in [*book.get("cells", []), *(c for sheet in book.get("worksheets", []) for c in sheet.get("cells", []))]:
-    if "outputs" in cell:
-        cell["outputs"] = []
-    cell.pop("attachments", None)
-json.dump(book, sys.stdout)
-"""
+    r"^[ \t]*### BEGIN HIDDEN TESTS\n(.*?)^[ \t]*### END HIDDEN TESTS$\n?", re.MULTILINE | re.DOTALL)
+LIKE_A_MARKER = re.compile(
+    r"^.*#[\W_]*(?:BEGIN|END)[\W_]*(?:SOLUTIONS?|HIDDEN|TESTS?)(?![a-zA-Z]).*$", re.MULTILINE | re.IGNORECASE)
 ROLES = ("given", "answer", "solution", "check", "hint", "mistake")
-
-
-class MasterError(ValueError):
-    """A notebook that cannot be used as a master; the message says what to change."""
+VISIBILITIES = ("public", "hidden")
 
 
 @dataclass
@@ -86,69 +67,6 @@ class Master:
         return sum(e.points for e in self.exercises.values())
 
 
-def assignment_of(path: str | Path) -> str | None:
-    """Which assignment a notebook says that it is; None where it does not say, or cannot be read."""
-    try:
-        said = (read_notebook(path).metadata.get("minillm") or {}).get("assignment")
-    except MasterError:
-        return None
-    return said if isinstance(said, str) else None
-
-
-def read_notebook(path: str | Path, *, max_bytes: int = MOST_BYTES) -> nbformat.NotebookNode:
-    """A notebook in format 4, whatever it was written in.  Raises MasterError with the reason where it is none."""
-    path = Path(path)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise MasterError(f"{path} {what}; name the notebook itself, a file that ends in .ipynb")
-    try:
-        size = path.stat().st_size
-        if size > max_bytes:
-            raise MasterError(
-                f"{path.name} is {size / 1e6:.0f} MB, more than {max_bytes / 1e6:.0f}; clear its "
-                f"outputs and hand it in again")
-        if size == 0:
-            raise MasterError(f"{path.name} is empty; save the notebook and hand it in again")
-        notebook = parsed(path.read_bytes() if size <= LARGE else slim(path))
-    except MasterError:
-        raise
-    except OSError as error:
-        raise MasterError(
-            f"{path} cannot be read ({error.strerror}); have its permissions changed") from error
-    except Exception as error:
-        raise MasterError(
-            f"{path.name} is not a Jupyter notebook ({type(error).__name__}); hand in the .ipynb file itself"
-        ) from error
-    if not isinstance(notebook.get("cells"), list):
-        raise MasterError(f"{path.name} has no cells; hand in the .ipynb file itself")
-    if not isinstance(notebook.metadata.get("minillm", {}), dict):
-        del notebook.metadata["minillm"]
-    for cell in notebook.cells:
-        if isinstance(cell.get("source"), list):
-            cell.source = "".join(cell.source)
-        for owner in ("minillm", "nbgrader"):  # whoever wrote something else there did not speak to us
-            if not isinstance(cell.metadata.get(owner, {}), dict):
-                del cell.metadata[owner]
-    return notebook
-
-
-def parsed(text: bytes) -> nbformat.NotebookNode:
-    """A notebook in format 4 from its JSON.  Half a character, which no file could hold, is a question mark."""
-    plain = text.decode("utf-8")
-    if "\\ud" in plain.lower():
-        plain = json.dumps(json.loads(plain), ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
-    return nbformat.from_dict(nbformat.reads(plain, as_version=4))  # format 3 has nodes of its own kind
-
-
-def slim(path: Path) -> bytes:
-    """A large notebook without its outputs, as another process reads it, which may use so much memory and no more."""
-    read = subprocess.run([sys.executable, "-I", "-c", SLIM, str(path)], stdin=subprocess.DEVNULL, capture_output=True,
-                          timeout=120)
-    if read.returncode or len(read.stdout) > 4 * LARGE:
-        raise MasterError(f"{path.name} is no notebook, or has more than {4 * LARGE / 1e6:g} MB besides its outputs")
-    return read.stdout
-
-
 def exercise_of(cell: nbformat.NotebookNode) -> str | None:
     """The exercise that a cell belongs to: by its metadata, else a tag ``exercise:ID``, else its marker comment."""
     meta = cell.get("metadata", {})
@@ -191,6 +109,8 @@ def read_master(path: str | Path) -> Master:
 
 def find_exercises(notebook: nbformat.NotebookNode, name: str) -> Master:
     """Find the exercises of a master notebook.  Raises MasterError for what makes grading impossible."""
+    for index, cell in enumerate(notebook.cells):
+        check_marks(cell, f"cell {index}")
     roles = [role_of(cell) for cell in notebook.cells]
     exercises: dict[str, Exercise] = {}
     last = None
@@ -208,7 +128,8 @@ def find_exercises(notebook: nbformat.NotebookNode, name: str) -> Master:
                     f"exercise {id} has two answer cells, {exercises[id].answer} and {index}; give each "
                     f"an id of its own")
             exercises[id] = Exercise(
-                id, index, stub=without_solution(cell.source), solution=with_solution(cell.source),
+                id, index, stub=without_solution(cell.source, prose=cell.cell_type != "code"),
+                solution=with_solution(cell.source),
                 minutes=own.get("minutes"), difficulty=own.get("difficulty"),
                 forbid=list(own.get("forbid") or []), equal=list(own.get("equal") or []),
                 manual=bool(own.get("manual") or (nbgrader.get("solution") and nbgrader.get("grade"))),
@@ -232,6 +153,27 @@ def find_exercises(notebook: nbformat.NotebookNode, name: str) -> Master:
     return Master(name, notebook, roles, exercises)
 
 
+def check_marks(cell: nbformat.NotebookNode, where: str) -> None:
+    """Refuse what looks like a marker, a role or a visibility and is none: it would hand out a solution or a check."""
+    own = cell.metadata.get("minillm") or {}
+    if own.get("role", "given") not in ROLES:
+        raise MasterError(f"{where} has the role {own['role']!r}; write one of {', '.join(ROLES)}")
+    if own.get("visibility", "public") not in VISIBILITIES:
+        raise MasterError(f"{where} has the visibility {own['visibility']!r}; write one of {', '.join(VISIBILITIES)}")
+    open_ = None
+    for found in LIKE_A_MARKER.finditer(cell.source):
+        exact = re.fullmatch(r"[ \t]*### (BEGIN|END) (SOLUTION|HIDDEN TESTS)", found[0])
+        if exact is None:
+            raise MasterError(f"{where} has the line {found[0]!r}; write it exactly as '### BEGIN SOLUTION', "
+                              f"'### END SOLUTION', '### BEGIN HIDDEN TESTS' or '### END HIDDEN TESTS'")
+        word, what = exact.groups()
+        if (open_ is None) != (word == "BEGIN") or word == "END" and open_ != what:
+            raise MasterError(f"{where} has '### {word} {what}' without its other half; each BEGIN needs its END")
+        open_ = what if word == "BEGIN" else None
+    if open_:
+        raise MasterError(f"{where} has '### BEGIN {open_}' without '### END {open_}'; each BEGIN needs its END")
+
+
 def share_points(exercise: Exercise) -> None:
     """Points stand on the checks, or on the answer and are shared evenly among the hidden checks."""
     on_checks = sum(c.points for c in exercise.checks)
@@ -243,8 +185,10 @@ def share_points(exercise: Exercise) -> None:
             check.points = exercise.points / len(hidden)
 
 
-def without_solution(source: str) -> str:
+def without_solution(source: str, *, prose: bool = False) -> str:
     """The cell as a student gets it."""
+    if prose:
+        return SOLUTION.sub("YOUR ANSWER HERE\n", source)
     return SOLUTION.sub(lambda m: f"{m[1]}# YOUR CODE HERE\n{m[1]}raise NotImplementedError()\n", source)
 
 

@@ -71,10 +71,17 @@ class Reporter:
             line = {"cell": item.cell_num,
                     "outcome": report.outcome,
                     "values": values_of(outputs),
-                    "error": [errors[-1]["ename"], errors[-1]["evalue"][:2000]] if errors else None,
+                    "error": told(errors[-1]) if errors else None,
                     "timed_out": bool(item.parent.timed_out),
                     "trouble": None if errors else str(call.excinfo.value)[:500] if call.excinfo else None}
             self.pipe.write(json.dumps(line) + "\n")
+
+
+def told(error: dict) -> list[str]:
+    """An exception's name, text and traceback, as text, whatever the kernel sent."""
+    parts = error.get("traceback")
+    traceback = "\n".join(map(str, parts[-40:])) if isinstance(parts, list) else ""
+    return [str(error.get("ename"))[:200], str(error.get("evalue"))[:2000], traceback[-20_000:]]
 
 
 class Comparison:

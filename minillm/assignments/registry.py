@@ -2,10 +2,16 @@
 from __future__ import annotations
 
 import ast
+import copy
+import random
+from collections.abc import Callable
 
-from minillm.assignments.master import Check, Exercise, Master, defined
+from minillm.assignments.master import Check, Exercise, Master, MasterError, defined
 from minillm.assignments.syntax import tree_of
 from minillm.notebook import checks
+from minillm.notebook.agreement import difference
+
+TRIES = 60  # seeds that are tried before a mistake is said to show nowhere
 
 CASES = """\
 import random as _random
@@ -20,10 +26,11 @@ from minillm.lessons.{room}.solutions import SOLUTIONS as _solutions
 """
 
 
-def complete(master: Master, *, seed: int) -> Master:
+def complete(master: Master, *, seed: int, telling: bool = False) -> Master:
     """Give every exercise that is registered, and brings no hidden check of its own, the registry's.
 
-    The hidden check prints what the answer gives for inputs drawn from `seed`, which students do not know.
+    The hidden check prints what the answer gives for inputs drawn from `seed`, which students do not know; `telling`:
+    for as many as it takes for each listed mistake to show (MasterError where none does).
     """
     for exercise in master.exercises.values():
         known = _registered(exercise.id)
@@ -35,7 +42,7 @@ def complete(master: Master, *, seed: int) -> Master:
         if any(c.hidden for c in exercise.checks) or exercise.manual:
             continue
         name = _answer_name(exercise)
-        seeds = [seed * 1000 + k for k in range(1, 3)]
+        seeds = _telling(known, seed) if telling and known.cases else [seed * 1000 + k for k in range(1, 3)]
         source = CASES.format(seeds=seeds, id=exercise.id, name=name) if known.cases else f"print({name})\n"
         exercise.points = exercise.points or float(known.points)
         at = max([exercise.answer, *(c.cell for c in exercise.checks)])
@@ -46,6 +53,33 @@ def complete(master: Master, *, seed: int) -> Master:
                     room=checks.ROOMS[exercise.id.partition(".")[0]], name=name, id=exercise.id, hint=hint),
                 0.0)
     return master
+
+
+def _telling(known: checks.Exercise, seed: int) -> list[int]:
+    """Seeds for the hidden cases: two, and others where a listed mistake gives in all of these what is right."""
+    solution, seeds = checks._solution(known.id), []
+    unseen = dict(solution.mistakes)
+    for k in range(1, TRIES):
+        drawn = seed * 1000 + k
+        shown = {hint for hint, wrong in unseen.items() if _shows(known, solution.reference, wrong, drawn)}
+        unseen = {hint: wrong for hint, wrong in unseen.items() if hint not in shown}
+        if k <= 2 or shown:
+            seeds.append(drawn)
+        if k >= 2 and not unseen:
+            return seeds
+    raise MasterError(f"no hidden case of exercise {known.id} shows the mistake {next(iter(unseen))!r}; build with "
+                      f"another --seed")
+
+
+def _shows(known: checks.Exercise, reference: Callable, wrong: Callable, seed: int) -> bool:
+    """Whether a mistake gives anything else than the reference in some case."""
+    for arguments in known.cases(random.Random(seed)):
+        try:
+            if difference(wrong(*copy.deepcopy(arguments)), reference(*copy.deepcopy(arguments)), known.tolerance):
+                return True
+        except Exception:  # noqa: BLE001 - it fails where the reference does not
+            return True
+    return False
 
 
 def registered(source: str) -> bool:

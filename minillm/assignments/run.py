@@ -27,7 +27,7 @@ class CellReport:
 
     outcome: str  # passed | failed
     values: list[str] = field(default_factory=list)
-    error: list[str] | None = None  # name and text of the exception
+    error: list[str] | None = None  # name, text and traceback of the exception
     timed_out: bool = False
     trouble: str | None = None
 
@@ -112,8 +112,8 @@ def _heard(run: Path, path: Path, limits: Limits, stopping: threading.Event, war
 def _started(run: Path, arguments: list[str], limits: Limits, warm: Warm | None, send: int) -> watching.Process:
     outside = {"data_bytes": limits.data_bytes, "file_bytes": limits.file_bytes, "core_bytes": 0}
     if warm and warming.POSSIBLE:
-        return Forked(warm.runs().ask({"arguments": arguments, "cwd": str(run), "environment": _environment(run),
-                                       "limits": outside}, [send]))
+        return Forked(warming.runs().ask({"arguments": arguments, "cwd": str(run), "environment": _environment(run),
+                                          "limits": outside}, [send]))
     launch = [sys.executable, str(Path(sandbox.__file__).with_name("launch.py"))]
     variables = {**_environment(run), "MINILLM_REPORT": str(send)}
     return subprocess.Popen([*launch, json.dumps({**outside, "environment": variables}),

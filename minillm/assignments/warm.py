@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import json
 import os
 import socket
@@ -91,26 +92,31 @@ class Server:
         self.folder.cleanup()
 
 
+_runs: list[Server] = []
+_one_at_a_time = threading.Lock()
+
+
+def runs() -> Server:
+    """The process that becomes pytest; it knows nothing of any course, so one serves all."""
+    with _one_at_a_time:
+        if not (_runs and _runs[-1].alive()):
+            folder = tempfile.TemporaryDirectory(prefix="mgw-")
+            command = [sys.executable, "-m", "minillm.assignments.forking", "runs", f"{folder.name}/z",
+                       json.dumps(RUNS)]
+            own = str(Path(__file__).resolve().parents[2])
+            _runs.append(Server(command, folder, {**os.environ, "PYTHONPATH": own, "OMP_NUM_THREADS": "1"}))
+            atexit.register(_runs[-1].close)
+        return _runs[-1]
+
+
 class Warm:
     """What a grader keeps warm; safe to use from several threads.  `cells` say what their kernels will import."""
 
     def __init__(self, package: Path, cells: Iterable[nbformat.NotebookNode] = ()):
         self.package, self.modules = package, [*KERNELS, *imported(c.source for c in cells)]
-        self._runs: Server | None = None
         self._free: list[Server] = []
         self._apart = POSSIBLE and bool(sandbox.bubblewrap())
         self._lock = threading.Lock()
-
-    def runs(self) -> Server:
-        """The process that becomes pytest."""
-        with self._lock:
-            if self._runs is None or not self._runs.alive():
-                folder = tempfile.TemporaryDirectory(prefix="mgr-")
-                command = [sys.executable, "-m", "minillm.assignments.forking", "runs", f"{folder.name}/z",
-                           json.dumps(RUNS)]
-                own = str(Path(__file__).resolve().parents[2])
-                self._runs = Server(command, folder, {**os.environ, "PYTHONPATH": own, "OMP_NUM_THREADS": "1"})
-            return self._runs
 
     @contextmanager
     def kernels(self, limits: Limits) -> Iterator[Server | None]:
@@ -131,7 +137,7 @@ class Warm:
                     self._free.append(server)
 
     def _sandbox(self, limits: Limits) -> Server:
-        folder = tempfile.TemporaryDirectory(prefix="mg-")
+        folder = tempfile.TemporaryDirectory(prefix="mgw-")
         base = Path(folder.name)
         walls = sandbox.walls(sandbox.bubblewrap(), [self.package], [base], limits,
                               sandbox.kernel_environment(self.package, Path("/tmp")), may_mount=True)
@@ -147,9 +153,9 @@ class Warm:
 
     def close(self) -> None:
         with self._lock:
-            for server in [*self._free, *filter(None, [self._runs])]:
+            for server in self._free:
                 server.close()
-            self._free, self._runs = [], None
+            self._free = []
 
 
 def asked(server: Server, run: Path, package: Path, limits: Limits) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import re
 from datetime import datetime, timezone
 
 import nbformat
@@ -41,9 +42,13 @@ def test_students_get_no_solution_no_mistake_and_no_hidden_check(handed_out):
 def test_what_is_handed_out_speaks_nbgraders_language(handed_out):
     answers = [c.metadata.nbgrader for c in handed_out.cells if role_of(c) == "answer"]
     assert [(a.grade_id, a.solution, a.schema_version) for a in answers] == [
-        (id, True, 3) for id in ("mean", "softmax", "count", "why")]
+        (f"answer-{id}", True, 3) for id in ("mean", "softmax", "count", "why")]
     assert answers[3].grade
     assert answers[3].points == 2
+    all_of_them = [c.metadata.nbgrader for c in handed_out.cells if "nbgrader" in c.metadata]
+    assert len({each.grade_id for each in all_of_them}) == len(all_of_them)
+    assert all(re.fullmatch("[A-Za-z0-9_-]+", each.grade_id) for each in all_of_them)
+    assert sum(each.get("points", 0) for each in all_of_them) == 4 + 5 + 3 + 2  # hidden points, on checks that are here
 
 
 def test_a_master_without_faults_has_none(tmp_path):

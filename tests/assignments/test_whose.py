@@ -12,7 +12,7 @@ import pytest
 from nbformat import v4
 
 from minillm.__main__ import main
-from minillm.assignments import master, reports, sandbox
+from minillm.assignments import reading, reports, sandbox
 from minillm.assignments.collect import submissions
 from minillm.assignments.grade import Grader, Result
 from minillm.assignments.marks import Mark
@@ -167,7 +167,7 @@ def test_a_strange_file_costs_nobody_else_anything(tmp_path):
         file.truncate(1 << 40)  # a hole: it takes no disk
     (work / "deep.ipynb").write_text("[" * 100_000)
     made = book("hw", [v4.new_code_cell("x = 1")])
-    made.cells[0].outputs = [v4.new_output("stream", text="x" * master.LARGE)]
+    made.cells[0].outputs = [v4.new_output("stream", text="x" * reading.LARGE)]
     nbformat.write(made, work / "outputs.ipynb")
     (work / "half.ipynb").write_text(json.dumps(book("hw", [v4.new_code_cell("x = '\ud800'")])))
     subprocess.run(["cp", str(work / "ann.ipynb"), os.fsencode(work) + b"/Jos\xe9.ipynb"], check=False)
