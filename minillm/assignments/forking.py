@@ -170,7 +170,9 @@ def limited(limits: dict) -> None:
     for name, key in (("RLIMIT_CPU", "cpu_seconds"), ("RLIMIT_DATA", "data_bytes"),
                       ("RLIMIT_FSIZE", "file_bytes"), ("RLIMIT_CORE", "core_bytes")):
         if hasattr(resource, name) and limits.get(key) is not None:
-            resource.setrlimit(getattr(resource, name), (limits[key], limits[key]))
+            most = resource.getrlimit(getattr(resource, name))[1]  # what is set already can only be lowered
+            value = limits[key] if most == resource.RLIM_INFINITY else min(limits[key], most)
+            resource.setrlimit(getattr(resource, name), (value, value))
 
 
 def silent() -> None:
