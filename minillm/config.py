@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from minillm.fields import check_scales, check_stretch, check_type, made, require
+from minillm.fields import check_experts, check_latent, check_scales, check_stretch, check_type, made, require
 
+BIASES = {  # which matrices have one: those that read queries, keys and values, attention's last, the MLP's
+    "none": (), "qkv": ("qkv",), "attention": ("qkv", "out"), "mlp": ("mlp",), "all": ("qkv", "out", "mlp")}
 CHOICES = {
     "attention": ("heads", "latent"),
     "linear_attention": (None, "sum", "delta"),
@@ -17,16 +19,16 @@ CHOICES = {
     "position": ("rope", "learned", "sinusoidal", "alibi", "none"),
     "rope_pairs": ("halves", "neighbours"),
     "qk_norm": (None, "head", "full"),
-    "mlp": ("swiglu", "geglu", "gelu", "gelu-exact", "relu2", "relu"),
+    "mlp": ("swiglu", "swiglu-capped", "geglu", "gelu", "gelu-exact", "relu2", "relu"),
     "router": ("softmax", "sigmoid"),
-    "bias": ("none", "qkv", "all"),
+    "bias": tuple(BIASES),
 }
-GATED = ("swiglu", "geglu")
+GATED = ("swiglu", "swiglu-capped", "geglu")
 WINDOW = ("window", "global_every")
-MIXTURE = ("router", "balance_bias", "experts_per_token", "n_shared_experts", "d_expert", "n_dense_layers",
-           "normalize_experts")
+MIXTURE = ("router", "router_bias", "balance_bias", "experts_per_token", "n_expert_groups", "groups_per_token",
+           "n_shared_experts", "d_expert", "n_dense_layers", "normalize_experts")
 TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs", "nope_every")
-LATENT = ("d_latent", "d_rotary")
+LATENT = ("d_latent", "d_rotary", "d_query")
 FULL = ("attention", "qk_norm", "attention_scale", "attention_softcap", "attention_sinks", *LATENT, *TURNED, *WINDOW)
 
 
@@ -47,6 +49,7 @@ class RopeScaling:
     high_freq: float = 4.0
     original_context: int = 8192
     sharpen: float = 0.0                   # yarn alone: 0.1 in its paper, 0.0707 in DeepSeek-V2
+    whole_pairs: bool = True               # yarn alone; False: the blend begins and ends between pairs (gpt-oss)
 
     def __post_init__(self):
         if self.kind not in ("linear", "llama3", "yarn"):
@@ -54,6 +57,8 @@ class RopeScaling:
         for field in fields(self):
             check_type(field, getattr(self, field.name))
         check_stretch(self)
+        if not self.whole_pairs and self.kind != "yarn":
+            raise ValueError(f"RopeScaling whole_pairs=False belongs to yarn, not to {self.kind}; leave it True")
         if self.sharpen and self.kind != "yarn":
             raise ValueError(f"RopeScaling sharpen={self.sharpen} belongs to yarn, not to {self.kind}; leave it 0")
 
@@ -79,6 +84,7 @@ class ModelConfig:
     attention: str = "heads"               # "latent": keys and values are read from a latent vector (MLA, DeepSeek-V2)
     d_latent: int | None = None            # width of what it keeps of a token; None: 4 d_head
     d_rotary: int | None = None            # and of the key that tells the position; None: d_head / 2
+    d_query: int | None = None             # width of a latent that queries are read from; None: from x (V2: 1536)
 
     linear_attention: str | None = None    # "sum", "delta": layers that keep one matrix per head instead of keys
     full_every: int | None = None          # of these, every n-th keeps keys and softmax (Qwen3-Next, Kimi Linear: 4)
@@ -115,7 +121,10 @@ class ModelConfig:
     d_expert: int | None = None            # None: d_ff
     n_dense_layers: int = 0                # the first layers of a mixture that stay dense (DeepSeek-MoE: 1)
     normalize_experts: bool = True         # the chosen experts' weights sum to one (Mixtral)
+    n_expert_groups: int = 1               # the experts stand in so many groups …
+    groups_per_token: int = 1              # … of which a token may visit only these (DeepSeek-V3: 4 of 8)
     router: str = "softmax"                # "sigmoid": each expert is judged by itself (DeepSeek-V3)
+    router_bias: bool = False              # a learned number more for each expert's score (gpt-oss)
     balance_bias: bool = False             # a bias, nudged and not learned, lets the idle be chosen (DeepSeek-V3)
 
     bias: str = "none"
@@ -146,24 +155,11 @@ class ModelConfig:
         require(self.norm_eps > 0, f"norm_eps={self.norm_eps} must be positive")
         check_scales(self)
         if self.attention == "latent":
-            self._check_latent()
+            check_latent(self)
         require(self.linear_attention is None or self.full_every != 1,
                 "full_every=1 leaves no layer to linear_attention; set that None, or full_every at least 2")
         self._check_positions()
-        self._check_experts()
-
-    def _check_latent(self) -> None:
-        require(self.position == "rope",
-                f"attention='latent' tells positions by a rotary key, which position={self.position!r} has not; "
-                f"choose position='rope'")
-        require(self.rope_fraction == 1.0,
-                f"attention='latent' turns d_rotary components, not rope_fraction={self.rope_fraction} of a head; "
-                f"leave rope_fraction 1 and set d_rotary")
-        require(self.n_kv_heads in (None, self.n_heads),
-                f"attention='latent' keeps one latent for all n_heads={self.n_heads}, so n_kv_heads={self.n_kv_heads} "
-                f"has no heads to share; leave n_kv_heads None")
-        require(self.qk_norm is None,
-                f"attention='latent' norms its latent, and no keys by qk_norm={self.qk_norm!r}; leave qk_norm None")
+        check_experts(self)
 
     def _check_positions(self) -> None:
         require(0.0 < self.rope_fraction <= 1.0, f"rope_fraction={self.rope_fraction} must be in (0, 1]")
@@ -185,19 +181,6 @@ class ModelConfig:
                     f"sinusoidal positions come in pairs, but d_model={self.d_model} is odd; make it even")
         require(self.global_every is None or self.window is not None,
                 f"global_every={self.global_every} needs a window; set window, or leave global_every None")
-
-    def _check_experts(self) -> None:
-        if self.n_experts:
-            require(1 <= self.experts_per_token <= self.n_experts,
-                    f"experts_per_token={self.experts_per_token} must lie between 1 and n_experts={self.n_experts}")
-            require(self.experts_per_token > 1 or self.n_experts == 1 or not self.normalize_experts,
-                    "experts_per_token=1 with normalize_experts=True makes the one weight 1, whatever the router "
-                    "says, so it never learns; choose normalize_experts=False, or 2 experts per token")
-            require(self.n_dense_layers <= self.n_layers,
-                    f"n_dense_layers={self.n_dense_layers} exceeds n_layers={self.n_layers}; lower it")
-        else:
-            require(self.n_shared_experts == 0,
-                    f"n_shared_experts={self.n_shared_experts} needs a mixture; set n_experts too")
 
     def resolve(self) -> ModelConfig:
         """The same model with every None replaced by its usual value; idempotent.
@@ -241,6 +224,10 @@ class ModelConfig:
     def is_mixture(self, layer: int) -> bool:
         """Does this layer route its tokens to experts?"""
         return self.n_experts > 0 and layer >= self.n_dense_layers
+
+    def is_biased(self, part: str) -> bool:
+        """Do these matrices have a bias?  "qkv", "out" (attention's last) or "mlp"."""
+        return part in BIASES[self.bias]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, only those that differ from the defaults."""
@@ -297,4 +284,6 @@ IDLE = (  # these fields, because of this, where that holds
     (("full_first",), "none of the layers is full", lambda has: has.get("full_every", 0) is None),
     (LATENT, "only latent attention keeps a latent", lambda has: has["attention"] != "latent"),
     (MIXTURE, "without experts there is one MLP for all", lambda has: not has["n_experts"]),
+    (("n_expert_groups", "groups_per_token"), "a token may visit every group",
+     lambda has: has.get("groups_per_token", 1) == has.get("n_expert_groups", 1)),
 )

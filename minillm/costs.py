@@ -16,8 +16,8 @@ def parameters(config: ModelConfig, *, active: bool = False) -> Ledger:
     """
     c = config.resolve()
     norm, kinds = _norm(c).learned, _attentions(c)
-    attention = sum(c.d_model * (a.read + a.written + a.gates) + a.behind + a.sinks + a.conv
-                    + a.read * (c.bias != "none") + c.d_model * (c.bias == "all") for a in kinds)
+    attention = sum(c.d_model * (a.read + a.written + a.gates) + a.ahead + a.behind + a.sinks + a.conv
+                    + a.read * c.is_biased("qkv") + c.d_model * c.is_biased("out") for a in kinds)
     n_dense = sum(not c.is_mixture(i) for i in range(c.n_layers))
     n_mixtures = c.n_layers - n_dense
     n_experts = c.experts_per_token if active else c.n_experts
@@ -30,7 +30,7 @@ def parameters(config: ModelConfig, *, active: bool = False) -> Ledger:
         "mlp": n_dense * _mlp(c, c.d_ff),
         "experts": n_mixtures * n_experts * _mlp(c, c.d_expert),
         "shared experts": n_mixtures * shared,
-        "router": n_mixtures * c.d_model * c.n_experts,
+        "router": n_mixtures * (c.d_model + c.router_bias) * c.n_experts,
         "norms": norms + norm * (c.embed_norm + (c.norm_order != "post")),
         "residual": c.n_layers * _again(c),
         "unembedding": c.vocab_size * (c.d_model * (not c.tie_embeddings) + c.unembed_bias),
@@ -54,7 +54,8 @@ def flops(config: ModelConfig, *, seq: int, cached: int = 0, causal: bool = Fals
     expanded = [1 if seq == 1 else keys(c, layer, seq=seq, cached=cached) for layer in range(c.n_layers)]
     ledger = {
         "attention projections": sum(
-            2 * (seq * c.d_model * (a.read + a.written + a.gates) + expanded[i] * a.behind) for i, a in kinds),
+            2 * (seq * c.d_model * (a.read + a.written + a.gates) + seq * a.ahead
+                 + expanded[i] * a.behind) for i, a in kinds),
         "attention scores": sum(met[i] * 2 * (c.n_heads * a.scored + a.likened) for i, a in kinds),
         "attention mix": sum(met[i] * 2 * c.n_heads * a.mixed for i, a in kinds),
         "attention state": sum(2 * seq * a.carried for _, a in kinds) * (cached > 0),
@@ -152,7 +153,7 @@ def _hidden(c: ModelConfig) -> Tally:
 
 def _mlp(c: ModelConfig, width: int) -> int:
     matrices = _hidden(c).learned
-    return matrices * c.d_model * width + ((matrices - 1) * width + c.d_model) * (c.bias == "all")
+    return matrices * c.d_model * width + ((matrices - 1) * width + c.d_model) * c.is_biased("mlp")
 
 
 def _added(c: ModelConfig) -> int:

@@ -41,7 +41,8 @@ def check_stretch(scaling: Any) -> None:
     require(scaling.factor > 0, f"RopeScaling factor={scaling.factor} must be above 0; 1 leaves all as it is")
     require(scaling.original_context >= 1,
             f"RopeScaling original_context={scaling.original_context} must be at least 1 token")
-    require(scaling.kind == "linear" or 0 < scaling.low_freq < scaling.high_freq,
+    level = scaling.kind == "yarn" and 0 < scaling.low_freq == scaling.high_freq  # Kimi K2: no blend at all
+    require(scaling.kind == "linear" or level or 0 < scaling.low_freq < scaling.high_freq,
             f"RopeScaling low_freq={scaling.low_freq} must be above 0 and below high_freq={scaling.high_freq}: between "
             f"them it blends")
 
@@ -52,6 +53,52 @@ def check_scales(config: Any) -> None:
     for name, none in usual.items():
         value = getattr(config, name)
         require(value is None or value > 0, f"{name}={value} must be above 0; None for {none}")
+
+
+def check_latent(config: Any) -> None:
+    """Refuse what latent attention has no place for."""
+    require(config.position == "rope",
+            f"attention='latent' tells positions by a rotary key, which position={config.position!r} has not; "
+            f"choose position='rope'")
+    require(config.rope_fraction == 1.0,
+            f"attention='latent' turns d_rotary components, not rope_fraction={config.rope_fraction} of a head; "
+            f"leave rope_fraction 1 and set d_rotary")
+    require(config.n_kv_heads in (None, config.n_heads),
+            f"attention='latent' keeps one latent for all n_heads={config.n_heads}, so n_kv_heads={config.n_kv_heads} "
+            f"has no heads to share; leave n_kv_heads None")
+    require(config.qk_norm is None,
+            f"attention='latent' norms its latent, and no keys by qk_norm={config.qk_norm!r}; leave qk_norm None")
+
+
+def check_experts(config: Any) -> None:
+    """Refuse a mixture that does not come out even, or whose router would learn nothing."""
+    if config.n_experts:
+        require(1 <= config.experts_per_token <= config.n_experts,
+                f"experts_per_token={config.experts_per_token} must lie between 1 and n_experts={config.n_experts}")
+        require(config.experts_per_token > 1 or config.n_experts == 1 or not config.normalize_experts,
+                "experts_per_token=1 with normalize_experts=True makes the one weight 1, whatever the router "
+                "says, so it never learns; choose normalize_experts=False, or 2 experts per token")
+        require(config.n_dense_layers <= config.n_layers,
+                f"n_dense_layers={config.n_dense_layers} exceeds n_layers={config.n_layers}; lower it")
+        check_groups(config)
+    else:
+        require(config.n_shared_experts == 0,
+                f"n_shared_experts={config.n_shared_experts} needs a mixture; set n_experts too")
+
+
+def check_groups(config: Any) -> None:
+    """Refuse groups of experts that do not come out even, or hold too few."""
+    groups, size = config.n_expert_groups, config.n_experts // config.n_expert_groups
+    require(size * groups == config.n_experts,
+            f"n_experts={config.n_experts} do not split into n_expert_groups={groups} equal groups; choose a divisor")
+    require(config.groups_per_token <= groups,
+            f"groups_per_token={config.groups_per_token} exceeds n_expert_groups={groups}; lower it")
+    require(config.groups_per_token * size >= config.experts_per_token,
+            f"experts_per_token={config.experts_per_token} are not to be had in groups_per_token="
+            f"{config.groups_per_token} of {size} experts; raise groups_per_token")
+    require(config.router != "sigmoid" or config.groups_per_token == groups or size > 1,
+            f"a group is judged by its best two, but n_expert_groups={groups} of n_experts={config.n_experts} hold "
+            f"one each; lower n_expert_groups")
 
 
 TAKES = {  # annotation -> the types that are taken, in a person's words

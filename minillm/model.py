@@ -36,7 +36,7 @@ class PreBlock(nn.Module):
         super().__init__()
         c = config.resolve()
         self.attention = ATTENTIONS[c.attention_of(layer)](c, layer, rope=rope)
-        self.mlp = Mixture(c) if c.is_mixture(layer) else MLPS[c.mlp](c.d_model, c.d_ff, bias=c.bias == "all")
+        self.mlp = Mixture(c) if c.is_mixture(layer) else MLPS[c.mlp](c.d_model, c.d_ff, bias=c.is_biased("mlp"))
         self.dropout = nn.Dropout(c.dropout)
         for name in self.norms:
             self.add_module(name, NORMS[c.norm](c.d_model, eps=c.norm_eps, weight=c.norm_weight))
@@ -214,7 +214,7 @@ def initialize(model: Transformer) -> None:
         if name.endswith("proj.weight") or name.endswith("router.weight"):
             writes = name.endswith(("o_proj.weight", "down_proj.weight"))
             nn.init.normal_(weight, std=0.02 / math.sqrt(2 * c.n_layers) if writes else 0.02)
-        elif name.endswith("proj.bias") or name == "unembed.bias":
+        elif name.endswith(("proj.bias", "router.bias")) or name == "unembed.bias":
             nn.init.zeros_(weight)
         elif name in ("embed.weight", "position.weight"):
             nn.init.normal_(weight, std=0.02)

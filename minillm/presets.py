@@ -27,6 +27,8 @@ GEMMA3 = replace(GEMMA2, vocab_size=262144, d_model=1152, n_heads=4, n_kv_heads=
 OLMO = replace(LLAMA, vocab_size=50304, norm="layernorm", norm_weight=False, norm_eps=1e-5)
 OLMO2 = replace(LLAMA, vocab_size=100352, context_length=4096, norm_order="output", qk_norm="full",
                 rope_theta=500_000.0)
+OLMO3 = replace(OLMO2, vocab_size=100278, context_length=65536, norm_eps=1e-6, window=4096, global_every=4,
+                rope_theta_local=500_000.0, rope_scaling=RopeScaling("yarn", 8.0, 1.0, 32.0, 8192))
 PYTHIA = ModelConfig(vocab_size=50304, d_model=512, n_layers=6, n_heads=8, context_length=2048,
                      norm="layernorm", norm_order="parallel", rope_fraction=0.25, mlp="gelu-exact",
                      bias="all", tie_embeddings=False)
@@ -51,6 +53,22 @@ GRANITE = replace(LLAMA, vocab_size=49155, d_model=2048, n_layers=40, n_kv_heads
 EXAONE = replace(LLAMA, vocab_size=102400, d_model=2048, n_layers=30, n_kv_heads=8, d_ff=4096, norm_order="output",
                  norm_eps=1e-5, qk_norm="head", rope_theta=1e6, context_length=65536,
                  rope_scaling=RopeScaling("llama3", 16.0, 1.0, 4.0, 8192), tie_embeddings=True)
+
+DEEPSEEK2 = replace(LLAMA, vocab_size=102400, d_model=2048, n_layers=27, n_heads=16, d_ff=10944, context_length=163840,
+                    attention="latent", d_head=128, d_latent=512, d_rotary=64, rope_pairs="neighbours",
+                    rope_scaling=RopeScaling("yarn", 40.0, 1.0, 32.0, 4096, sharpen=0.0707), n_experts=64,
+                    experts_per_token=6, n_shared_experts=2, d_expert=1408, n_dense_layers=1, normalize_experts=False)
+DEEPSEEK3 = replace(DEEPSEEK2, vocab_size=129280, d_model=7168, n_layers=61, n_heads=128, d_ff=18432, d_query=1536,
+                    n_experts=256, experts_per_token=8, n_shared_experts=1, d_expert=2048, n_dense_layers=3,
+                    n_expert_groups=8, groups_per_token=4, router="sigmoid", balance_bias=True, normalize_experts=True,
+                    rope_scaling=RopeScaling("yarn", 40.0, 1.0, 32.0, 4096, sharpen=0.1))
+GPT_OSS = replace(LLAMA, vocab_size=201088, d_model=2880, n_layers=24, n_heads=64, n_kv_heads=8, d_head=64, d_ff=2880,
+                  context_length=131072, norm_eps=1e-5, window=128, global_every=2, attention_sinks=True, bias="all",
+                  rope_theta=150_000.0, mlp="swiglu-capped", n_experts=32, experts_per_token=4, router_bias=True,
+                  rope_scaling=RopeScaling("yarn", 32.0, 1.0, 32.0, 4096, sharpen=0.1, whole_pairs=False))
+GLM45 = replace(GLM, n_heads=96, n_kv_heads=8, n_layers=46, d_head=128, d_ff=10944, context_length=131072,
+                norm_eps=1e-5, rope_pairs="halves", rope_theta=1e6, n_experts=128, experts_per_token=8,
+                n_shared_experts=1, d_expert=1408, n_dense_layers=1, router="sigmoid", balance_bias=True)
 
 PRESETS = {
     # Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training"
@@ -103,6 +121,9 @@ PRESETS = {
                            normalize_experts=False),
     "olmo-2-1b": replace(OLMO2, d_model=2048, n_layers=16, n_heads=16, d_ff=8192),
     "olmo-2-7b": OLMO2,
+    # Team OLMo 2025, "OLMo 3" (its longer angles in full layers are folded into the queries' norm)
+    "olmo-3-7b": OLMO3,
+    "olmo-3-32b": replace(OLMO3, d_model=5120, n_layers=64, n_heads=40, n_kv_heads=8, d_ff=27648),
     # GPT-NeoX: Black et al. 2022, arXiv:2204.06745; Pythia: Biderman et al. 2023, arXiv:2304.01373
     "pythia-70m": PYTHIA,
     "pythia-160m": replace(PYTHIA, d_model=768, n_layers=12, n_heads=12),
@@ -122,12 +143,22 @@ PRESETS = {
                                 context_length=4096, n_experts=64, experts_per_token=6, n_shared_experts=2,
                                 d_expert=1408, n_dense_layers=1, normalize_experts=False),
     # DeepSeek-AI 2024, arXiv:2405.04434, appendix B
-    "deepseek-v2-lite": replace(LLAMA, vocab_size=102400, d_model=2048, n_layers=27, n_heads=16, d_ff=10944,
-                                context_length=163840, attention="latent", d_latent=512, d_rotary=64,
-                                rope_pairs="neighbours",
-                                rope_scaling=RopeScaling("yarn", 40.0, 1.0, 32.0, 4096, sharpen=0.0707),
-                                n_experts=64, experts_per_token=6, n_shared_experts=2, d_expert=1408,
-                                n_dense_layers=1, normalize_experts=False),
+    "deepseek-v2-lite": DEEPSEEK2,
+    "deepseek-v2": replace(DEEPSEEK2, d_model=5120, n_layers=60, n_heads=128, d_ff=12288, d_query=1536, n_experts=160,
+                           d_expert=1536, n_expert_groups=8, groups_per_token=3),
+    # DeepSeek-AI 2024, arXiv:2412.19437 (without the layer that guesses a second token); Kimi Team 2025,
+    # arXiv:2507.20534
+    "deepseek-v3": DEEPSEEK3,
+    "kimi-k2": replace(DEEPSEEK3, vocab_size=163840, n_heads=64, n_experts=384, n_dense_layers=1, n_expert_groups=1,
+                       groups_per_token=1, rope_theta=50_000.0, context_length=131072,
+                       rope_scaling=RopeScaling("yarn", 32.0, 1.0, 1.0, 4096, sharpen=0.1)),
+    # OpenAI 2025, arXiv:2508.10925
+    "gpt-oss-20b": GPT_OSS,
+    "gpt-oss-120b": replace(GPT_OSS, n_layers=36, n_experts=128),
+    # Wang and Komatsuzaki 2021, "GPT-J-6B"
+    "gpt-j-6b": replace(GPT2, vocab_size=50400, d_model=4096, n_layers=28, n_heads=16, context_length=2048,
+                        norm_order="parallel-shared", position="rope", rope_pairs="neighbours", rope_fraction=0.25,
+                        bias="mlp", unembed_bias=True, tie_embeddings=False),
     # Zhang et al. 2022, arXiv:2205.01068 (two rows more in its table of positions are for padding)
     "opt-125m": replace(GPT2, vocab_size=50272, context_length=2048, mlp="relu"),
     "opt-6.7b": replace(GPT2, vocab_size=50272, d_model=4096, n_layers=32, n_heads=32, context_length=2048, mlp="relu"),
@@ -152,6 +183,12 @@ PRESETS = {
     # GLM Team 2024, arXiv:2406.12793
     "glm-4-9b": GLM,
     "glm-4-9b-0414": replace(GLM, norm_order="sandwich", context_length=32768),
+    # GLM Team 2025, arXiv:2508.06471 (without the layer that guesses a second token); Upstage 2026, arXiv:2601.07022
+    "glm-4.5-air": GLM45,
+    "glm-4.5": replace(GLM45, d_model=5120, n_layers=92, d_ff=12288, qk_norm="head", n_experts=160, d_expert=1536,
+                       n_dense_layers=3),
+    "solar-open-100b": replace(GLM45, vocab_size=196608, n_heads=64, n_layers=48, bias="none", rope_fraction=1.0,
+                               d_ff=None, d_expert=1280, n_dense_layers=0),
     # IBM 2024, "Granite 3.0 Language Models" (its multipliers are folded into the weights)
     "granite-3.1-2b": GRANITE,
     "granite-3.1-8b": replace(GRANITE, d_model=4096, d_ff=12800, attention_scale=1 / 128, rope_theta=1e7),
@@ -171,6 +208,10 @@ PRESETS = {
     "ernie-4.5-0.3b": replace(LLAMA, vocab_size=103424, d_model=1024, n_layers=18, n_heads=16, n_kv_heads=2,
                               d_head=128, d_ff=3072, norm_eps=1e-5, rope_pairs="neighbours", rope_theta=500_000.0,
                               context_length=131072, tie_embeddings=True),
+    # Tencent 2025, arXiv:2512.24618
+    "youtu-llm-2b": replace(LLAMA, vocab_size=128256, d_model=2048, n_heads=16, d_ff=6144, context_length=131072,
+                            attention="latent", d_head=128, d_latent=512, d_rotary=64, d_query=1536,
+                            rope_pairs="neighbours", rope_theta=1.6e6, tie_embeddings=True),
 }
 
 SIZES = {  # for a laptop: the architecture stays, the sizes shrink
@@ -188,18 +229,21 @@ def scaled(config: ModelConfig, size: str, *, vocab_size: int) -> ModelConfig:
     """
     if size not in SIZES:
         raise ValueError(f"size={size!r} is not one of: {', '.join(SIZES)}")
-    shape = SIZES[size]
+    shape, n_experts = SIZES[size], min(config.n_experts, 8)
+    n_groups = min(config.n_expert_groups, max(1, n_experts // 2))
+    visited = n_groups if config.groups_per_token == config.n_expert_groups else max(1, n_groups // 2)
     group = min(config.n_heads // (config.n_kv_heads or config.n_heads), shape["n_heads"])
     while shape["n_heads"] % group:
         group -= 1
     return replace(
         config, **shape, vocab_size=vocab_size, d_head=None, d_ff=None, d_expert=None, d_latent=None, d_rotary=None,
-        attention_scale=None,
+        d_query=config.d_query and shape["d_model"] // 2, attention_scale=None,
         n_kv_heads=None if group == 1 else shape["n_heads"] // group,
         window=config.window and shape["context_length"] // 4,
         global_every=config.global_every and min(config.global_every, shape["n_layers"]),
         full_every=config.full_every and min(config.full_every, shape["n_layers"]),
         nope_every=config.nope_every and min(config.nope_every, shape["n_layers"]),
-        n_experts=min(config.n_experts, 8), experts_per_token=min(config.experts_per_token, 2),
+        n_experts=n_experts, n_expert_groups=n_groups, groups_per_token=visited,
+        experts_per_token=min(config.experts_per_token, 2),
         n_shared_experts=min(config.n_shared_experts, 1), n_dense_layers=min(config.n_dense_layers, 1),
         rope_scaling=None)

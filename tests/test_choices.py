@@ -130,6 +130,11 @@ TOGGLES = {  # fields that are no words: what each is beside its default, and wh
     "nope_every": (2, "no positions in 1 of 2 layers"), "attention_gate": (True, "a gate on each output"),
     "attention_sinks": (True, "a score more"),
 }
+EXPERTS = {  # fields of latent attention and of mixtures: what each is, beside what, and what a picture says of it
+    "d_query": (12, LATENT | {"attention": "latent"}, "queries read from one of 12"),
+    "router_bias": (True, {"n_experts": 4}, "the router has a bias"),
+    "n_expert_groups": (4, {"n_experts": 8, "router": "sigmoid", "groups_per_token": 2}, "from 2 of 4 groups"),
+}
 LINEAR = {"full_every": (2, "in 1 of 2 layers"), "full_first": (True, "the first of every 2"),
           "conv_width": (4, "a convolution of 4"), "attention_gate": (True, "a gate on each output")
 }
@@ -147,6 +152,27 @@ def test_a_toggle_is_built_cached_counted_drawn_offered_and_ejected(field, atten
     explorer = Explorer("llama-7b")
     explorer[field].value = value
     assert getattr(explorer.config, field) == value
+
+
+@pytest.mark.parametrize("field", EXPERTS)
+def test_a_field_of_latents_and_experts_is_built_cached_counted_drawn_and_ejected(field):
+    value, beside, words = EXPERTS[field]
+    config = replace(SMALL, **beside, **{field: value})
+    is_built_and_cached(config)
+    is_counted(config)
+    assert words in block_diagram(config, "a model").alt
+    assert difference(config) < 2e-5
+
+
+def test_the_explorer_offers_compressed_queries_groups_and_a_router_s_bias():
+    explorer = Explorer("deepseek-v2-lite")
+    for control, value, field, wanted in (("d_query", 1536, "d_query", 1536), ("groups", (8, 4), "groups_per_token", 4),
+                                          ("router_bias", True, "router_bias", True)):
+        assert getattr(explorer.config, field) != wanted
+        explorer[control].value = value
+        assert getattr(explorer.config, field) == wanted
+    explorer["preset"].value = "gpt2"
+    assert explorer["groups"].disabled and explorer["d_query"].disabled
 
 
 @pytest.mark.parametrize("router", CHOICES["router"])

@@ -37,7 +37,11 @@ PUBLISHED = {  # number of parameters, from the papers, the model cards or the p
     "glm-4-9b-0414": 9_400_279_040, "granite-3.1-2b": 2_533_531_648, "granite-3.1-8b": 8_170_848_256,
     "smollm2-135m": 134_515_008, "smollm2-1.7b": 1_711_376_384, "smollm3-3b": 3_075_098_624,
     "exaone-4-1.2b": 1_279_391_488, "exaone-4-32b": 32_003_216_384, "seed-oss-36b": 36_151_104_512,
-    "ernie-4.5-0.3b": 360_748_032,
+    "ernie-4.5-0.3b": 360_748_032, "gpt-j-6b": 6_050_882_784, "olmo-3-7b": 7_298_011_136, "olmo-3-32b": 32_233_522_176,
+    "deepseek-v2": 235_741_434_880, "gpt-oss-20b": 20_914_757_184, "gpt-oss-120b": 116_829_156_672,
+    "deepseek-v3": 671_026_419_200 - 58 * 256, "kimi-k2": 1_026_408_232_448 - 60 * 384,  # less what is not learned
+    "glm-4.5-air": 106_852_245_504, "glm-4.5": 352_797_814_784,  # less their last layer, which guesses a second token
+    "solar-open-100b": 102_651_793_408, "youtu-llm-2b": 1_961_560_064,
 }
 SMALL = {name: scaled(config, "small", vocab_size=300) for name, config in PRESETS.items()}
 KINDS = {str(config.resolve()): name for name, config in reversed(SMALL.items())}.values()

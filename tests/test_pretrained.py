@@ -39,7 +39,7 @@ KINDS = {str(canonical(config)): name for name, config in reversed(TINY.items())
 def shaken(config: ModelConfig) -> Transformer:
     """A model whose every weight, gains and biases too, is random."""
     model = Transformer(config).eval()
-    for weight in model.parameters():
+    for weight in [*model.parameters(), *(x for name, x in model.named_buffers() if name.endswith("balance"))]:
         torch.nn.init.normal_(weight, std=0.3)
     return model
 
@@ -137,7 +137,9 @@ def test_every_preset_has_its_family():
                  "qwen3-30b": "qwen3_moe", "deepseek-v2": "deepseek_v2", "gpt": "openai-gpt",
                  "starcoder": "gpt_bigcode", "minitron": "nemotron", "command-r": "cohere", "command-r7b": "cohere2",
                  "glm-4-9b-0414": "glm4", "smollm2": "llama", "exaone": "exaone4", "seed": "seed_oss",
-                 "ernie": "ernie4_5"}
+                 "ernie": "ernie4_5", "olmo-3": "olmo3", "gpt-j": "gptj", "gpt-oss": "gpt_oss", "kimi": "deepseek_v3",
+                 "deepseek-v3": "deepseek_v3", "glm-4.5": "glm4_moe", "glm-4.5-air": "glm4_moe",
+                 "solar": "solar_open", "youtu": "youtu"}
         assert family == named.get(name, named.get(second, named.get(first, first))), name
 
 
@@ -172,7 +174,9 @@ def test_the_published_settings_of_deepseek_v2_lite_are_the_preset():
 
 
 @pytest.mark.parametrize(("change", "words"), [
-    ({"q_lora_rank": 16}, "q_lora_rank=16"), ({"topk_method": "group_limited_greedy"}, "topk_method"),
+    ({"topk_method": "noaux_tc"}, "topk_method='noaux_tc' is not built here"),
+    ({"scoring_func": "tanh"}, "scoring_func"),
+    ({"topk_method": "group_limited_greedy", "n_group": None}, "n_group=None must be a whole number"),
     ({"v_head_dim": 8}, r"qk_nope_head_dim and v_head_dim of \[12, 8\]"),
     ({"rope_parameters": {"rope_type": "yarn", "factor": 8.0, "original_max_position_embeddings": 32}}, "mscale"),
 ])
@@ -183,15 +187,54 @@ def test_a_deepseek_v2_that_would_be_computed_differently_is_refused(change, wor
         family_of(theirs).read(theirs)
 
 
-def test_yarn_is_refused_where_a_family_computes_it_otherwise(tmp_path):
+def test_yarn_is_refused_where_nobody_published_it():
     yarn = RopeScaling("yarn", 8.0, 1.0, 32.0, 64, sharpen=0.1)
     with pytest.raises(ValueError, match="rope_scaling"):
-        family_for(replace(TINY["llama-2-7b"], rope_scaling=yarn))
-    theirs = FAMILIES["llama"].write(TINY["llama-2-7b"])
-    theirs |= {"rope_parameters": FAMILIES["deepseek_v2"].write(
-        replace(TINY["deepseek-v2-lite"], rope_scaling=yarn))["rope_parameters"]}
-    with pytest.raises(ValueError, match="llama with rope scaling 'yarn' is not built here"):
-        FAMILIES["llama"].read(theirs)
+        family_for(replace(TINY["gpt-j-6b"], rope_scaling=yarn))
+    theirs = FAMILIES["granite"].write(TINY["granite-3.1-2b"])
+    theirs |= {"rope_parameters": FAMILIES["llama"].write(
+        replace(TINY["llama-2-7b"], rope_scaling=yarn))["rope_parameters"]}
+    with pytest.raises(ValueError, match="granite with rope scaling 'yarn' is not built here"):
+        FAMILIES["granite"].read(theirs)
+
+
+PUBLISHED = {  # config.json of the published models, without what changes nothing
+    "deepseek-v3": dict(
+        model_type="deepseek_v3", attention_bias=False, first_k_dense_replace=3, hidden_act="silu", hidden_size=7168,
+        intermediate_size=18432, kv_lora_rank=512, max_position_embeddings=163840, moe_intermediate_size=2048,
+        moe_layer_freq=1, n_group=8, n_routed_experts=256, n_shared_experts=1, norm_topk_prob=True,
+        num_attention_heads=128, num_experts_per_tok=8, num_hidden_layers=61, num_key_value_heads=128, q_lora_rank=1536,
+        qk_nope_head_dim=128, qk_rope_head_dim=64, rms_norm_eps=1e-6, rope_theta=10000, routed_scaling_factor=2.5,
+        rope_scaling=dict(type="yarn", factor=40, beta_fast=32, beta_slow=1, mscale=1.0, mscale_all_dim=1.0,
+                          original_max_position_embeddings=4096),
+        scoring_func="sigmoid", tie_word_embeddings=False, topk_group=4, topk_method="noaux_tc", v_head_dim=128,
+        vocab_size=129280),
+    "kimi-k2": dict(
+        model_type="kimi_k2", attention_bias=False, first_k_dense_replace=1, hidden_act="silu", hidden_size=7168,
+        intermediate_size=18432, kv_lora_rank=512, max_position_embeddings=131072, moe_intermediate_size=2048,
+        moe_layer_freq=1, n_group=1, n_routed_experts=384, n_shared_experts=1, norm_topk_prob=True,
+        num_attention_heads=64, num_experts_per_tok=8, num_hidden_layers=61, num_key_value_heads=64,
+        num_nextn_predict_layers=0, q_lora_rank=1536, qk_nope_head_dim=128, qk_rope_head_dim=64, rms_norm_eps=1e-6,
+        rope_theta=50000.0, routed_scaling_factor=2.827, scoring_func="sigmoid", tie_word_embeddings=False,
+        rope_scaling=dict(type="yarn", factor=32.0, beta_fast=1.0, beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0,
+                          original_max_position_embeddings=4096),
+        topk_group=1, topk_method="noaux_tc", v_head_dim=128, vocab_size=163840),
+    "gpt-oss-20b": dict(
+        model_type="gpt_oss", attention_bias=True, experts_per_token=4, head_dim=64, hidden_act="silu",
+        hidden_size=2880, initial_context_length=4096, intermediate_size=2880,
+        layer_types=["sliding_attention", "full_attention"] * 12, max_position_embeddings=131072,
+        num_attention_heads=64, num_experts_per_tok=4, num_hidden_layers=24, num_key_value_heads=8,
+        num_local_experts=32, rms_norm_eps=1e-5, rope_theta=150000, sliding_window=128, swiglu_limit=7.0,
+        rope_scaling=dict(rope_type="yarn", factor=32.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+                          original_max_position_embeddings=4096), tie_word_embeddings=False, vocab_size=201088),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_settings_are_the_preset(name):
+    assert family_of(PUBLISHED[name]).read(PUBLISHED[name]) == canonical(PRESETS[name])
+    unstretched = PUBLISHED[name] | {"rope_scaling": None, "rope_parameters": {"rope_type": "default"}}
+    assert family_of(unstretched).read(unstretched).rope_scaling is None
 
 
 def test_a_combination_that_nobody_published_says_what_stands_in_the_way(tmp_path):

@@ -61,17 +61,20 @@ Its weights have the names of the minillm model that it was written from:
 def constants(c: ModelConfig) -> list[tuple[str, object, str]]:
     """Every number that a part may use: its name, its value and what it is."""
     s, turned = c.rope_scaling, int(c.d_rotary * c.rope_fraction)
-    first, last = map(int, blended(frequencies(turned, c.rope_theta), s)) if s and s.kind == "yarn" else (0, 0)
+    whole = int if s and s.whole_pairs else float
+    first, last = map(whole, blended(frequencies(turned, c.rope_theta), s)) if s and s.kind == "yarn" else (0, 0)
     return [
         ("VOCAB_SIZE", c.vocab_size, ""), ("CONTEXT_LENGTH", c.context_length, "tokens"),
         ("N_LAYERS", c.n_layers, ""), ("LAYERS", pattern(c), "from the first to the last"),
         ("D_MODEL", c.d_model, "width of the residual stream"), ("N_HEADS", c.n_heads, ""),
         ("N_KV_HEADS", c.n_kv_heads, f"{c.n_heads // c.n_kv_heads} query heads share a key head"),
         ("D_HEAD", c.d_head, ""), ("D_LATENT", c.d_latent, "all that keys and values are read from"),
+        ("D_QUERY", c.d_query, "all that queries are read from"),
         ("D_ROTARY", c.d_rotary, "width of the key that tells the position"),
         ("D_TURNED", turned, "components of a head that RoPE turns"),
         ("D_FF", c.d_ff, ""), ("D_EXPERT", c.d_expert, "width of an expert"), ("N_EXPERTS", c.n_experts, ""),
         ("EXPERTS_PER_TOKEN", c.experts_per_token, ""),
+        ("N_GROUPS", c.n_expert_groups, "of experts"), ("GROUPS_PER_TOKEN", c.groups_per_token, ""),
         ("N_SHARED_EXPERTS", c.n_shared_experts, "visited by every token"),
         ("CONV_WIDTH", c.conv_width, "tokens that a short convolution mixes"),
         ("WINDOW", c.window, "positions that a query sees, itself included"),

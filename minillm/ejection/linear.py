@@ -20,7 +20,7 @@ def linear(c: ModelConfig) -> Iterator[str]:
         yield lifted(ShortConvolution, d_model="D_MODEL", width="CONV_WIDTH", self_width="CONV_WIDTH")
     cls = ATTENTIONS[c.linear_attention]
     setup = head_projections(replace(c, qk_norm=None, attention="heads"))
-    setup += [f"self.o_proj = nn.Linear(N_HEADS * D_HEAD, D_MODEL, bias={c.bias == 'all'})"]
+    setup += [f"self.o_proj = nn.Linear(N_HEADS * D_HEAD, D_MODEL, bias={c.is_biased('out')})"]
     setup += ["self.rate_proj = nn.Linear(D_MODEL, "
               f"{'N_KV_HEADS' if c.n_kv_heads < c.n_heads else 'N_HEADS'}, bias=False)"] * (cls is DeltaAttention)
     setup += ["self.convolve = ShortConvolution()"] * bool(c.conv_width)

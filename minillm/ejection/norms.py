@@ -18,7 +18,7 @@ def norms(c: ModelConfig) -> Iterator[str]:
     if any(map(c.is_linear, range(c.n_layers))) and not shared_norm(c):
         yield norm(RMSNorm, name="OutNorm", width="D_HEAD")
     if c.attention == "latent" and not shared_norm(c):
-        yield norm(RMSNorm, name="LatentNorm", width="D_LATENT")
+        yield norm(RMSNorm, name="LatentNorm", width="width" if c.d_query else "D_LATENT")
     if c.attention_softcap or c.logit_softcap:
         yield f"""def softcap(x, c):
     {said(Softcap)}

@@ -1,17 +1,18 @@
 """Spell each part of a model for one configuration, as one would write it by hand for that model alone."""
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from minillm.config import ModelConfig
-from minillm.ejection.latent import latent_projections, latent_steps
+from minillm.ejection.latent import latent_projections, latent_steps, query_latent
 from minillm.ejection.norms import norm_of, shared_norm
 from minillm.ejection.positions import many_omegas, omega_of
-from minillm.ejection.source import full_layers, initial, kinds, lifted, lines_of, said
+from minillm.ejection.source import full_layers, initial, kinds, lifted, lines_of, method, said
 from minillm.layers.gating import HeadGate, SinkSoftmax
 from minillm.layers.linear import ATTENTIONS
 from minillm.layers.mlp import MLPS
-from minillm.layers.moe import Mixture
+from minillm.layers.moe import Groups, Mixture
 from minillm.layers.residual import FirstAgain
 from minillm.model import BLOCKS, Transformer
 
@@ -26,7 +27,7 @@ def attention(c: ModelConfig) -> Iterator[str]:
     projections, reading = {"heads": (head_projections, head_steps), "latent": (latent_projections, latent_steps)
                             }[c.attention]
     setup = [f"self.{name} = {name}" for name in given.split(", ")[1:]] + projections(c)
-    setup += [f"self.o_proj = nn.Linear(N_HEADS * D_HEAD, D_MODEL, bias={c.bias == 'all'})"]
+    setup += [f"self.o_proj = nn.Linear(N_HEADS * D_HEAD, D_MODEL, bias={c.is_biased('out')})"]
     setup += ["self.dropout = nn.Dropout(DROPOUT)"] * (c.dropout > 0)
 
     usual, text = {"heads": (c.d_head, "D_HEAD"), "latent": (c.d_head + c.d_rotary, "(D_HEAD + D_ROTARY)")}[c.attention]
@@ -63,6 +64,8 @@ def gating(c: ModelConfig) -> Iterator[str]:
         yield lifted(FirstAgain)
     if c.attention_gate:
         yield lifted(HeadGate, d_model="D_MODEL", n_heads="N_HEADS")
+    if c.attention == "latent" and c.d_query and full_layers(c):
+        yield query_latent(c)
     if c.attention_sinks and full_layers(c):
         yield lifted(SinkSoftmax, n_heads="N_HEADS")
 
@@ -70,7 +73,7 @@ def gating(c: ModelConfig) -> Iterator[str]:
 def head_projections(c: ModelConfig) -> list[str]:
     """The matrices that queries, keys and values of heads are read by, and their norms."""
     kv = "N_KV_HEADS" if c.n_kv_heads < c.n_heads else "N_HEADS"
-    rows = [f"self.{name}_proj = nn.Linear(D_MODEL, {heads} * D_HEAD, bias={c.bias != 'none'})"
+    rows = [f"self.{name}_proj = nn.Linear(D_MODEL, {heads} * D_HEAD, bias={c.is_biased('qkv')})"
             for name, heads in (("q", "N_HEADS"), ("k", kv), ("v", kv))]
     if c.qk_norm:
         name = "HeadNorm" if c.qk_norm == "head" else "RMSNorm" if shared_norm(c) else "QueryKeyNorm"
@@ -98,7 +101,7 @@ def mlps(c: ModelConfig) -> Iterator[str]:
     """The MLP, and the mixture of them."""
     cls, routed = MLPS[c.mlp], {c.is_mixture(i) for i in range(c.n_layers)}
     argument = {frozenset({False}): "", frozenset({True}): ", d_ff"}.get(frozenset(routed), ", d_ff=D_FF")
-    names = dict(d_model="D_MODEL", d_ff="d_ff" if argument else "D_FF", bias=str(c.bias == "all"))
+    names = dict(d_model="D_MODEL", d_ff="d_ff" if argument else "D_FF", bias=str(c.is_biased("mlp")))
     yield f"""class {cls.__name__}(nn.Module):
     {said(cls)}
 
@@ -109,7 +112,8 @@ def mlps(c: ModelConfig) -> Iterator[str]:
         {lines_of(cls.forward, dropout=False)}"""
     if True in routed:
         weights = "weights / weights.sum(-1, keepdim=True)" if c.normalize_experts else "weights"
-        setup = ["self.router = nn.Linear(D_MODEL, N_EXPERTS, bias=False)",
+        grouped = c.groups_per_token < c.n_expert_groups
+        setup = [f"self.router = nn.Linear(D_MODEL, N_EXPERTS, bias={c.router_bias})",
                  f"self.experts = nn.ModuleList({cls.__name__}(D_EXPERT) for _ in range(N_EXPERTS))"]
         setup += ['self.register_buffer("balance", torch.zeros(N_EXPERTS))'] * c.balance_bias
         setup += [f"self.shared = {cls.__name__}(N_SHARED_EXPERTS * D_EXPERT)"] * bool(c.n_shared_experts)
@@ -118,9 +122,16 @@ def mlps(c: ModelConfig) -> Iterator[str]:
         extra = "" if c.normalize_experts else "Here ρ_i = p_i."
         extra += " Here p is a sigmoid." * (c.router == "sigmoid")
         judge = {"softmax": "softmax(dim=-1)", "sigmoid": "sigmoid()"}[c.router]
-        choose = """        chosen = (p + self.balance).topk(EXPERTS_PER_TOKEN, dim=-1).indices
-        weights = p.gather(-1, chosen)""" if c.balance_bias else (
+        setup += ["self.within = Groups()"] * grouped
+        judged = "p + self.balance" if c.balance_bias else "p"
+        ranked = f"self.within({judged})" if grouped else f"({judged})"
+        choose = f"""        chosen = {ranked}.topk(EXPERTS_PER_TOKEN, dim=-1).indices
+        weights = p.gather(-1, chosen)""" if c.balance_bias or grouped else (
             "        weights, chosen = p.topk(EXPERTS_PER_TOKEN, dim=-1)")
+        if grouped:
+            known = {"self.n_groups": ast.Name("N_GROUPS"), "self.groups_per_token": ast.Name("GROUPS_PER_TOKEN"),
+                     "self.n_best": ast.Constant({"softmax": 1, "sigmoid": 2}[c.router])}
+            yield f"class Groups(nn.Module):\n    {said(Groups)}\n\n{method(Groups.forward, known)}"
         yield f"""class Mixture(nn.Module):
     {said(Mixture, (extra + " There are no shared experts: S = 0." * (not c.n_shared_experts)).strip())}
 
@@ -216,7 +227,7 @@ def initialize(c: ModelConfig) -> str:
     """How the weights begin, as `minillm.model.initialize` draws them."""
     drawn = ["proj.weight", *["router.weight"] * bool(c.n_experts), *["position.weight"] * (c.position == "learned"),
              *["embed.weight"] * (not c.tie_embeddings)]
-    zero = ["proj.bias"] * (c.bias != "none") + ["unembed.bias"] * c.unembed_bias
+    zero = ["proj.bias"] * (c.bias != "none") + ["router.bias"] * c.router_bias + ["unembed.bias"] * c.unembed_bias
     rescaled = c.embed_scale or c.embed_norm or c.norm_order == "post"
     std, text = (1 / c.d_model, "1 / D_MODEL") if rescaled else (0.5 / c.d_model ** 0.5, "0.5 / D_MODEL ** 0.5")
     names, zero_names = (str(tuple(row) if len(row) > 1 else f"'{row[0]}'").replace("'", '"') if row else ""

@@ -54,6 +54,7 @@ class Account:
     cached: int             # of each position, for later queries
     kept: int               # of each position, until the backward pass
     behind: int = 0         # size of matrices that read from what was read, for every key
+    ahead: int = 0          # size of the matrix that reads queries from a latent
     norms: int = 0          # gains
     gates: int = 0          # columns of the matrix that reads the heads' gates from x
     sinks: int = 0          # scores of their own
@@ -77,13 +78,14 @@ def heads(c: ModelConfig, *, seq: int) -> Account:
 
 def latent(c: ModelConfig, *, seq: int) -> Account:
     """Keys and values read from a latent; a single query is brought to the latents themselves."""
-    n_q, one = c.n_heads * c.d_head, seq == 1
+    n_q, one, compressed = c.n_heads * c.d_head, seq == 1, c.d_query is not None
+    wide, narrow = n_q + c.n_heads * c.d_rotary, c.d_query or 0
     return Account(
-        read=n_q + c.n_heads * c.d_rotary + c.d_latent + c.d_rotary, written=n_q,
+        read=(narrow if compressed else wide) + c.d_latent + c.d_rotary, ahead=narrow * wide, written=n_q,
         scored=(c.d_latent if one else c.d_head) + c.d_rotary, mixed=c.d_latent if one else c.d_head,
-        cached=c.d_latent + c.d_rotary, norms=c.d_latent, behind=2 * c.d_latent * n_q,
+        cached=c.d_latent + c.d_rotary, norms=c.d_latent + narrow, behind=2 * c.d_latent * n_q,
         patterns=c.n_heads * (1 + (c.attention_softcap is not None)),
-        kept=c.d_model + 4 * n_q + 2 * c.n_heads * c.d_rotary + 2 * c.d_latent + 1 + gated(c),
+        kept=c.d_model + 4 * n_q + 2 * c.n_heads * c.d_rotary + 2 * c.d_latent + 1 + 2 * narrow + compressed + gated(c),
         **extras(c))
 
 

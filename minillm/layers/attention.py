@@ -53,10 +53,10 @@ class Attention(nn.Module):
     def project(self, c: ModelConfig) -> None:
         """Make the matrices that read queries, keys and values from x, and the one that writes to it."""
         n_q, n_kv = c.n_heads * c.d_head, c.n_kv_heads * c.d_head
-        self.q_proj = nn.Linear(c.d_model, n_q, bias=c.bias != "none")
-        self.k_proj = nn.Linear(c.d_model, n_kv, bias=c.bias != "none")
-        self.v_proj = nn.Linear(c.d_model, n_kv, bias=c.bias != "none")
-        self.o_proj = nn.Linear(n_q, c.d_model, bias=c.bias == "all")
+        self.q_proj = nn.Linear(c.d_model, n_q, bias=c.is_biased("qkv"))
+        self.k_proj = nn.Linear(c.d_model, n_kv, bias=c.is_biased("qkv"))
+        self.v_proj = nn.Linear(c.d_model, n_kv, bias=c.is_biased("qkv"))
+        self.o_proj = nn.Linear(n_q, c.d_model, bias=c.is_biased("out"))
         self.q_norm, self.k_norm = QK_NORMS[c.qk_norm](n_q, c), QK_NORMS[c.qk_norm](n_kv, c)
 
     def forward(self, x: Float[Tensor, "batch seq d_model"], cache: LayerCache | None = None

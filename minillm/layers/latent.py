@@ -14,7 +14,7 @@ from minillm.layers.norm import RMSNorm
 
 class LatentAttention(Attention):
     r"""Keys and values of all heads are read from one short latent vector, and only that is cached (MLA).
-    DeepSeek-AI 2024, arXiv:2405.04434, section 2.1 (as in V2-Lite, whose queries are not compressed).
+    DeepSeek-AI 2024, arXiv:2405.04434, section 2.1.
 
     $$ \mathrm{latent}_k = \mathrm{norm}(W_{latent} \, x_k), \qquad
        \mathrm{turned}_k = \mathrm{RoPE}(W_{rotary} \, x_k), \qquad
@@ -24,28 +24,30 @@ class LatentAttention(Attention):
        z_{hqe} = \sum_{k \le q} A_{hqk} \, (W_v \, \mathrm{latent}_k)_{he} $$
 
     A is the softmax of S over k <= q.  A query has E components that stay and D_rotary that RoPE has turned; both
-    are linear in x.  The latent tells no position: a key that was turned could not be read from it later.  So the
-    turned key, shared by all heads, does.  The cache holds turned key and latent: D_rotary + D_latent numbers for
-    each position, instead of 2 H E.
+    are linear in x, or in a latent of x (`QueryLatent`).  The latent of keys tells no position: a key that was turned
+    could not be read from it later.  So the turned key, shared by all heads, does.  The cache holds turned key and
+    latent: D_rotary + D_latent numbers for each position, instead of 2 H E.
     """
     label = "latent (MLA)"
 
     def project(self, c: ModelConfig) -> None:
         """Make the matrices that read from x, those that read from the latent, and the one that writes to x."""
         self.n_heads, self.widths, n_kv = c.n_heads, (c.d_head, c.d_rotary), c.n_heads * c.d_head
-        self.q_proj = nn.Linear(c.d_model, n_kv + c.n_heads * c.d_rotary, bias=c.bias != "none")
-        self.latent_proj = nn.Linear(c.d_model, c.d_latent, bias=c.bias != "none")
-        self.rotary_proj = nn.Linear(c.d_model, c.d_rotary, bias=c.bias != "none")
+        self.q_latent = QueryLatent(c) if c.d_query else nn.Identity()
+        self.q_proj = nn.Linear(c.d_query or c.d_model, n_kv + c.n_heads * c.d_rotary,
+                                bias=c.is_biased("qkv") and not c.d_query)
+        self.latent_proj = nn.Linear(c.d_model, c.d_latent, bias=c.is_biased("qkv"))
+        self.rotary_proj = nn.Linear(c.d_model, c.d_rotary, bias=c.is_biased("qkv"))
         self.latent_norm = RMSNorm(c.d_latent, eps=c.norm_eps)
         self.k_proj = nn.Linear(c.d_latent, n_kv, bias=False)
         self.v_proj = nn.Linear(c.d_latent, n_kv, bias=False)
-        self.o_proj = nn.Linear(n_kv, c.d_model, bias=c.bias == "all")
+        self.o_proj = nn.Linear(n_kv, c.d_model, bias=c.is_biased("out"))
 
     def forward(self, x: Float[Tensor, "batch seq d_model"], cache: LayerCache | None = None
                 ) -> Float[Tensor, "batch seq d_model"]:
         start = 0 if cache is None else cache.length
         query = key = torch.arange(start, start + x.shape[1], device=x.device)
-        q, p = self.split(self.q_proj(x)).split(self.widths, dim=-1)
+        q, p = self.split(self.q_proj(self.q_latent(x))).split(self.widths, dim=-1)
         p, r = self.rotate(p, query), self.rotate(self.rotary_proj(x)[:, None], key)
         latent = self.latent_norm(self.latent_proj(x))[:, None]
         if cache is not None:
@@ -75,3 +77,19 @@ class LatentAttention(Attention):
     def share(self, x: Float[Tensor, "batch 1 key width"]) -> Float[Tensor, "batch head key width"]:
         """Hand to every head what there is only one of."""
         return x.expand(-1, self.n_heads, -1, -1)
+
+
+class QueryLatent(nn.Module):
+    r"""Read queries, too, from a short latent: fewer numbers to learn, and to keep while learning.  DeepSeek-AI 2024,
+    arXiv:2405.04434, section 2.1.2.
+
+    $$ y_q = \mathrm{norm}(W_{query} \, x_q) $$
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.query_proj = nn.Linear(config.d_model, config.d_query, bias=config.is_biased("qkv"))
+        self.norm = RMSNorm(config.d_query, eps=config.norm_eps)
+
+    def forward(self, x: Float[Tensor, "batch seq d_model"]) -> Float[Tensor, "batch seq d_query"]:
+        return self.norm(self.query_proj(x))

@@ -85,4 +85,18 @@ class GeGLU(SwiGLU):
         return self.down_proj(F.gelu(self.gate_proj(x), approximate="tanh") * self.up_proj(x))
 
 
-MLPS = {"swiglu": SwiGLU, "geglu": GeGLU, "gelu": GELU, "gelu-exact": ExactGELU, "relu2": ReLU2, "relu": ReLU}
+class CappedSwiGLU(SwiGLU):
+    r"""A gate that stays in bounds, on units that begin at one (gpt-oss).  OpenAI 2025, arXiv:2508.10925.
+
+    $$ y = W_{down} \left( \mathrm{gate}(\min(W_{gate} \, x, 7)) \odot (1 + \max(-7, \min(W_{up} \, x, 7))) \right),
+       \qquad \mathrm{gate}(u) = u \, \mathrm{sigmoid}(1.702 \, u) $$
+    """
+    label = "SwiGLU (capped)"
+
+    def forward(self, x: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes d_model"]:
+        u, up = self.gate_proj(x).clamp(max=7.0), self.up_proj(x).clamp(-7.0, 7.0)
+        return self.down_proj(u * (1.702 * u).sigmoid() * (1 + up))
+
+
+MLPS = {"swiglu": SwiGLU, "swiglu-capped": CappedSwiGLU, "geglu": GeGLU, "gelu": GELU, "gelu-exact": ExactGELU,
+        "relu2": ReLU2, "relu": ReLU}

@@ -21,16 +21,18 @@ class Mixture(nn.Module):
 
     Chosen are the k with the largest p, and only these run.  With `normalize_experts=False`, ρ_i = p_i; with
     `router="sigmoid"`, p is each score's own sigmoid; with `balance_bias`, the k with the largest p + bias are chosen,
-    and `nudge` moves the bias.  The output of `router` (the scores before the softmax) is what `balance_loss` and
-    `nudge` need; capture it, the forward pass returns y alone.
+    and `nudge` moves the bias; with `n_expert_groups`, from the best groups alone (`Groups`).  The output of `router`
+    (the scores before the softmax) is what `balance_loss` and `nudge` need; capture it, the forward pass returns y
+    alone.
     """
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         c = config.resolve()
-        mlp, bias = MLPS[c.mlp], c.bias == "all"
+        mlp, bias = MLPS[c.mlp], c.is_biased("mlp")
         self.experts_per_token, self.normalize = c.experts_per_token, c.normalize_experts
-        self.router, self.judge = nn.Linear(c.d_model, c.n_experts, bias=False), JUDGES[c.router]()
+        self.router, self.judge = nn.Linear(c.d_model, c.n_experts, bias=c.router_bias), JUDGES[c.router]()
+        self.within = Groups(c) if c.groups_per_token < c.n_expert_groups else nn.Identity()
         if c.balance_bias:
             self.register_buffer("balance", torch.zeros(c.n_experts))
         else:
@@ -52,9 +54,31 @@ class Mixture(nn.Module):
               ) -> tuple[Float[Tensor, "token k"], Int[Tensor, "token k"]]:
         """The weights and the numbers of each token's experts."""
         p = self.judge(scores.float())
-        chosen = (p + self.balance).topk(self.experts_per_token, dim=-1).indices
+        chosen = self.within(p + self.balance).topk(self.experts_per_token, dim=-1).indices
         weights = p.gather(-1, chosen)
         return weights / weights.sum(-1, keepdim=True) if self.normalize else weights, chosen
+
+
+class Groups(nn.Module):
+    r"""Let a token visit experts of few groups only, each of which may stand on a machine of its own.  DeepSeek-AI
+    2024, arXiv:2405.04434, section 2.2.2, and arXiv:2412.19437, section 2.1.2.
+
+    $$ y_i = x_i \;\; \mathrm{where} \;\; \mathrm{group}_i \in \mathrm{best}, \qquad y_i = -\infty \;\;
+       \mathrm{elsewhere} $$
+
+    A group is as good as its best expert, or with a sigmoid router as its best two together.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.n_groups, self.groups_per_token = config.n_expert_groups, config.groups_per_token
+        self.n_best = {"softmax": 1, "sigmoid": 2}[config.router]
+
+    def forward(self, x: Float[Tensor, "token expert"]) -> Float[Tensor, "token expert"]:
+        grouped = x.unflatten(-1, (self.n_groups, -1))  # token group expert
+        best = grouped.topk(self.n_best, dim=-1).values.sum(-1).topk(self.groups_per_token, dim=-1).indices
+        visited = torch.zeros(grouped.shape[:2], dtype=torch.bool, device=x.device).scatter(-1, best, True)
+        return grouped.masked_fill(~visited[..., None], -torch.inf).flatten(1)
 
 
 class Zero(nn.Module):

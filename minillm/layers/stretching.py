@@ -34,8 +34,10 @@ def blended(omega: Float[Tensor, "pair"], scaling: RopeScaling) -> tuple[Float[T
     """Between which two pairs YaRN blends: the last that keeps its speed, the first that keeps none of it."""
     turns = (scaling.original_context * omega / (2 * math.pi)).log()
     first, last = ((turns[0] - math.log(n)) / (turns[0] - turns[1]) for n in (scaling.high_freq, scaling.low_freq))
-    first = first.floor().clamp(min=0)
-    return first, torch.maximum(last.ceil(), first + 1)
+    if scaling.whole_pairs:
+        first, last = first.floor(), last.ceil()
+    first, last = first.clamp(min=0), last.clamp(max=2 * len(omega) - 1)
+    return first, torch.maximum(last, first + (1 if scaling.whole_pairs else 1e-3))
 
 
 KEPT = {"linear": lambda omega, scaling: 0.0, "llama3": kept_by_turns, "yarn": kept_by_pair}

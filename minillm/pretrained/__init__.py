@@ -76,7 +76,8 @@ def cast(state: State, dtype: torch.dtype) -> State:
 def check_shapes(family: Family, config: ModelConfig, held: dict[str, tuple]) -> None:
     """Do the files hold each tensor that this configuration needs, in its shape, and no other?  On paper: nothing is
     read, and no size is believed that the weights do not bear out."""
-    least = config.n_layers * max(1, config.n_experts if config.n_layers > config.n_dense_layers else 1)
+    n_apart = config.n_experts if config.n_layers > config.n_dense_layers and family.has_experts_apart else 1
+    least = config.n_layers * max(1, n_apart)
     if least > len(held):
         raise ValueError(f"config.json tells of {config.n_layers} layers (of {config.n_experts} experts), but the "
                          f"weights are {len(held)} tensors; do the two belong together?")

@@ -9,11 +9,13 @@ from minillm.pretrained import gpts, llamas, mixtures
 from minillm.pretrained.settings import Family
 
 FAMILIES = {family.model_type: family for family in (*llamas.ROWS, *gpts.ROWS, *mixtures.ROWS)}
+ALSO = {"kimi_k2": "deepseek_v3"}  # another name of the same code
 
 
 def family_of(theirs: dict[str, Any]) -> Family:
     """The family that a config.json belongs to."""
     kind = theirs.get("model_type")
+    kind = ALSO.get(kind, kind) if isinstance(kind, str) else kind
     if kind not in tuple(FAMILIES):
         near = "".join(f"; the nearest is {name}" for name in get_close_matches(str(kind), FAMILIES, 1, cutoff=0.4))
         raise ValueError(f"model_type={kind!r} is not a family known here{near}; known are: {', '.join(FAMILIES)}; "

@@ -83,6 +83,17 @@ PHI = Family(  # Li et al. 2023, arXiv:2309.05463
     facts=dict(norm="layernorm", norm_order="parallel-shared", bias="all", unembed_bias=True, mlp="gelu",
                tie_embeddings=False, rope_fraction=0.5, context_length=2048),
     free=("rope_theta", "rope_scaling", "rope_fraction"), needs={"qk_layernorm": False})
+GPTJ = Family(  # Wang and Komatsuzaki 2021, "GPT-J-6B"
+    "gptj", "GPTJForCausalLM",
+    ((".wte.", ".embed."), (".h.", ".blocks."), (".ln_1.", ".attention_norm."), (".ln_f.", ".norm."),
+     (".attn.", ".attention."), (".out_proj.", ".o_proj."), (".fc_in.", ".up_proj."), (".fc_out.", ".down_proj."),
+     (".lm_head.", ".unembed.")),
+    {name: key for name, key in GPT2.keys.items() if name != "context_length"} | {
+        "context_length": "n_positions", "rope_fraction": "rotary_dim"},
+    values=PLAIN,
+    facts=dict(norm="layernorm", norm_order="parallel-shared", bias="mlp", mlp="gelu", unembed_bias=True,
+               rope_pairs="neighbours", tie_embeddings=False, d_ff=None, context_length=2048),
+    prefix="transformer.", passed=("rotary", "scale_attn_weights"))
 BIGCODE = replace(  # SantaCoder, StarCoder: Li et al. 2023, arXiv:2305.06161
     GPT2, model_type="gpt_bigcode", architecture="GPTBigCodeForCausalLM",
     keys=GPT2.keys | {"context_length": "n_positions"}, facts=GPT2.facts | dict(n_kv_heads=1),
@@ -142,4 +153,4 @@ COHERE2 = replace(  # Command A, Command R7B: Cohere 2025, arXiv:2504.00698
     free=("rope_theta", "rope_scaling", "window", "global_every", "nope_every"), needs=NO_BIAS,
     windows=(*WINDOWS, "sliding_window_pattern"))
 
-ROWS = (GPT1, GPT2, GPT_NEOX, BLOOM, PHI, BIGCODE, OPT, FALCON, STABLELM, STARCODER2, NEMOTRON, COHERE, COHERE2)
+ROWS = (GPT1, GPT2, GPTJ, GPT_NEOX, BLOOM, PHI, BIGCODE, OPT, FALCON, STABLELM, STARCODER2, NEMOTRON, COHERE, COHERE2)

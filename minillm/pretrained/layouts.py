@@ -72,6 +72,74 @@ class Fused:
 
 
 @dataclass(frozen=True)
+class Stacked:
+    """The experts of a layer in one tensor for each matrix: (expert, out, in), or with `transposed` (expert, in, out).
+    Gate and up are one matrix, whose rows follow each other, or with `alternating` take turns.
+    """
+    transposed: bool = False
+    alternating: bool = False
+    apart = False  # an expert is no tensor of its own
+
+    def load(self, state: State, config: ModelConfig) -> State:
+        out: State = {}
+        for name, tensor in state.items():
+            where, stacked, part = name.partition(".experts.")
+            if not stacked:
+                out[name] = tensor
+                continue
+            part, kind = (part[:-5], "bias") if part.endswith("_bias") else (part, "weight")
+            for e, x in enumerate(tensor):
+                x = x.T if self.transposed and x.ndim == 2 else x
+                halves = ((x[::2], x[1::2]) if self.alternating else x.chunk(2)) if part == "gate_up_proj" else (x,)
+                for each, half in zip(("gate_proj", "up_proj") if len(halves) > 1 else (part,), halves, strict=True):
+                    out[f"{where}.experts.{e}.{each}.{kind}"] = half
+        return out
+
+    def save(self, state: State, config: ModelConfig) -> State:
+        out = {name: x for name, x in state.items() if ".experts." not in name}
+        for name in state:
+            where, first, rest = name.partition(".experts.0.")
+            part, _, kind = rest.partition(".")
+            if not first or part == "gate_proj":
+                continue
+            whole = [self._joined(state, f"{where}.experts.{e}.", part, kind) for e in range(config.n_experts)]
+            stored = "gate_up_proj" if part == "up_proj" else part
+            out[f"{where}.experts.{stored}{'_bias' * (kind == 'bias')}"] = torch.stack(whole)
+        return out
+
+    def _joined(self, state: State, where: str, part: str, kind: str) -> Tensor:
+        x = state[f"{where}{part}.{kind}"]
+        if part == "up_proj":
+            gate = state[f"{where}gate_proj.{kind}"]
+            x = torch.stack([gate, x], 1).flatten(0, 1) if self.alternating else torch.cat([gate, x])
+        return x.T if self.transposed and x.ndim == 2 else x
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """The matrix of queries has a name of its own where it reads from a latent."""
+
+    def load(self, state: State, config: ModelConfig) -> State:
+        return {name.replace(".q_b_proj.", ".q_proj."): x for name, x in state.items()}
+
+    def save(self, state: State, config: ModelConfig) -> State:
+        return {name.replace(".q_proj.", ".q_b_proj.") if config.d_query else name: x for name, x in state.items()}
+
+
+@dataclass(frozen=True)
+class Both:
+    """One way of laying tensors out after another."""
+    first: Fix
+    then: Fix
+
+    def load(self, state: State, config: ModelConfig) -> State:
+        return self.then.load(self.first.load(state, config), config)
+
+    def save(self, state: State, config: ModelConfig) -> State:
+        return self.first.save(self.then.save(state, config), config)
+
+
+@dataclass(frozen=True)
 class Shifted:
     """A table of positions that begins with rows which no token of a text takes (OPT's are for padding)."""
     rows: int

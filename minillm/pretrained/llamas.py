@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from minillm.pretrained.layouts import Fused, OnePlus
-from minillm.pretrained.multipliers import Multipliers
+from minillm.pretrained.multipliers import Multipliers, Sharpened
 from minillm.pretrained.names import (
     ACT,
     EMBED,
@@ -25,38 +25,41 @@ from minillm.pretrained.names import (
 from minillm.pretrained.settings import Family
 
 BOTH = {"bias": {True: "all", False: "none"}}
+ATTENTION = {"bias": {True: "attention", False: "none"}}
 LLAMA = Family(  # Touvron et al. 2023, arXiv:2302.13971, arXiv:2307.09288; Llama Team 2024, arXiv:2407.21783
-    "llama", "LlamaForCausalLM", PRE, SIZES | HEADS | RMS | ACT, values=GATED,
-    facts=dict(tie_embeddings=False, norm_eps=1e-6, context_length=2048), free=("rope_theta", "rope_scaling"),
-    needs=NO_BIAS | {"mlp_bias": False})
+    "llama", "LlamaForCausalLM", PRE, SIZES | HEADS | RMS | ACT | {"bias": "attention_bias"}, values=GATED | ATTENTION,
+    facts=dict(tie_embeddings=False, norm_eps=1e-6, context_length=2048), free=("rope_theta", "rope_scaling", "yarn"),
+    needs={"mlp_bias": False})
 MISTRAL = replace(  # Jiang et al. 2023, arXiv:2310.06825
-    LLAMA, model_type="mistral", architecture="MistralForCausalLM",
+    LLAMA, keys=SIZES | HEADS | RMS | ACT, values=GATED, model_type="mistral", architecture="MistralForCausalLM",
     facts=LLAMA.facts | dict(n_kv_heads=8, context_length=131072, window=4096),
     free=("rope_theta", "rope_scaling", "window"), needs={}, windows=WINDOW)
 QWEN2 = replace(  # Yang et al. 2024, arXiv:2407.10671
-    LLAMA, model_type="qwen2", architecture="Qwen2ForCausalLM", keys=SIZES | GROUPS | RMS | ACT,
+    LLAMA, model_type="qwen2", architecture="Qwen2ForCausalLM", keys=SIZES | GROUPS | RMS | ACT, values=GATED,
     facts=LLAMA.facts | dict(bias="qkv", n_kv_heads=32, context_length=32768, window=4096), needs={},
-    free=("rope_theta", "rope_scaling", "window", "global_every"),
+    free=("rope_theta", "rope_scaling", "window", "global_every", "yarn"),
     windows=(*WINDOWS, "use_sliding_window", "max_window_layers"))
 QWEN3 = replace(  # Qwen Team 2025, arXiv:2505.09388
     QWEN2, model_type="qwen3", architecture="Qwen3ForCausalLM", keys=LLAMA.keys,
-    facts=QWEN2.facts | dict(bias="none", qk_norm="head", d_head=128), needs=NO_BIAS)
+    values=LLAMA.values, facts=QWEN2.facts | dict(bias="none", qk_norm="head", d_head=128))
 OLMO = replace(  # Groeneveld et al. 2024, arXiv:2402.00838
-    LLAMA, model_type="olmo", architecture="OlmoForCausalLM", keys=SIZES | GROUPS | ACT,
+    LLAMA, model_type="olmo", architecture="OlmoForCausalLM", keys=SIZES | GROUPS | ACT, values=GATED,
+    free=("rope_theta", "rope_scaling"),
     facts=dict(norm="layernorm", norm_weight=False, norm_eps=1e-5, tie_embeddings=False, context_length=2048),
     needs=NO_BIAS | {"clip_qkv": None})
 OLMO2 = replace(  # Team OLMo 2025, arXiv:2501.00656
     LLAMA, model_type="olmo2", architecture="Olmo2ForCausalLM", names=OUTPUT, keys=SIZES | GROUPS | RMS | ACT,
+    values=GATED, free=("rope_theta", "rope_scaling"),
     facts=dict(norm_order="output", qk_norm="full", norm_eps=1e-5, tie_embeddings=False, context_length=2048),
     needs=NO_BIAS)
 OLMO3 = Family(  # Team OLMo 2025, "OLMo 3"
     "olmo3", "Olmo3ForCausalLM", OUTPUT, SIZES | GROUPS | RMS | ACT, values=GATED,
     facts=dict(norm_order="output", qk_norm="full", rope_theta=500_000.0, rope_theta_local=500_000.0, window=4096,
                global_every=4, tie_embeddings=False, context_length=2048),
-    free=("rope_theta", "rope_scaling", "rope_theta_local", "window", "global_every"), windows=WINDOWS,
-    needs=NO_BIAS | {"rope_local_base_freq": None})
+    free=("rope_theta", "rope_scaling", "rope_theta_local", "window", "global_every", "yarn"), windows=WINDOWS,
+    needs=NO_BIAS | {"rope_local_base_freq": None}, scaled=Sharpened(4))
 GEMMA = replace(  # Gemma Team 2024, arXiv:2403.08295; files that say "gelu" beside the tanh form mean the latter
-    LLAMA, model_type="gemma", architecture="GemmaForCausalLM",
+    LLAMA, model_type="gemma", architecture="GemmaForCausalLM", free=("rope_theta", "rope_scaling"),
     keys=SIZES | HEADS | RMS | {"mlp": "hidden_activation>hidden_act"},
     values={"mlp": {"gelu_pytorch_tanh": "geglu", "silu": "swiglu"}},
     facts=dict(embed_scale=True, tie_embeddings=True, norm_eps=1e-6, mlp="geglu", d_head=256, n_kv_heads=16,
@@ -80,7 +83,7 @@ GEMMA3 = replace(  # Gemma Team 2025, arXiv:2503.19786
     needs=GEMMA2.needs | {"attn_logit_softcapping": None},  # its code never came to use it
     passed=(*GEMMA2.passed, "_sliding_window_pattern"))
 PHI3 = replace(  # Abdin et al. 2024, arXiv:2404.14219
-    LLAMA, model_type="phi3", architecture="Phi3ForCausalLM", keys=SIZES | GROUPS | RMS | ACT,
+    LLAMA, model_type="phi3", architecture="Phi3ForCausalLM", keys=SIZES | GROUPS | RMS | ACT, values=GATED,
     facts=dict(tie_embeddings=False, norm_eps=1e-5, context_length=4096),
     free=("rope_theta", "rope_fraction", "window"), windows=WINDOW,
     needs=NO_BIAS, passed=("original_max_position_embeddings",),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from minillm.pretrained.layouts import State
+from minillm.pretrained.rotation import lengthened
 
 Key = tuple[str, float]  # a key of config.json, and what holds where it is not told
 NONE = ("", 1.0)
@@ -25,16 +26,19 @@ class Multipliers:
 
     A norm does not see how long its input is, but for ε. So the whole stream may be divided by κ_embed, which leaves
     the embedding as it is, branches of κ_branch / κ_embed, and ε / κ_embed²; what scales logits goes into the last
-    norm's gain. A model that is written has every multiplier 1.
+    norm's gain, what scales a mixture beside its shared experts into the experts' last matrix. A model that is written
+    has every multiplier 1.
     """
     embed: Key = NONE
     branch: Key = NONE
     logit: Key = NONE
     divisor: Key = NONE
+    experts: Key = NONE
 
     @property
     def keys(self) -> tuple[str, ...]:
-        return tuple(key for key, _ in (self.embed, self.branch, self.logit, self.divisor) if key)
+        return tuple(key for key, _ in (self.embed, self.branch, self.logit, self.divisor, self.experts)
+                     if key)
 
     def eps(self, theirs: dict[str, Any], norm_eps: float) -> float:
         """What a norm adds to the mean square of the shortened stream."""
@@ -44,7 +48,9 @@ class Multipliers:
         branch = _number(theirs, self.branch) / _number(theirs, self.embed)
         factors = {"o_proj": branch, "down_proj": branch,
                    "norm": _number(theirs, self.logit) / _number(theirs, self.divisor)}
-        return {name: _times(x, factors.get(name.split(".")[-2], 1.0)) for name, x in state.items()}
+        experts = _number(theirs, self.experts)
+        return {name: _times(x, factors.get(name.split(".")[-2], 1.0) * (
+            experts if ".experts." in name and ".down_proj." in name else 1.0)) for name, x in state.items()}
 
     def write(self) -> dict[str, float]:
         return dict.fromkeys(self.keys, 1.0)
@@ -61,3 +67,28 @@ def _number(theirs: dict[str, Any], key: Key) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not (value > 0 and math.isfinite(value)):
         raise ValueError(f"config.json says {name}={value!r}, which must be a number above 0; is the file complete?")
     return value
+
+
+@dataclass(frozen=True)
+class Sharpened:
+    """YaRN's sharper scores where only layers without a window are stretched (OLMo 3): folded into these layers' query
+    norm, since the scale of scores is one for all.  A model that is written has the factor 1."""
+    every: int
+    keys = ()
+
+    def eps(self, theirs: dict[str, Any], norm_eps: float) -> float:
+        return norm_eps
+
+    def load(self, state: State, theirs: dict[str, Any]) -> State:
+        types = theirs.get("layer_types")
+        full = [kind == "full_attention" for kind in types] if types else None
+
+        def is_full(name: str) -> bool:
+            layer = int(name.split(".")[1])
+            return full[layer] if full else (layer + 1) % self.every == 0
+        factor = lengthened(theirs) ** 2
+        return {name: _times(x, factor if name.endswith(".q_norm.weight") and is_full(name) else 1.0)
+                for name, x in state.items()}
+
+    def write(self) -> dict[str, float]:
+        return {}

@@ -1,6 +1,7 @@
 """Read and write how a published model turns queries and keys, told in any of the ways of the years."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from minillm.config import ModelConfig, RopeScaling
@@ -13,7 +14,8 @@ LOCAL = ("rope_local_base_freq",)
 BLEND = ("factor", "original_max_position_embeddings")
 KINDS = {  # kind -> what else its settings may say
     "default": (), "linear": ("factor",), "llama3": (*BLEND, "low_freq_factor", "high_freq_factor"),
-    "yarn": (*BLEND, "beta_slow", "beta_fast", "mscale", "mscale_all_dim", "attention_factor")}
+    "yarn": (*BLEND, "beta_slow", "beta_fast", "mscale", "mscale_all_dim", "attention_factor",
+             "truncate")}
 COMMON = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 
 
@@ -21,6 +23,7 @@ def read_rope(theirs: dict[str, Any], facts: dict[str, Any], names: tuple[str, s
     """The fields about rotation; `names` are the family's own keys for theta and for the fraction that is turned.
     Refuses what is told twice and differently, and what is not built here."""
     by_layer = "rope_theta_local" in facts
+    sharp = "folded" if by_layer else "scale" if facts.get("attention") == "latent" else "angles"
     told, local = [], []
     for key in ("rope_scaling", "rope_parameters"):
         rope = theirs.get(key) or {}
@@ -33,12 +36,13 @@ def read_rope(theirs: dict[str, Any], facts: dict[str, Any], names: tuple[str, s
             raise ValueError(f"{key}={rope}, {'layer by layer' if nested else 'for all layers at once'}, is not "
                              f"built here for this family; choose another checkpoint")
         parts = [rope.get(kind) or {} for kind in ("full_attention", "sliding_attention")] if nested else [rope, {}]
-        if not all(isinstance(part, dict) for part in parts) or _read_scaling(parts[1], theirs):
+        if not all(isinstance(part, dict) for part in parts) or _read_scaling(parts[1], theirs, sharp):
             raise ValueError(f"{key}={rope} stretches the angles of windowed layers, or is no object; that is not "
                              f"built here; choose another checkpoint")
         told += [parts[0]] if rope else []
         local += [parts[1]] if rope else []
-    scaling = _agreed("rope_scaling", [_read_scaling(rope, theirs) or "default" for rope in told], "default")
+    scaling = _agreed("rope_scaling", [_read_scaling(rope, theirs, sharp) or "default" for rope in told],
+                      facts.get("rope_scaling", "default"))
     theta, fraction = (_told_by(key, [rope.get(inside) for rope in told], theirs, OLD[inside], usual)
                        for key, inside, usual in zip(names, OLD, (facts.get("rope_theta", 10_000.0),
                                                                   facts.get("rope_fraction", 1.0)), strict=True))
@@ -62,7 +66,9 @@ def _agreed(name: str, values: list[Any], otherwise: Any) -> Any:
     return found[0] if found else otherwise
 
 
-def _read_scaling(rope: dict[str, Any], theirs: dict[str, Any]) -> RopeScaling | None:
+def _read_scaling(rope: dict[str, Any], theirs: dict[str, Any], sharp: str) -> RopeScaling | None:
+    """`sharp`: where yarn sharpens scores. In their "scale" (DeepSeek), which mscale_all_dim tells; by longer "angles",
+    cosines and sines; or those are "folded" into weights."""
     kind = _agreed("rope_type", [rope.get("rope_type"), rope.get("type")], "default")
     if kind not in tuple(KINDS):
         raise ValueError(f"rope scaling {kind!r} is not built here; built are: {', '.join(KINDS)}")
@@ -84,12 +90,37 @@ def _read_scaling(rope: dict[str, Any], theirs: dict[str, Any]) -> RopeScaling |
     original = need("original_max_position_embeddings", theirs.get("max_position_embeddings"))
     if kind == "llama3":
         return RopeScaling("llama3", need("factor"), need("low_freq_factor"), need("high_freq_factor"), original)
-    sharpen = rope.get("mscale_all_dim") or 0.0
-    if rope.get("attention_factor") != 1.0 and not sharpen == rope.get("mscale") != 0:
+    sharpen, longer = rope.get("mscale_all_dim") or 0.0, _longer(rope, need)
+    if sharp == "scale" and not math.isclose(longer, 1):
         raise ValueError("rope scaling 'yarn' is built here only where angles are left as long as they are: "
                          "attention_factor=1, or mscale equal to mscale_all_dim, as in DeepSeek-V2")
+    if sharp == "angles":
+        sharpen = (longer - 1) / math.log(need("factor")) * 10 if longer != 1 else 0.0
+    if not isinstance(whole := rope.get("truncate", True), bool):
+        raise ValueError(f"rope scaling 'yarn' with truncate={whole!r} is not built here; it must be true or false")
     return RopeScaling("yarn", need("factor"), need("beta_slow", 1.0), need("beta_fast", 32.0), original,
-                       round(need("mscale_all_dim", 0.0) / 10, 12))
+                       0.0 if sharp == "folded" else round(sharpen / 10, 12), whole)
+
+
+def _longer(rope: dict[str, Any], need: Any) -> float:
+    """By how much yarn makes cosines and sines longer: as told, or as its paper suggests."""
+    if rope.get("attention_factor") is not None:
+        return need("attention_factor")
+
+    def suggested(much: float) -> float:
+        return 1 + 0.1 * much * math.log(need("factor")) if need("factor") > 1 else 1.0
+    told = [rope.get("mscale"), rope.get("mscale_all_dim")]
+    return suggested(need("mscale")) / suggested(need("mscale_all_dim")) if all(told) else suggested(1.0)
+
+
+def lengthened(theirs: dict[str, Any]) -> float:
+    """What a model whose layers differ multiplies cosines and sines by, in layers without a window."""
+    for key in ("rope_parameters", "rope_scaling"):
+        rope = theirs.get(key) or {}
+        rope = rope.get("full_attention", rope)
+        if rope.get("rope_type") == "yarn":
+            return _longer(rope, rope.__getitem__)
+    return 1.0
 
 
 def write_rope(c: ModelConfig, free: tuple[str, ...]) -> dict[str, Any]:
@@ -104,8 +135,11 @@ def write_rope(c: ModelConfig, free: tuple[str, ...]) -> dict[str, Any]:
         if c.rope_scaling.kind == "yarn":
             sharpen = round(c.rope_scaling.sharpen * 10, 12)
             scaling |= {"beta_slow": c.rope_scaling.low_freq, "beta_fast": c.rope_scaling.high_freq,
-                        "mscale": sharpen, "mscale_all_dim": sharpen, "attention_factor": 1.0,
-                        "original_max_position_embeddings": c.rope_scaling.original_context}
+                        "original_max_position_embeddings": c.rope_scaling.original_context,
+                        "truncate": c.rope_scaling.whole_pairs}
+            scaling |= {"mscale": sharpen, "mscale_all_dim": sharpen, "attention_factor": 1.0} if (
+                c.attention == "latent") else {
+                "attention_factor": 1 + c.rope_scaling.sharpen * math.log(c.rope_scaling.factor)}
     old: dict[str, Any] = {"rope_theta": c.rope_theta, "rope_scaling": scaling or None}
     new = {"rope_type": "default", **scaling, "rope_theta": c.rope_theta}
     if "rope_fraction" in free:

@@ -8,15 +8,17 @@ from typing import Any
 
 from minillm.config import ModelConfig, RopeScaling, canonical
 from minillm.pretrained.layouts import Fix, State
-from minillm.pretrained.multipliers import Multipliers
+from minillm.pretrained.multipliers import Multipliers, Sharpened
 from minillm.pretrained.passed import OFF, PASSED
 from minillm.pretrained.rotation import FRACTION, LOCAL, ROPE, read_rope, write_rope
+from minillm.pretrained.routing import GROUPS, read_groups, write_groups
 from minillm.pretrained.windows import TURNED, read_turned, read_window, write_turned, write_window
 
 REQUIRED = ("vocab_size", "d_model", "n_layers", "n_heads")
 BUFFERS = (".inv_freq", ".attention.bias", ".attention.masked_bias")  # in old files; computed here
 HEADS = (".lm_head.", ".embed_out.")  # outside of the prefix that all other tensors share
 INVERSE = ("query_pre_attn_scalar",)  # a width, whose root divides
+COUNTED = "rotary_dim"  # components that turn, where others tell their share
 OPTIONAL = {f.name for f in fields(ModelConfig) if f.type.endswith("None")}
 
 
@@ -33,6 +35,7 @@ class Family:
     all layers (""), as a list says ("listed"), in those that see a window ("windowed"), or in those, if any does
     ("windowed, if any").  `names` replaces whole segments of tensor names ("^" is where a name begins), theirs by
     ours, in this order; saving goes backwards.  `fix` undoes a layout, `scaled` folds multipliers into weights.
+    `grouped`: experts are chosen from groups "always", or "if limited", as topk_method says.
     """
     model_type: str
     architecture: str
@@ -48,8 +51,9 @@ class Family:
     rotary: tuple[str, str] = ("rope_theta", "partial_rotary_factor")
     prefix: str = "model."
     fix: Fix | None = None
-    scaled: Multipliers | None = None
+    scaled: Multipliers | Sharpened | None = None
     turned: str = ""
+    grouped: str = ""
 
     def read(self, theirs: dict[str, Any]) -> ModelConfig:
         """Their config.json as our ModelConfig.  Refuses what would be computed differently here."""
@@ -77,9 +81,13 @@ class Family:
             if name not in self.free and value != self.facts.get(name, getattr(ModelConfig, name)):
                 raise ValueError(f"{self.model_type} with {name}={value} is not built here; choose another checkpoint")
         ours |= {name: value for name, value in shared.items() if name in self.free}
+        if self.keys.get("rope_fraction") == COUNTED:
+            ours["rope_fraction"] = self._share_turned(theirs.get(COUNTED, 64), ours)
         if self.turned:
             told.setdefault("sliding_window", self.facts.get("window"))
             ours["nope_every"] = read_turned(theirs | told, self.model_type, self.turned, ours["n_layers"], shared)
+        if self.grouped:
+            ours |= read_groups(theirs, self.facts, limited=self.grouped == "if limited")
         if self.scaled:
             ours["norm_eps"] = self.scaled.eps(theirs, ours.get("norm_eps", ModelConfig.norm_eps))
         config = canonical(ModelConfig(**ours))
@@ -97,6 +105,11 @@ class Family:
                                  f"do the two belong together?")
 
     @property
+    def has_experts_apart(self) -> bool:
+        """Is each matrix of each expert a tensor of its own?"""
+        return getattr(self.fix, "apart", True)
+
+    @property
     def required(self) -> tuple[str, ...]:
         """The fields that nothing stands in for where config.json does not tell them."""
         return tuple(name for name in self.keys if name in (*REQUIRED, "d_ff", "n_experts", "experts_per_token")
@@ -109,7 +122,7 @@ class Family:
         known |= {"head_dim", *needs, *self.passed, *self.windows, *(ROPE if "rope_theta" in self.free else ()),
                   *(FRACTION if "rope_fraction" in self.free else ()),
                   *(LOCAL if "rope_theta_local" in self.free else ()), *(TURNED if self.turned == "listed" else ()),
-                  *(self.scaled.keys if self.scaled else ())}
+                  *(GROUPS if self.grouped else ()), *(self.scaled.keys if self.scaled else ())}
         for key in self.stated:
             if key not in theirs:
                 raise ValueError(f"config.json of a {self.model_type} model does not tell {key}, and what is usual, "
@@ -128,10 +141,12 @@ class Family:
         """Our ModelConfig as their config.json; `standing_in_the_way` must be empty."""
         c, theirs = canonical(config), {}
         for name, key in self.keys.items():
-            theirs |= dict.fromkeys(re.split("[&>]", key.split("|")[0]), self._theirs(name, getattr(c, name)))
+            value = round(c.rope_fraction * c.d_head) if key == COUNTED else self._theirs(name, getattr(c, name))
+            theirs |= dict.fromkeys(re.split("[&>]", key.split("|")[0]), value)
         if "rope_theta" in self.free:
             theirs |= write_rope(c, self.free)
         theirs |= write_window(c, self.windows) | write_turned(c, self.turned)
+        theirs |= write_groups(c, limited=self.grouped == "if limited") if self.grouped else {}
         theirs |= self.scaled.write() if self.scaled else {}
         return {"architectures": [self.architecture], "model_type": self.model_type, **theirs, **self.needs}
 
@@ -140,6 +155,8 @@ class Family:
         c = canonical(config)
         wrong = [f.name for f in fields(c) if f.name not in self.keys and f.name not in self.free
                  and not _same(getattr(c, f.name), _usual(c, f.name, self.facts.get(f.name, f.default)))]
+        if self.grouped:
+            wrong = [name for name in wrong if name not in ("n_expert_groups", "groups_per_token")]
         wrong += [name for name, table in self.values.items() if getattr(c, name) not in table.values()]
         if "n_experts" in self.keys and not c.n_experts:
             wrong.append("n_experts")
@@ -205,6 +222,13 @@ class Family:
         if not isinstance(value, (int, float)) or not value > 0:
             raise ValueError(f"{self.model_type} with {key}={value!r} is not built here: it must be a number above 0")
         return value ** -0.5
+
+    def _share_turned(self, count: Any, ours: dict[str, Any]) -> float:
+        width = ours["d_model"] // ours["n_heads"]
+        if not isinstance(count, int) or not 0 < count <= width:
+            raise ValueError(f"{self.model_type} with {COUNTED}={count!r} is not built here: it must be a number of "
+                             f"components, of {width} at most")
+        return count / width
 
     def _theirs(self, name: str, value: Any) -> Any:
         for theirs, ours in self.values.get(name, {}).items():

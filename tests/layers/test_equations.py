@@ -67,6 +67,13 @@ def gated(module, bend):
     return evaluate
 
 
+def capped(module):
+    def evaluate(x):
+        u, up = np.minimum(x @ matrix(module.gate_proj).T, 7), np.clip(x @ matrix(module.up_proj).T, -7, 7)
+        return (u / (1 + np.exp(-1.702 * u)) * (1 + up)) @ matrix(module.down_proj).T
+    return evaluate
+
+
 def rope(x):
     """i' = i + E/2, omega_i = theta^(-2i/E)"""
     y, half = np.empty_like(x), x.shape[-1] // 2
@@ -221,6 +228,7 @@ MODULES = {
     "GELU": lambda: (m := shaken(layers.GELU(8, 12)), plain(m, gelu)),
     "ExactGELU": lambda: (m := shaken(layers.ExactGELU(8, 12)), plain(m, lambda u: u * phi(u))),
     "SwiGLU": lambda: (m := shaken(layers.SwiGLU(8, 12)), gated(m, lambda u: u / (1 + np.exp(-u)))),
+    "CappedSwiGLU": lambda: (m := shaken(layers.CappedSwiGLU(8, 12)), capped(m)),
     "GeGLU": lambda: (m := shaken(layers.GeGLU(8, 12)), gated(m, gelu)),
     "Softcap": lambda: (layers.Softcap(0.8), lambda x: 0.8 * np.tanh(x / 0.8)),
     "Mixture": lambda: (m := shaken(layers.Mixture(CONFIG)), mixture(m)),
@@ -258,6 +266,8 @@ TEXTS = {  # what is evaluated above, with blanks left out
     "ExactGELU": r"y=W_{down}\,\mathrm{gelu}(W_{up}\,x),\qquad\mathrm{gelu}(u)=u\,\Phi(u)",
     "SwiGLU": r"y=W_{down}\left(\mathrm{silu}(W_{gate}\,x)\odotW_{up}\,x\right),\qquad\mathrm{silu}(u)="
               r"\frac{u}{1+\exp(-u)}",
+    "CappedSwiGLU": r"y=W_{down}\left(\mathrm{gate}(\min(W_{gate}\,x,7))\odot(1+\max(-7,\min(W_{up}\,x,7)))\right),"
+                    r"\qquad\mathrm{gate}(u)=u\,\mathrm{sigmoid}(1.702\,u)",
     "GeGLU": r"y=W_{down}\left(\mathrm{gelu}(W_{gate}\,x)\odotW_{up}\,x\right),\qquad\mathrm{gelu}(u)=\tfrac{1}{2}u"
              r"\left(1+\tanh\left("
              r"\sqrt{2/\pi}\,(u+0.044715\,u^3)\right)\right)",

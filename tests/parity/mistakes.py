@@ -1,12 +1,14 @@
 """Make the mistakes that a port of each family is likely to hold: the comparison has to notice every one."""
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 
-from minillm.config import ModelConfig
+from minillm.config import ModelConfig, RopeScaling
 from minillm.pretrained.layouts import State
 
 # fields of the config told wrongly, or tensors put in the wrong place
@@ -39,10 +41,26 @@ def interleaved(part: str, n: int) -> Callable[[State], State]:
     return changed(part, lambda x: x.unflatten(0, (n, -1)).transpose(0, 1).flatten(0, 1))
 
 
+def scaled_by(part: str, factor: float) -> Callable[[State], State]:
+    """Every tensor whose name holds this pattern, times a number."""
+    return lambda state: {name: x * factor if re.search(part, name) else x for name, x in state.items()}
+
+
+def alternating(state: State) -> State:
+    """Gate and up taken from a matrix as if their rows followed each other, where they take turns."""
+    out = dict(state)
+    for name in state:
+        if ".experts." in name and ".gate_proj." in name:
+            up = name.replace("gate_proj", "up_proj")
+            out[name], out[up] = torch.stack([state[name], state[up]], 1).flatten(0, 1).chunk(2)
+    return out
+
+
 ROPE = {"neighbouring pairs": dict(rope_pairs="neighbours"), "another theta": dict(rope_theta=700.0)}
 GATE = {"gate and up exchanged": swapped("gate_proj", "up_proj")}
 MIXTURE = {"one expert too many": dict(experts_per_token=3), **GATE,
            "experts in another order": swapped("experts.0", "experts.1")}
+FOUR = {"one expert too many": dict(experts_per_token=4)}
 ONE_PLUS = {"gain without its one": changed("norm.weight", lambda x: x - 1)}
 MISTAKES: dict[str, dict[str, Mistake]] = {
     "gpt2": {"exact GELU": dict(mlp="gelu-exact"), "keys before queries": swapped("q_proj", "k_proj"),
@@ -114,6 +132,33 @@ MISTAKES: dict[str, dict[str, Mistake]] = {
                 "gains exchanged": swapped("q_norm", "k_norm")},
     "exaone4-small": {**ROPE, **GATE, "norms exchanged": swapped("attention_out_norm", "mlp_out_norm")},
     "olmo3": {**ROPE, "windows everywhere": dict(global_every=None), "gain per head": ungained("k_norm")},
+    "llama-biased": {**GATE,
+                     "bias forgotten": forgotten("v_proj.bias"), "last bias forgotten": forgotten("o_proj.bias")},
+    "llama-yarn": {"neighbouring pairs": dict(rope_pairs="neighbours"), "not stretched": dict(rope_scaling=None),
+                   "scores not sharpened": dict(attention_scale=8 ** -0.5)},
+    "olmo3-yarn": {"not stretched": dict(rope_scaling=None), "stretched in windows too": dict(rope_theta_local=None),
+                   "sharpened in windows too": dict(attention_scale=8 ** -0.5 * (1 + 0.1 * math.log(8)) ** 2)},
+    "gptj": {"halves": dict(rope_pairs="halves"), "all of a head turned": dict(rope_fraction=1.0),
+             "exact GELU": dict(mlp="gelu-exact"), "last bias forgotten": forgotten("unembed.bias")},
+    "gpt_oss": {**MIXTURE, "sinks forgotten": changed("sinks", lambda x: x - 50), "usual SwiGLU": dict(mlp="swiglu"),
+                "windows everywhere": dict(global_every=None), "router's bias forgotten": forgotten("router.bias"),
+                "weights not rescaled": dict(normalize_experts=False), "rows by part": alternating,
+                "whole pairs": dict(rope_scaling=RopeScaling("yarn", 8.0, 1.0, 4.0, 32, sharpen=0.1)),
+                "scores not sharpened": dict(attention_scale=0.25)},
+    "deepseek_v2-groups": {**MIXTURE, **FOUR, "any group": dict(groups_per_token=4),
+                           "query's gain forgotten": ungained("q_latent.norm"),
+                           "experts not scaled": scaled_by(r"experts\.\d+\.down", 1 / 2.5)},
+    "deepseek_v3": {**MIXTURE, **FOUR, "any group": dict(groups_per_token=4), "softmax": dict(router="softmax"),
+                    "bias forgotten": forgotten("balance"), "weights not rescaled": dict(normalize_experts=False),
+                    "experts not scaled": scaled_by(r"experts\.\d+\.down", 1 / 2.5),
+                    "shared experts scaled too": scaled_by("shared.down", 2.5)},
+    "youtu": {**GATE, "halves": dict(rope_pairs="halves"), "query's gain forgotten": ungained("q_latent.norm"),
+              "latent's gain forgotten": ungained("latent_norm")},
+    "glm4_moe": {**MIXTURE, "all of a head turned": dict(rope_fraction=1.0), "bias forgotten": forgotten("balance"),
+                 "gains exchanged": swapped("q_norm", "k_norm"),
+                 "experts not scaled": scaled_by(r"experts\.\d+\.down", 1 / 1.5)},
+    "solar_open": {**MIXTURE, "softmax": dict(router="softmax"), "bias forgotten": forgotten("balance"),
+                   "query bias forgotten": forgotten("q_proj.bias")},
     "deepseek": {**MIXTURE, "weights rescaled": dict(normalize_experts=True),
                  "shared experts forgotten": forgotten("shared")},
     "deepseek_v2": {**MIXTURE, "halves": dict(rope_pairs="halves"), "not stretched": dict(rope_scaling=None),

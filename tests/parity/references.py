@@ -23,6 +23,12 @@ YARN = dict(rope_type="yarn", rope_theta=500.0, factor=8.0, beta_slow=1, beta_fa
 LATENT = dict(num_hidden_layers=3, qk_nope_head_dim=12, v_head_dim=12, qk_rope_head_dim=16, kv_lora_rank=20,
               q_lora_rank=None, first_k_dense_replace=1, n_routed_experts=4, num_experts_per_tok=2,
               n_shared_experts=2, moe_intermediate_size=24, topk_method="greedy")
+PAPER = dict(rope_type="yarn", rope_theta=500.0, factor=8.0, beta_slow=1, beta_fast=4,
+             original_max_position_embeddings=32)
+GROUPED = dict(q_lora_rank=18, n_routed_experts=8, num_experts_per_tok=3, n_group=4, topk_group=2,
+               routed_scaling_factor=2.5)
+SIGMOID = dict(num_key_value_heads=2, n_routed_experts=4, num_experts_per_tok=2, n_shared_experts=1,
+               moe_intermediate_size=24, routed_scaling_factor=1.5)
 CONFIGS = {  # sizes chosen so that every choice of the family has an effect on 40 tokens
     "gpt2": ("GPT2Config", dict(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=64,
                                 bos_token_id=None, eos_token_id=None)),
@@ -75,6 +81,27 @@ CONFIGS = {  # sizes chosen so that every choice of the family has an effect on 
     "exaone4-small": ("Exaone4Config", COMMON | dict(num_key_value_heads=2, sliding_window=None,
                                                      layer_types=["full_attention"] * 2)),
     "olmo3": ("Olmo3Config", COMMON | dict(num_hidden_layers=5, num_key_value_heads=2, sliding_window=8)),
+    "llama-biased": ("LlamaConfig", COMMON | dict(attention_bias=True, num_key_value_heads=2)),
+    "llama-yarn": ("LlamaConfig", COMMON | dict(num_key_value_heads=2, rope_parameters=PAPER)),
+    "olmo3-yarn": ("Olmo3Config", COMMON | dict(num_hidden_layers=5, num_key_value_heads=2, sliding_window=8,
+                                                rope_parameters=dict(full_attention=PAPER, sliding_attention=dict(
+                                                    rope_type="default", rope_theta=500.0)))),
+    "gptj": ("GPTJConfig", dict(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=64, rotary_dim=4,
+                                bos_token_id=None, eos_token_id=None)),
+    "gpt_oss": ("GptOssConfig", COMMON | dict(num_key_value_heads=2, head_dim=16, num_hidden_layers=3, sliding_window=8,
+                                              num_local_experts=4, num_experts_per_tok=2, rope_parameters=PAPER | dict(
+                                                  truncate=False))),
+    "deepseek_v2-groups": ("DeepseekV2Config", COMMON | LATENT | GROUPED | dict(
+        topk_method="group_limited_greedy", rope_parameters=YARN)),
+    "deepseek_v3": ("DeepseekV3Config", COMMON | LATENT | GROUPED | dict(
+        topk_method="noaux_tc", num_key_value_heads=4, num_nextn_predict_layers=0, norm_topk_prob=True,
+        rope_parameters=YARN)),
+    "youtu": ("YoutuConfig", COMMON | {key: LATENT[key] for key in (
+        "qk_nope_head_dim", "v_head_dim", "qk_rope_head_dim", "kv_lora_rank")} | dict(q_lora_rank=18)),
+    "glm4_moe": ("Glm4MoeConfig", COMMON | SIGMOID | dict(num_hidden_layers=3, num_nextn_predict_layers=0,
+                                                          use_qk_norm=True, head_dim=16)),
+    "solar_open": ("SolarOpenConfig", {k: v for k, v in COMMON.items() if k != "intermediate_size"} | SIGMOID | dict(
+        head_dim=16, attention_bias=True)),
     "deepseek": ("LlamaConfig", COMMON | dict(num_hidden_layers=3)),
     "deepseek_v2": ("DeepseekV2Config", COMMON | LATENT | dict(rope_parameters=YARN)),
 }
@@ -91,7 +118,7 @@ def reference(name: str, folder: Path, *, seed: int = 0, shards: bool = False) -
         getattr(transformers, kind)(**settings), experts_implementation="eager")
     if name == "deepseek":
         with_deepseeks_mixture(model)
-    for weight in model.parameters():
+    for weight in [*model.parameters(), *(x for name, x in model.named_buffers() if name.endswith("correction_bias"))]:
         nn.init.normal_(weight, std=0.3)
     if name == "deepseek":
         save_deepseek(model, folder)

@@ -5,6 +5,8 @@ __getattr__, __dir__ = lazily(
     __name__,
     explorer="Explorer",
     comparison="ledger differences",
+    lineage="timeline ancestry",
     fetching="hub",
     diagrams="block_diagram",
+    insides="order",
     drawings="stream kept fused_rows")

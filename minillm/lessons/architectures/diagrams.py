@@ -3,12 +3,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from minillm.config import ModelConfig
 from minillm.layers import ADDED, BIASED, MLPS, POSITIONS
 from minillm.layers.accounts import label, tally
+from minillm.lessons.architectures.insides import order
 from minillm.model import labels
 from minillm.notebook.plots import CARD, COLOURS, INK, MUTED, Picture, picture
 
@@ -26,7 +28,8 @@ def block_diagram(config: ModelConfig, title: str) -> Picture:
     _block(ax, c)
     return figure.describe(
         f"{title}: {c.n_layers} blocks with {_said(c, 'norm_order')} ({_said(c, 'norm')}); "
-        f"{'; '.join(attention_facts(c))}; {'; '.join(mlp_facts(c))}.")
+        f"{'; '.join(attention_facts(c))}; {'; '.join(mlp_facts(c))}"
+        f"{'; layers differ in ' + ', '.join(strips(c)) if strips(c) else ''}.")
 
 
 def attention_facts(config: ModelConfig) -> list[str]:
@@ -45,12 +48,12 @@ def attention_facts(config: ModelConfig) -> list[str]:
                        sharing.get(group, f"{c.n_kv_heads} key heads, {group} queries share one (GQA)")],
              "latent": [f"{c.n_heads} query heads of width {c.d_head} + {c.d_rotary}",
                         f"keys, values read from a latent of {c.d_latent:,} (MLA)",
-                        f"cached: the latent, a rotary key of {c.d_rotary}"]}[c.attention]
+                        f"cached: the latent, a rotary key of {c.d_rotary}",
+                        *[f"queries read from one of {c.d_query or 0:,}"] * bool(c.d_query)]}[c.attention]
     if c.position == "rope":
         share = "" if c.rope_fraction == 1 else f" on {c.rope_fraction:.0%} of each head"
-        facts.append(f"RoPE, θ = {c.rope_theta:,.0f}{share}")
-        if c.rope_scaling:
-            facts.append(f"stretched {c.rope_scaling.factor:g} × ({c.rope_scaling.kind})")
+        longer = f", stretched {c.rope_scaling.factor:g} × ({c.rope_scaling.kind})" if c.rope_scaling else ""
+        facts.append(f"RoPE, θ = {c.rope_theta:,.0f}{share}{longer}")
         still = sum(not c.is_turned(i) for i in range(c.n_layers))
         if still:
             facts.append(f"no positions in {still} of {c.n_layers} layers (NoPE)")
@@ -69,7 +72,8 @@ def attention_facts(config: ModelConfig) -> list[str]:
 
 
 def _beside_heads(c: ModelConfig) -> list[str]:
-    biases = {"all": ["biases everywhere"], "qkv": ["biases on queries, keys, values"], "none": []}[c.bias]
+    biases = {"all": ["biases everywhere"], "attention": ["biases in attention"],
+              "mlp": ["biases in the MLP"], "qkv": ["biases on queries, keys, values"], "none": []}[c.bias]
     return biases + ["a gate on each output"] * c.attention_gate
 
 
@@ -79,9 +83,12 @@ def mlp_facts(config: ModelConfig) -> list[str]:
     mlp = _said(c, "mlp")
     if not c.n_experts:
         return [f"{mlp}, {tally(MLPS[c.mlp], 1, 1).learned} matrices", f"{c.d_model:,} → {c.d_ff:,} → {c.d_model:,}"]
-    facts = [f"router: {c.experts_per_token} of {c.n_experts} experts", f"each {mlp} {c.d_model:,} → {c.d_expert:,}"]
+    groups = f", from {c.groups_per_token} of {c.n_expert_groups} groups" * (c.groups_per_token < c.n_expert_groups)
+    facts = [f"router: {c.experts_per_token} of {c.n_experts} experts{groups}",
+             f"each {mlp} {c.d_model:,} → {c.d_expert:,}"]
     if c.n_shared_experts:
         facts.append(f"and {c.n_shared_experts} that every token visits")
+    facts += ["the router has a bias"] * c.router_bias
     facts += ["each judged by itself (sigmoid)"] * (c.router == "sigmoid")
     facts += ["a bias that is nudged balances them"] * c.balance_bias
     if c.n_dense_layers:
@@ -113,9 +120,13 @@ def _stack(ax, c: ModelConfig) -> None:
         steps.append((f"cap logits at {c.logit_softcap:g}", COLOURS["norm"], None))
     y = 46
     for i, (words, colour, shape) in enumerate(steps):
-        tall = 86 if "block" in words else 30
-        _box(ax, 16, y, 230, tall, [words], colour)
-        if "block" in words:
+        block = words.endswith("× block")
+        rows = strips(c) if block else {}
+        tall = max(86, 40 + 14 * len(rows)) if block else 30
+        _box(ax, 16, y, 230, tall, [words, *[""] * (len(rows) + (len(rows) > 0))], colour)
+        for n, (what, holds) in enumerate(rows.items()):
+            _strip(ax, y + tall - 8 - 14 * (len(rows) - n), what, holds)
+        if block:
             for edge in (y + 4, y + tall - 4):
                 _line(ax, [246, 290], [edge, 46 if edge == y + 4 else HEIGHT - 14], color=MUTED, lw=0.8, ls=":")
         gap = 24 if shape else 12
@@ -126,10 +137,32 @@ def _stack(ax, c: ModelConfig) -> None:
         y += tall + gap
 
 
+def strips(c: ModelConfig) -> dict[str, list[bool]]:
+    """In what the layers differ, and of which that holds, from the first to the last."""
+    def local(i: int) -> bool:
+        return c.is_windowed(i) and c.rope_theta_local not in (None, c.rope_theta)
+    traits = {"window": c.is_windowed, "its own θ": local, "linear": c.is_linear,
+              "no positions": lambda i: c.position == "rope" and not c.is_linear(i) and not c.is_turned(i),
+              "dense": lambda i: c.n_experts > 0 and not c.is_mixture(i)}
+    found = {name: [holds(i) for i in range(c.n_layers)] for name, holds in traits.items()}
+    return {name: held for name, held in found.items() if len(set(held)) > 1}
+
+
+def _strip(ax, y: float, what: str, holds: Sequence[bool]) -> None:
+    """One cell for each layer, filled where something holds."""
+    left, wide = 96, 142 / len(holds)
+    ax.text(left - 6, y + 5, what, ha="right", va="center", fontsize=8.5, color=INK)
+    gap = min(1.0, wide / 5)
+    for colour, wanted in ((COLOURS["residual"] + "40", False), (COLOURS["attention"], True)):
+        corners = [[(left + wide * i, y), (left + wide * (i + 1) - gap, y), (left + wide * (i + 1) - gap, y + 10),
+                    (left + wide * i, y + 10)] for i, held in enumerate(holds) if held is wanted]
+        ax.add_artist(PolyCollection(corners, facecolors=colour, linewidths=0))
+
+
 def _block(ax, c: ModelConfig) -> None:
     ax.add_artist(FancyBboxPatch((290, 46), 416, HEIGHT - 60, boxstyle="round,pad=0,rounding_size=6", fill=False,
                                 ec=MUTED, lw=0.8, ls=":"))
-    attention = ("attention", attention_facts(c), COLOURS["attention"])
+    attention = ("attention", [*attention_facts(c), "runs: " + " → ".join(order(c))], COLOURS["attention"])
     mlp = ("mixture of experts" if c.n_experts else "MLP", mlp_facts(c), COLOURS["mlp"])
     norm, x = _said(c, "norm") + ("" if c.norm_weight else ", no gain"), 312
     before = {"pre": norm, "sandwich": norm}.get(c.norm_order)
@@ -174,7 +207,7 @@ def _beside(ax, c: ModelConfig, x: float, norm: str, *parts: tuple[str, list[str
             _arrow(ax, left + width / 2, 80, 96)
     for (left, width), (name, facts, colour) in zip(columns, parts, strict=True):
         y = top if shared else _step(ax, left, top, width, [norm], COLOURS["norm"])
-        lines = [name, *(part for fact in facts for part in _folded(fact, 30))]
+        lines = [name, *(part for fact in facts for part in _folded(fact, 28))]
         bottoms.append(_step(ax, left, y, width, lines, colour) - 12)
     y = max(bottoms) + 34
     for (left, width), bottom in zip(columns, bottoms, strict=True):

@@ -23,8 +23,9 @@ _LEDGER = 2         # place of the costs among the parts
 ROLES = ("block", "attention", "norm", "position", "MLP", "whole model")
 GROUPS = {  # the choices, by what they are about; what is shown of the code stands beside it
     "norms and stream": ["norm", "norm_order", "residual"],
-    "MLP and experts": ["mlp", "mixture", "router", "balance_bias"],
-    "attention": ["attention", "n_kv_heads", "qk_norm", "attention_gate", "attention_sinks", "window", "global_every"],
+    "MLP and experts": ["mlp", "mixture", "groups", "router", "router_bias", "balance_bias"],
+    "attention": ["attention", "d_query", "n_kv_heads", "qk_norm", "attention_gate", "attention_sinks", "window",
+                  "global_every"],
     "linear layers": ["linear_attention", "full_every", "full_first", "conv_width"],
     "positions": ["position", "rope_pairs", "nope_every"],
     "bias and ties": ["bias", "tie_embeddings"]}
@@ -59,6 +60,7 @@ class Explorer(Live):
             "full_first": toggle("the first of them", base.full_first),
             "conv_width": choice("short convolution", _named({NONE: "none", 4: "of 4 tokens"})),
             "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head"))),
+            "d_query": choice("queries from", _named(_offered("d_query", "the stream"))),
             "qk_norm": choice("query, key norm", _values("qk_norm")),
             "attention_gate": toggle("output gate", base.attention_gate),
             "attention_sinks": toggle("sinks", base.attention_sinks),
@@ -67,6 +69,8 @@ class Explorer(Live):
             "mlp": choice("MLP", _values("mlp"), base.mlp),
             "mixture": choice("experts", _mixtures(), _mixture(base)),
             "router": choice("router", _values("router"), base.router),
+            "groups": choice("their groups", _groups(), (1, 1)),
+            "router_bias": toggle("router bias", base.router_bias),
             "balance_bias": toggle("nudged bias", base.balance_bias),
             "residual": choice("residual", _values("residual"), base.residual),
             "bias": choice("bias", _values("bias"), base.bias),
@@ -179,12 +183,14 @@ def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[Model
     base = PRESETS[preset]
     turned, idle = _turned(base, chosen), _set_aside(chosen)
     usual = {field.name: field.default for field in fields(base) if field.name in idle}
-    change = {name: value for name, value in turned.items() if name != "mixture"} | usual
+    change = {name: value for name, value in turned.items() if name not in ("mixture", "groups")} | usual
     remarks = []
     if "mixture" in turned:
         n, k, shared = turned["mixture"]
         change |= {"n_experts": n, "experts_per_token": k or 1, "n_shared_experts": shared}
         change |= {} if n else {"n_dense_layers": 0}
+    if "groups" in turned:
+        change["n_expert_groups"], change["groups_per_token"] = turned["groups"]
     if "mlp" in turned and (turned["mlp"] in GATED) != (base.mlp in GATED):
         for name in ("d_ff", "d_expert"):
             old = getattr(base.resolve(), name)
@@ -192,9 +198,7 @@ def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[Model
         remarks.append(f"d_ff is {change['d_ff']:,} instead of {base.resolve().d_ff:,}, so that "
                        f"{'three' if turned['mlp'] in GATED else 'two'} matrices hold as many parameters")
     config = replace(base, **change)
-    if size != "published":
-        config = scaled(config, size, vocab_size=512)
-    return config, turned, remarks
+    return config if size == "published" else scaled(config, size, vocab_size=512), turned, remarks
 
 
 def ways_out(preset: str, size: str, chosen: dict[str, Any], offered: dict[str, list]) -> dict[str, list]:
@@ -244,15 +248,17 @@ def _turned(base: ModelConfig, chosen: dict[str, Any]) -> dict[str, Any]:
 def _set_aside(chosen: dict[str, Any]) -> dict[str, str]:
     """The controls that mean nothing beside the others, with the reason."""
     aside = set_aside(chosen | {"n_experts": chosen["mixture"][0]})
+    aside |= {"groups": aside["n_dense_layers"]} if "n_dense_layers" in aside else {}
     return {name: aside[name] for name in chosen if name in aside}
 
 
 def _choices(base: ModelConfig) -> dict[str, Any]:
-    names = ("residual", "router", "balance_bias", "norm", "norm_order", "attention", "linear_attention",
-             "full_every", "full_first", "conv_width", "position", "rope_pairs", "nope_every", "n_kv_heads",
-             "qk_norm", "attention_gate", "attention_sinks", "window", "global_every", "mlp", "bias",
+    names = ("residual", "router", "router_bias", "balance_bias", "norm", "norm_order", "attention", "d_query",
+             "linear_attention", "full_every", "full_first", "conv_width", "position", "rope_pairs", "nope_every",
+             "n_kv_heads", "qk_norm", "attention_gate", "attention_sinks", "window", "global_every", "mlp", "bias",
              "tie_embeddings")
-    return {name: getattr(base, name) for name in names} | {"mixture": _mixture(base)}
+    return {name: getattr(base, name) for name in names} | {
+        "mixture": _mixture(base), "groups": (base.n_expert_groups, base.groups_per_token)}
 
 
 def _mixture(base: ModelConfig) -> tuple[int, int, int]:
@@ -265,11 +271,16 @@ def _mixtures() -> dict[str, tuple[int, int, int]]:
     return {words(*each): each for each in sorted({_mixture(base) for base in PRESETS.values()})}
 
 
+def _groups() -> dict[str, tuple[int, int]]:
+    found = {(base.n_expert_groups, base.groups_per_token) for base in PRESETS.values()} | {(4, 2)}
+    return {"none" if each == (1, 1) else f"{each[0]}, {each[1]} per token": each for each in sorted(found)}
+
+
 def _offered(field: str, none: str) -> dict[Any, str]:
     found = sorted({getattr(base, field) for base in PRESETS.values()} - {None})
     if field == "n_kv_heads":
         found = sorted({1, 2, *found})
-    words = {"global_every": "every {}th layer", "window": "{:,} tokens"}.get(field, "{}")
+    words = {"global_every": "every {}th layer", "window": "{:,} tokens", "d_query": "latent of {:,}"}.get(field, "{}")
     return {NONE: none} | {value: words.format(value).replace("2th", "2nd") for value in found}
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from html import escape
 
+import torch
 from torch import nn
 
 from minillm.config import ModelConfig
@@ -49,6 +50,41 @@ def code(config: ModelConfig, role: str) -> Markup:
     return card(f"<b>{part.__module__}.{part.__name__}</b><pre style='margin:6px 0;font-size:12px;line-height:1.35;"
                 f"background:none;color:inherit;max-height:420px;overflow:auto'>{shown}</pre>",
                 f"the source of {part.__name__}, {len(shown.splitlines())} lines")
+
+
+def order(config: ModelConfig) -> tuple[str, ...]:
+    """What happens to a query on its way, in the order in which it *ran*: the parts of a layer's attention, as hooks
+    saw them.  Of several kinds of layer, the one in which most happens."""
+    return _order(_nano(config))
+
+
+@lru_cache(maxsize=64)
+def _order(config: ModelConfig) -> tuple[str, ...]:
+    return max((_ran(block.attention) for block in _model(config).blocks), key=len)
+
+
+def _ran(attention: nn.Module) -> tuple[str, ...]:
+    """The children of an attention that did something to a query, as one sentence of tokens went through."""
+    seen: list[str] = []
+    hooks = [part.register_forward_hook(lambda *_, name=name: seen.append(name))
+             for name, part in attention.named_children() if not isinstance(part, nn.Identity)]
+    fused, attention.fused = attention.fused, False  # line by line
+    with torch.no_grad():
+        attention(torch.zeros(1, 2, attention.o_proj.out_features))
+    attention.fused = fused
+    for hook in hooks:
+        hook.remove()
+    return tuple(STEPS[name] for name in dict.fromkeys(seen) if name in STEPS and not _is_idle(attention, name))
+
+
+def _is_idle(attention: nn.Module, name: str) -> bool:
+    return type(getattr(attention, name)).__name__.startswith("Un")  # Unrotated, Ungated, Unbiased, Unconvolved
+
+
+STEPS = {  # a child of an attention -> what it does to a query
+    "convolve": "convolution", "q_latent": "latent", "q_proj": "W_q", "q_norm": "norm", "rotate": "RoPE",
+    "softcap": "cap", "bias": "ALiBi", "softmax": "softmax", "out_norm": "norm of what was read", "gate": "gate",
+    "o_proj": "W_o"}
 
 
 def _nano(config: ModelConfig) -> ModelConfig:
