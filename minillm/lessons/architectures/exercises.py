@@ -61,6 +61,22 @@ def _fused(source: random.Random) -> list[tuple]:
     return cases
 
 
+def _paired(source: random.Random) -> list[tuple]:
+    """rows of each head in neighbouring pairs, (head pair member) rows, d_model columns"""
+    cases = [(torch.arange(6.0)[:, None], 1), (torch.arange(16.0)[:, None], 2)]
+    for _ in range(3):
+        heads, d_head = source.choice([2, 3, 4]), source.choice([6, 8])
+        cases.append((torch.tensor([[source.gauss(0, 1) for _ in range(5)] for _ in range(heads * d_head)]), heads))
+    return cases
+
+
+def _layers(source: random.Random) -> list[tuple]:
+    """n_layers, window, global_every, seq"""
+    drawn = [(source.randrange(5, 30), source.randrange(3, 900), source.choice([2, 3, 4, 6]), source.randrange(2, 2000))
+             for _ in range(4)]
+    return [(6, 4, 3, 10), (5, 4, 2, 3), (3, 4, None, 10), (26, 512, 6, 8192), (7, 100, 3, 400), *drawn]
+
+
 EXERCISES = [
     Exercise("05.1", "The loss before the first step", points=1, minutes=3, difficulty="easy", cases=_vocabularies,
              properties={"a loss is not negative": lambda out, vocab: out >= 0}, forbid=("minillm",)),
@@ -83,4 +99,10 @@ EXERCISES = [
              properties={"three matrices are asked for": lambda out, *_: len(out) == 3,
                          "together they hold every row once":
                              lambda out, fused, n_heads: sum(each.shape[0] for each in out) == fused.shape[0]}),
+    Exercise("05.8", "Neighbours into halves", points=3, minutes=10, difficulty="hard", cases=_paired,
+             forbid=("minillm",),
+             properties={"rows change places, nothing else": lambda out, weight, n_heads: out.shape == weight.shape}),
+    Exercise("05.9", "What each layer keeps", points=2, minutes=8, difficulty="medium", cases=_layers,
+             forbid=("minillm",),
+             properties={"a number for each layer": lambda out, n_layers, *_: len(out) == n_layers}),
 ]

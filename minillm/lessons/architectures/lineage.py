@@ -28,6 +28,7 @@ LINE = {  # model -> the year of its paper or release, and the model that it is 
 SIZES = ("vocab_size", "d_model", "n_layers", "n_heads", "d_head", "d_ff", "context_length", "d_latent", "d_rotary",
          "d_expert", "n_dense_layers", "norm_eps", "dropout")  # no choices: how much of it there is
 SAME = dict(vocab_size=32_000, d_model=4096, n_layers=32, n_heads=32, context_length=8192)  # for costs: LLaMA's
+SAID = {"n_kv_heads": "queries per key head"}  # of a choice that is not told as its field is
 COLUMNS = {  # of the table of toggles, with the choices that each is about
     "norm": ("norm", "norm_weight", "embed_norm"), "where": ("norm_order", "residual"),
     "positions": ("position", "rope_fraction", "rope_pairs", "rope_theta", "rope_theta_local", "rope_scaling",
@@ -113,7 +114,8 @@ def ancestry(name: str) -> Markup:
     for each in chain:
         cost, before = costs(each), LINE[each][1]
         old = costs(before) if before else cost
-        steps = [f"{key}: {_word(a)} → {_word(b)}" for key, (a, b) in changed(each).items()] if before else [
+        steps = [f"{SAID.get(key, key)}: {_word(a)} → {_word(b)}"
+                 for key, (a, b) in changed(each).items()] if before else [
             f"{key}: {_word(value)}" for key, value in choices(config_of(each)).items()
             if key in ("norm", "norm_order", "position", "mlp", "bias", "tie_embeddings", "embed_scale")]
         said.append(f"{LINE[each][0]} {each}: {'; '.join(steps) or 'nothing but sizes'}")

@@ -84,6 +84,18 @@ def unfuse(fused, n_heads):
     return tuple(rearrange(fused, "(head part d_head) d_model -> part (head d_head) d_model", head=n_heads, part=3))
 
 
+def to_halves(weight, n_heads):
+    return rearrange(weight, "(head pair member) d_model -> (head member pair) d_model", head=n_heads, member=2)
+
+
+def positions_kept(n_layers, window, global_every, seq):
+    kept = []
+    for layer in range(n_layers):
+        sees_all = global_every is not None and (layer + 1) % global_every == 0
+        kept.append(seq if sees_all else min(seq, window))
+    return kept
+
+
 SOLUTIONS = {
     "05.1": Solution(first_loss, {
         "That is in bits. Cross-entropy counts in nats: the natural logarithm.": lambda vocab: math.log2(vocab),
@@ -250,4 +262,6 @@ SOLUTIONS = {
         "The three are one below the other; give them one by one.":
             lambda fused, n_heads: torch.cat(unfuse(fused, n_heads)),
     }),
+    "05.8": Solution(to_halves, wrong.HALVES),
+    "05.9": Solution(positions_kept, wrong.KEPT),
 }

@@ -198,6 +198,47 @@ def _unfuse_float_sizes(fused, n_heads):
     return cut[:, 0].flatten(0, 1), cut[:, 1].flatten(0, 1), cut[:, 2].flatten(0, 1)
 
 
+def _halves_by_view(weight, n_heads):
+    d_head = weight.shape[0] // n_heads
+    return weight.view(n_heads, d_head // 2, 2, -1).transpose(1, 2).reshape(weight.shape)
+
+
+def _halves_by_index(weight, n_heads):
+    d_head, rows = len(weight) // n_heads, []
+    for head in range(n_heads):
+        start = head * d_head
+        rows += list(range(start, start + d_head, 2)) + list(range(start + 1, start + d_head, 2))
+    return weight[rows]
+
+
+def _halves_by_head(weight, n_heads):
+    return torch.cat([torch.cat([head[::2], head[1::2]]) for head in weight.chunk(n_heads)])
+
+
+def _halves_backwards(weight, n_heads):
+    return rearrange(weight, "(h m p) d -> (h p m) d", h=n_heads, m=2)
+
+
+def _kept_by_slices(n_layers, window, global_every, seq):
+    kept = [min(seq, window)] * n_layers
+    if global_every:
+        for layer in range(global_every - 1, n_layers, global_every):
+            kept[layer] = seq
+    return kept
+
+
+def _kept_by_if(n_layers, window, global_every, seq):
+    kept = []
+    for number in range(1, n_layers + 1):
+        if global_every is None:
+            kept.append(window if window < seq else seq)
+        elif number % global_every:
+            kept.append(window if window < seq else seq)
+        else:
+            kept.append(seq)
+    return kept
+
+
 RIGHT = {
     "05.1": [math.log, lambda v: -math.log(1 / v), lambda vocab_size: float(torch.tensor(float(vocab_size)).log())],
     "05.2": [_llama, _llama_by_names, _llama_in_floats],
@@ -208,6 +249,9 @@ RIGHT = {
              lambda total, L, size, n, k: float(total) - sum(size for _ in range(L) for _ in range(n - k))],
     "05.6": [_name_by_parts, _name_by_replacing, _name_by_cases],
     "05.7": [_unfuse, _unfuse_by_reshape, _unfuse_by_loop],
+    "05.8": [_halves_by_view, _halves_by_index, _halves_by_head],
+    "05.9": [_kept_by_slices, _kept_by_if,
+             lambda n, W, g, T: [T if g and not (i + 1) % g else min(W, T) for i in range(n)]],
 }
 
 WRONG = {
@@ -308,6 +352,32 @@ WRONG = {
         "columns": _unfuse_columns,
         "a float for a size": _unfuse_float_sizes,
         "one tensor": lambda fused, n_heads: torch.cat(_unfuse(fused, n_heads))},
+    "05.8": {
+        "even rows of the matrix first": lambda w, h: torch.cat([w[0::2], w[1::2]]),
+        "the other direction": _halves_backwards,
+        "columns": lambda w, h: torch.cat([w[:, 0::2], w[:, 1::2]], dim=1),
+        "as it was": lambda w, h: w.clone(),
+        "odd rows first": lambda w, h: torch.cat([torch.cat([x[1::2], x[0::2]]) for x in w.chunk(h)]),
+        "heads left apart": lambda w, h: rearrange(w, "(h p m) d -> h (m p) d", h=h, m=2),
+        "two heads always": lambda w, h: rearrange(w, "(h p m) d -> (h m p) d", h=2, m=2),
+        "chunks of n_heads rows": lambda w, h: torch.cat([torch.cat([x[0::2], x[1::2]]) for x in w.split(h)]),
+        "member before pair on both sides": lambda w, h: rearrange(w, "(h m p) d -> (h m p) d", h=h, m=2),
+        "a list": lambda w, h: [torch.cat([x[0::2], x[1::2]]) for x in w.chunk(h)],
+        "transposed": lambda w, h: rearrange(w, "(h p m) d -> d (h m p)", h=h, m=2),
+        "halves, then everything sorted": lambda w, h: w.sort(dim=0).values},
+    "05.9": {
+        "first of each group": lambda n, W, g, T: [T if g and i % g == 0 else min(W, T) for i in range(n)],
+        "counted from one": lambda n, W, g, T: [T if g and i % g == 0 else min(W, T) for i in range(1, n)],
+        "turned round": lambda n, W, g, T: [min(W, T) if g and (i + 1) % g == 0 else T for i in range(n)],
+        "window though the text is shorter": lambda n, W, g, T: [T if g and (i + 1) % g == 0 else W for i in range(n)],
+        "max": lambda n, W, g, T: [T if g and (i + 1) % g == 0 else max(W, T) for i in range(n)],
+        "sum": lambda n, W, g, T: sum(T if g and (i + 1) % g == 0 else min(W, T) for i in range(n)),
+        "None divides": lambda n, W, g, T: [T if (i + 1) % g == 0 else min(W, T) for i in range(n)],
+        "None sees all": lambda n, W, g, T: [T if not g or (i + 1) % g == 0 else min(W, T) for i in range(n)],
+        "whole groups only": lambda n, W, g, T: ([min(W, T)] * (g - 1) + [T]) * (n // g) if g else [min(W, T)] * n,
+        "windows everywhere": lambda n, W, g, T: [min(W, T)] * n,
+        "everything everywhere": lambda n, W, g, T: [T] * n,
+        "one global layer": lambda n, W, g, T: [min(W, T)] * (n - 1) + [T if g else min(W, T)]},
 }
 
 TOLD = {  # answers that were told another cause
