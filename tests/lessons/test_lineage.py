@@ -14,7 +14,16 @@ from minillm.costs import cache_bytes, parameters
 from minillm.lessons.architectures import lineage
 from minillm.lessons.architectures.diagrams import block_diagram, strips
 from minillm.lessons.architectures.insides import order
-from minillm.lessons.architectures.lineage import COLUMNS, FIRST, LINE, SIZES, ancestry, changed, choices, config_of
+from minillm.lessons.architectures.lineage import (
+    COLUMNS,
+    FIRST,
+    LINE,
+    SIZES,
+    ancestry,
+    changed,
+    choices,
+    config_of,
+)
 from minillm.model import Transformer
 from minillm.presets import PRESETS, scaled
 
@@ -102,8 +111,8 @@ def test_the_order_is_the_one_that_ran(name, steps):
 
 
 def test_the_order_follows_the_code(monkeypatch):
-    from minillm.lessons.architectures import insides
     from minillm.layers.attention import Attention
+    from minillm.lessons.architectures import insides
     config = scaled(PRESETS["qwen3-8b"], "nano", vocab_size=65)
 
     def turned_first(self, x, cache=None):

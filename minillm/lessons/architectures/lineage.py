@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -46,6 +47,7 @@ def config_of(name: str) -> ModelConfig:
     return DECODER if name == FIRST else PRESETS[name]
 
 
+@cache
 def choices(config: ModelConfig) -> dict[str, Any]:
     """What a model chose, whatever its size: None where a choice has no effect.  Key heads are told by how many
     queries share one, a scale only where it is not the usual one."""
@@ -77,6 +79,7 @@ def at_one_size(config: ModelConfig) -> ModelConfig:
                    d_expert=round(c.d_expert * SAME["d_model"] / c.d_model) if c.n_experts else None)
 
 
+@cache
 def costs(name: str) -> dict[str, float]:
     """Billions of parameters, those that one token reads, and gigabytes of cache for 8,192 tokens, at one size."""
     c = at_one_size(config_of(name))
