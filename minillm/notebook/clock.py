@@ -1,6 +1,7 @@
 """Let a reader start, pause, step and reset work that takes long, such as training, and watch it as it goes.
 
-The clock is the page's own Play button: each tick works for about 150 ms in the callback and then draws once.  "run N
+The clock is the page's own Play button: each tick works for about 100 ms in the callback, and then draws where a
+picture is due, so that pictures take no more than a quarter of the time and a touch waits for one short tick.  "run N
 steps" sets a goal that the ticks work off, so that no press holds the page.  No thread is left behind when the page,
 the cell or the kernel goes away.
 """
@@ -19,7 +20,9 @@ import ipywidgets
 from minillm.meter import Meter, duration
 from minillm.notebook.widgets import Live, Parts, button
 
-SLICE = 0.1        # seconds of work between two pictures: most of full speed, and the page stays alive
+SLICE = 0.1        # seconds of work in a tick: whatever is touched meanwhile waits for its end
+REST = 3.0         # times as long as the last picture took, nothing is drawn: so work gets three quarters of the time
+LONGEST = 1.0      # seconds between two pictures at most, however long one takes
 SPOKEN = 4.0       # seconds between two sentences for a screen reader while the clock runs
 _NEVER = 10**9     # a Play needs an end
 
@@ -51,6 +54,7 @@ class Clock(Live):
         self._start, self._views_only, self._first, self._run, self._limit = start, set(views), first, run, limit
         self._tick, self._cancelled, self._goal, self._auto = threading.Lock(), threading.Event(), None, auto
         self._spoken, self._touched, self._reached = 0.0, 0.0, False
+        self._next_picture, self._behind = 0.0, False      # when one is due; were steps made since the last one?
         self._work: Iterator | None = None
         self.history: list[Any] = []
         self.finished, self.meter = False, Meter()
@@ -66,6 +70,8 @@ class Clock(Live):
                          rows=[*rows, list(clockwork)])
         buttons, place = [*self._box.children], len(rows)
         self._box.children = [*buttons[:place + 1], self._told, *buttons[place + 1:]]
+        self._play.observe(lambda change: change["new"] or self._behind and self._safely(self._paint),
+                           _playing(self._play))
 
     @property
     def values(self) -> dict[str, Any]:
@@ -123,6 +129,7 @@ class Clock(Live):
 
     def reset(self) -> None:
         """Forget this run; the next step begins a fresh one for the controls' values."""
+        self._behind = False
         self.pause()
         close = getattr(self._work, "close", None)
         if close:
@@ -192,18 +199,33 @@ class Clock(Live):
             left = None if self._goal is None else self._goal - len(self.history)
             self.advance(left, seconds=SLICE)
             ended = self.finished or self._goal is not None and len(self.history) >= self._goal
+            self._behind = not ended
             if ended:
                 self.pause()
                 self._reached = True
-            super()._changed()
+            if ended or self._due:
+                self._paint()
             self.meter.note(len(self.history))
             self._tell()
         finally:
             self._tick.release()
 
+    @property
+    def _due(self) -> bool:
+        """Is it time for a picture?"""
+        return time.perf_counter() >= self._next_picture
+
+    def _paint(self) -> None:
+        """Draw, and then rest from drawing in proportion to what it took."""
+        began, self._behind = time.perf_counter(), False
+        super()._changed()
+        now = time.perf_counter()
+        self._next_picture = now + min(LONGEST, REST * (now - began))
+
     def _pressed(self, name: str) -> None:
         stops = name == "run" and self._goal is not None
         with self._alone():
+            self._behind = False
             if name == "reset":
                 self.reset()
             elif name == "step":

@@ -90,3 +90,11 @@ def row(controls: list[ipywidgets.Widget]) -> ipywidgets.Widget:
         return controls[0]
     layout = ipywidgets.Layout(flex_flow="row wrap", align_items="center", grid_gap="0 20px")
     return ipywidgets.HBox(controls, layout=layout)
+
+
+def beside(views: Sequence[ipywidgets.Widget]) -> ipywidgets.Widget:
+    """Parts of a picture side by side, the later ones as wide as the page leaves them; where it is narrow, below."""
+    for view in views[1:]:
+        view.layout.flex, view.layout.min_width = "1 1 340px", "min(340px, 100%)"
+    layout = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px 12px", width="100%")
+    return ipywidgets.HBox(list(views), layout=layout)

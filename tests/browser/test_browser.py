@@ -295,21 +295,29 @@ def test_the_command_opens_a_trusted_copy_alarms_nobody_and_stops_at_once(lab, s
     assert (root / "my_notebooks" / stored.name).exists()
 
 
-def test_all_that_a_turn_of_the_explorer_changes_is_seen_at_once(lab, tmp_path):
-    """Controls, picture, costs and what changed: at most 650 pixels high in a window 1,280 wide."""
+EXPLORER = "from minillm.lessons import architectures\nwidget = architectures.Explorer()"
+LABORATORY = ("from minillm import corpora\nfrom minillm.lessons import training\n"
+              "widget = training.training_lab(corpora.load('stories'))")
+RACE = LABORATORY.replace("training_lab", "race")
+
+
+@pytest.mark.parametrize(("made", "touched"), [(EXPLORER, "preset"), (LABORATORY, "one step"), (RACE, "one turn")],
+                         ids=["explorer", "laboratory", "race"])
+def test_all_that_a_turn_changes_is_seen_at_once(lab, tmp_path, made, touched):
+    """Controls, picture, and what is told of it: at most 650 pixels high in a window 1,280 wide."""
     v4 = nbformat.v4
-    cells = [v4.new_code_cell("from minillm.lessons import architectures\nexplorer = architectures.Explorer()"),
-             v4.new_code_cell("explorer")]
-    nbformat.write(v4.new_notebook(cells=cells, metadata=KERNEL), tmp_path / "explorer.ipynb")
-    with lab.open(tmp_path / "explorer.ipynb") as page:
+    nbformat.write(v4.new_notebook(cells=[v4.new_code_cell(made), v4.new_code_cell("widget")], metadata=KERNEL),
+                   tmp_path / "one.ipynb")
+    with lab.open(tmp_path / "one.ipynb") as page:
         page.run_all()
         shown = page.cell(1)
-        shown.locator("img.minillm-part").first.wait_for(timeout=PATIENCE)
-        kind, preset = page.control(1, "preset")
-        assert page.timed(1, kind, preset) is not None
+        shown.locator(".minillm-controls").first.wait_for(timeout=PATIENCE)
+        kind, control = page.control(1, touched)
+        assert page.timed(1, kind, control, patience=60) is not None
+        until(page, lambda: picture(page, 1)[0] == 1)
         outputs = shown.locator(".jp-Cell-outputWrapper").bounding_box()
         assert 400 < outputs["height"] <= 650
-        assert outputs["width"] <= 1280 and picture(page, 1)[0] >= 1
+        assert outputs["width"] <= 1280
 
 
 # -- every widget of the course, as wide as a tablet and a phone ------------------------------------------------------

@@ -31,7 +31,7 @@ def test_a_run_that_was_kept_goes_on_to_the_last_bit(tmp_path, optimizer):
     config = configure(OWN, "nano", material.tokenizer.vocab_size)
 
     def fresh() -> Run:
-        return Run(material, config, n_steps=22, seed=1, optimizer=optimizer)
+        return Run(material, config, n_steps=22, seed=1, optimizer=optimizer, batch_size=6, floor=0.0)
 
     straight = fresh()
     whole = list(straight.steps())
@@ -89,7 +89,7 @@ def test_the_button_goes_on_with_the_chosen_run_and_does_not_wait_for_itself(lab
     monkeypatch.setattr(other, "_run_to", goals.append)
     other["kept"].value = str(folder)
     other["go_on"].click()
-    assert other.error is None and other.run.done == 3 and goals == [500] and len(other.parts) == 2
+    assert other.error is None and other.run.done == 3 and goals == [500] and len(other.parts) == 3
     assert not other._tick.locked()
     other.close()
 
@@ -203,7 +203,7 @@ def test_a_cell_that_is_run_again_goes_on_with_its_run_and_its_folder(lab):
 
 def test_the_gap_is_that_of_the_step_at_which_held_out_text_was_read(lab):
     lab.advance(17)
-    row = lab.redraw()[1].html
+    row = lab.redraw()[2].html
     held = lab.history[9][0].validation
     trained = plots.smooth([moments[0].step.loss for moments in lab.history[:10]])[-1]
     assert f">{held - trained:.2f}<" in row

@@ -7,6 +7,8 @@ from torch import nn
 from minillm import corpora
 from minillm.corpora import Corpus
 from minillm.lessons.training import experiment, health, laboratory, microscope
+from minillm.notebook import clock
+from minillm.notebook import widgets as live
 from minillm.notebook.chips import TokenRow
 
 TEXT = "the cat sat on the mat, and the dog ate the cake.\n" * 60
@@ -122,6 +124,51 @@ def test_a_glass_is_due_only_while_it_follows_what_trains(lab):
         glass["follow"].value = True
     assert glass.due
     glass._views = []
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """Where widgets are shown and none is seen: outputs go nowhere, and are there to be taken the place of."""
+    class Page:
+        def display(self, data, *, raw, metadata=None, display_id=None):
+            return self if display_id else None
+
+        def update(self, *_, **__):
+            pass
+    monkeypatch.setattr(live, "display", Page().display)
+
+
+def test_when_the_laboratory_s_cell_is_run_again_they_look_at_the_new_one(page, lab):
+    lab._ipython_display_()
+    lab.advance(4)
+    glass, health_of = lab.microscope(), lab.health()
+    again = laboratory.training_lab(Corpus(name="dogs", title="Dogs", documents=(TEXT.replace("cat", "dog"),)),
+                                    against=laboratory.NOBODY, first=1)       # another text: nothing is taken over
+    again._ipython_display_()
+    assert lab.closed and again.run is not lab.run
+    first = glass["model"].value
+    assert glass.step(first)["run"] is again.run is health_of.step(first)["run"]
+    again.advance(2)
+    assert glass.step(first)["number"] == again.run.done and lab.verdict() is not None
+    again.close()
+
+
+def test_a_glass_that_follows_has_every_other_picture_and_the_board_the_rest(page, lab):
+    lab._ipython_display_()
+    glass, drawn = lab.microscope(), []
+    glass._ipython_display_()
+    with glass._silent():
+        glass["follow"].value = True
+    glass.redraw = lambda: drawn.append("glass")
+    before = lab._show
+    lab._draw = lambda **values: drawn.append("board") or before(**values)
+    setattr(lab._play, clock._playing(lab._play), True)
+    for _ in range(4):
+        glass._looked = -1e9                                     # it is due again at once
+        lab.redraw()
+    assert drawn == ["glass", "board"] * 2
+    lab.close()
+    glass.close()
 
 
 def test_small_probabilities_keep_a_digit():

@@ -9,7 +9,7 @@ import torch
 
 from minillm import corpora
 from minillm.corpora import Corpus
-from minillm.lessons.training import experiment, laboratory, plots, widgets
+from minillm.lessons.training import choosing, experiment, laboratory, plots, telling, verdict, widgets
 from minillm.lessons.training.experiment import OWN, Run, configure, prepare, rival_of
 from minillm.notebook.controls import uploaded
 
@@ -112,11 +112,54 @@ def test_attention_toggles_keep_four_heads_and_mha_undoes_a_preset_s_sharing():
 def test_it_learns_and_says_so_in_words(lab):
     lab["lr"].value = 1e-2
     lab.advance(60 - len(lab.history))
-    board, numbers = lab.redraw()
+    board, written, _ = lab.redraw()
     first, last = lab.history[0][0].step.loss, lab.history[-1][0].step.loss
     assert last < 0.5 * first
     assert f"loss from {first:.2f} to" in board.alt and "after 60 steps" in board.alt
-    assert "It writes:" in numbers.alt and "after 50 steps" in numbers.html
+    assert "It writes:" in written.alt and "after 50 steps" in written.html
+
+
+def test_one_press_sets_what_writes_sentences_and_starts_it(lab, monkeypatch):
+    """Every control is set, the rival goes, the run begins anew; and what it names is there to be chosen."""
+    lab.advance(3)
+    goals, before = [], lab.run
+    monkeypatch.setattr(lab, "_run_to", goals.append)
+    lab["norm"].value, lab["against"].value = "layernorm", "another seed"
+    lab["sentences"].click()
+    assert lab.error is None and goals == [choosing.SENTENCES["n_steps"]] == [lab.total()] and lab.history == []
+    assert {name: lab[name].value for name in choosing.SENTENCES} == choosing.SENTENCES
+    lab.advance(1)
+    assert lab.run is not before and lab.rival is None and lab.material.corpus.name == "stories"
+    assert lab.run.rule == "muon" and lab.run.model.config.n_layers == 4 and lab.material.tokenizer.vocab_size == 2048
+
+
+def test_what_writes_sentences_soon_knows_the_commonest_words_after_forty_steps(lab):
+    """A short version of that run: the loss has left that of guessing far behind, and what is written is words."""
+    with lab._silent():
+        for name, value in (choosing.SENTENCES | {"n_steps": 100}).items():
+            lab[name].value = value
+    lab.advance(40)
+    first, last = (lab.history[place][0].step.loss for place in (0, -1))
+    assert first == pytest.approx(math.log(2048), abs=0.5) and last < 0.8 * first
+    words = set(corpora.load("stories").text.split())
+    told = lab.run.write(n_tokens=60).split()[:-1]
+    assert sum(word in words for word in told) > 0.5 * len(told) > 5
+
+
+def test_while_it_learns_its_sentences_are_shown_and_judged():
+    """Those that the grammar allows on green, others on orange; the last ones are counted; one cut off is not."""
+    step = next(Run(prepare(corpus()), configure(OWN, "nano", 30), n_steps=1).steps()).step
+
+    def moment(done: int, text: str) -> experiment.Moment:
+        return experiment.Moment(step, sample=text, written_at=done)
+    stories, cats = corpora.load("stories"), corpus()
+    moments = [moment(10, "xq j"), moment(50, "Maya lived in Foxdale. Maya had a apple. Ravi ha")]
+    shown = telling.written(stories, moments)
+    assert shown.html.count(verdict.RIGHT) == 1 and shown.html.count(verdict.WRONG) == 1
+    assert f'{verdict.RIGHT};border-radius:3px;padding:0 3px">Maya lived' in shown.html and "Ravi ha" in shown.html
+    assert "Of its last 2 sentences the grammar allows 1." in shown.alt and "after 10 steps" in shown.html
+    assert verdict.RIGHT not in telling.written(cats, moments).html, "no other text has this grammar"
+    assert "nothing yet" in telling.written(stories, []).html
 
 
 def test_a_text_from_right_to_left_is_shown_so():
@@ -136,7 +179,7 @@ def test_it_trains_on_a_text_of_the_catalogue(lab, name):
     lab.advance(9)
     assert lab.material.corpus.name == name
     assert lab.history[9][0].step.loss < lab.history[0][0].step.loss
-    assert corpora.card(name).title in lab.redraw()[1].html
+    assert corpora.card(name).title in lab.redraw()[2].html
 
 
 # what both versions of ipywidgets would hand over for one file
@@ -155,7 +198,7 @@ def test_it_trains_on_a_file_of_one_s_own(lab):
     assert lab.error is None and lab["text"].value == laboratory.MINE
     lab.advance(3)
     assert lab.material.corpus.title == "mine.txt" and "Π" in lab.material.tokenizer.characters
-    assert "mine.txt" in lab.redraw()[1].html
+    assert "mine.txt" in lab.redraw()[2].html
 
 
 def test_no_file_a_bad_file_and_a_short_one_are_told_in_the_widget(lab):
@@ -206,7 +249,7 @@ def test_words_of_the_text_are_escaped(lab):
     page = laboratory.training_lab(corpus(evil * 60, "<evil>"), against=laboratory.NOBODY, first=10)
     pen = page.writer()
     pen.controls["n_tokens"].options = [20]
-    shown = page.redraw()[1].html + "".join(part.html for part in page.microscope().redraw()[:2]) + pen.redraw()[0].html
+    shown = "".join(part.html for part in page.redraw()[1:] + page.microscope().redraw()[:2]) + pen.redraw()[0].html
     assert "<script" not in shown and "<evil>" not in shown
 
 

@@ -17,6 +17,7 @@ from minillm.lessons.training import (
     breaking,
     contest,
     distilling,
+    drawings,
     laws,
     memory,
     pupils,
@@ -386,3 +387,18 @@ def test_a_width_is_walked_beside_the_others():
     live = training.width_race()
     live.advance(20)
     assert "width 64, rate 0.008: loss" in live.redraw()[0].alt
+
+
+# -- which ids are targets -------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("stride", [1, 3, 4, 5, 7])
+def test_the_strip_counts_the_windows_that_begin_before_an_id_and_reach_it(stride):
+    hits = drawings.targets_hit(18, 4, stride)
+    assert hits == [sum(start % stride == 0 for start in range(max(0, k - 4), k)) for k in range(18)]
+    assert (set(hits[1:]) == {1}) == (stride == 4)
+
+
+def test_the_page_s_three_strides_repeat_fit_and_skip():
+    said = drawings.coverage(18, 4, [3, 4, 5]).alt
+    assert "stride 3: 0 never, 5 more than once" in said and "stride 4: 0 never, 0 more than once" in said
+    assert "stride 5: 3 never, 0 more than once" in said

@@ -44,7 +44,9 @@ def test_a_curve_in_the_band_is_normal_and_its_neighbours_are_not():
     (curve(3.9), {"position": "none"}, "no positions"), (curve(3.9, first=9.0), {}, "initialisation"),
     (curve(3.9, norm=99.0), {}, "gradient norms up to 99.0"), (curve(3.9), {}, "not shifted by one"),
     (curve(3.9), {"norm": "layernorm"}, "what you chose otherwise: norm"),
-    (curve(0.2), {"amount": "one"}, "by heart"), (curve(0.2), {"optimizer": "muon"}, "Muon"), (curve(0.2), {}, "leak")])
+    (curve(0.2), {"amount": "one"}, "by heart"), (curve(0.2), {"optimizer": "muon"}, "Muon"), (curve(0.2), {}, "leak"),
+    (curve(3.9), {"batch": 4}, "4 windows a step, where the shipped runs read 16"),
+    (curve(0.2), {"batch": 32}, "32 windows a step"), (curve(0.2), {"floor": 0.0}, "a rate that falls to 0")])
 def test_a_curve_outside_is_told_its_likeliest_reason(made, choices, why):
     assert why in judged(made, **choices)
 
@@ -84,7 +86,7 @@ def test_a_different_seed_changes_as_much_as_the_norm_does():
 def test_the_laboratory_judges_its_own_curve():
     cats = Corpus(name="cats", title="Cats", documents=("the cat sat on the mat.\n" * 90,))
     lab = laboratory.training_lab(cats, against=laboratory.NOBODY, first=2)
-    assert "ship for comparison" in lab.redraw()[1].html
+    assert "ship for comparison" in lab.redraw()[2].html
     lab.close()
 
 

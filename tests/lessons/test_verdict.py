@@ -60,6 +60,13 @@ def test_the_storyteller_writes_sentences_that_are_allowed_and_a_beginner_does_n
     assert "(0%)" in judged("stories", steps=0, n_tokens=60)
 
 
+def test_the_page_s_figures_of_the_storyteller_are_its_card_s():
+    card = json.loads((corpora.data_folder() / "models" / "storyteller.json").read_text(encoding="utf-8"))
+    assert (card["grammatical_sentences"], card["possible_stories"]) == (0.965, 0.05)
+    page = Path(experiment.__file__).parents[3].joinpath("notebooks", "06_training.ipynb").read_text(encoding="utf-8")
+    assert "96.5 % of the storyteller's sentences are possible, but only 5 of 100 whole stories" in page
+
+
 def judged(name: str, *, steps: int, n_tokens: int) -> str:
     """What the widget says of a laboratory's model after a few steps."""
     material = experiment.known(name)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minillm.notebook import markup, widgets
-from minillm.notebook.clock import Clock, one_thread
+from minillm.notebook.clock import Clock, _playing, one_thread
 from minillm.notebook.widgets import slider
 
 
@@ -206,6 +206,36 @@ def test_how_far_how_fast_and_how_long_stand_beside_the_buttons():
     clock.reset()
     assert "step 0 of 400" in clock._told.value and "over" not in clock._told.value
     clock.close()
+
+
+def test_a_picture_that_takes_long_leaves_three_quarters_of_the_time_to_the_work(shown_clock, monkeypatch):
+    """Pictures of 0.2 s, steps of 0.05 s, by a clock of the test's own."""
+    now, drawn = [100.0], []
+    monkeypatch.setattr("minillm.notebook.clock.time", SimpleNamespace(
+        perf_counter=lambda: now[0], monotonic=time.monotonic))
+    before = shown_clock._draw
+
+    def dear(history, **values):
+        now[0] += 0.2
+        drawn.append(len(history))
+        return before(history, **values)
+    shown_clock._draw, shown_clock._work = dear, iter(lambda: now.__setitem__(0, now[0] + 0.05), 1)
+    setattr(shown_clock._play, _playing(shown_clock._play), True)
+    began, ticks = now[0], 0
+    while now[0] < began + 8.0:
+        tick(shown_clock)
+        ticks += 1
+    worked = 0.05 * (len(shown_clock.history) - 2)
+    assert worked > 0.7 * (now[0] - began) and len(drawn) > 5
+    assert ticks > 3 * len(drawn), "each tick is a slice, and most draw nothing"
+    while drawn[-1] == len(shown_clock.history):
+        tick(shown_clock)
+    setattr(shown_clock._play, _playing(shown_clock._play), False)
+    assert drawn[-1] == len(shown_clock.history), "paused, it shows where it stands"
+    count = len(drawn)
+    setattr(shown_clock._play, _playing(shown_clock._play), True)
+    setattr(shown_clock._play, _playing(shown_clock._play), False)
+    assert len(drawn) == count, "and draws nothing twice"
 
 
 def test_a_screen_reader_hears_a_sentence_to_its_end(shown_clock):

@@ -7,7 +7,7 @@ __getattr__, __dir__ = lazily(
     racing="race",
     usual="seeds_picture",
     widgets="optimizer_valley schedule_dial learning_rate_finder",
-    drawings="windows pieces turn",
+    drawings="windows coverage pieces turn",
     breaking="ward broken_run",
     contest="spectra_of moved_by optimizer_race race_table",
     distilling="towards", pupils="kl_dial teaching", rounding="rounding_dial", memory="memory_dial",

@@ -14,9 +14,14 @@ from minillm.notebook.widgets import button, choice, slider, text
 MINE = "a file of my own"
 NOBODY = "nobody"
 AS_IS = {"as the preset has it": ""}
+# What a model needs that shall write sentences as soon as it can: pieces of words, and a rule that learns fast from
+# little text.  Beside each control its value; the text says how long it takes.
+SENTENCES = {"text": "stories", "amount": "all", "tokenizer": "BPE, 2,048 tokens", "preset": OWN, "size": "small",
+             "norm": "", "position": "", "mlp": "relu2", "attention": "", "optimizer": "muon", "lr": 6e-3,
+             "floor": 0.0, "batch": 8, "n_steps": 3000, "against": NOBODY}
 TABS = {"the text": [["text", "amount"], ["upload", "path"]],
         "the model": [["preset", "size", "tokenizer"], ["norm", "position", "mlp", "attention"]],
-        "training and rival": [["optimizer", "lr"], ["n_steps", "seed"], ["against"]],
+        "training and rival": [["optimizer", "floor", "against"], ["lr", "n_steps", "batch", "seed"]],
         "kept runs": [["kept", "go_on"]]}
 
 
@@ -26,7 +31,7 @@ def controls(corpus: Corpus, against: str) -> dict[str, ipywidgets.Widget]:
                                    layout=ipywidgets.Layout(width="auto"))
     path = text("or its path")
     path.continuous_update, path.layout.width = False, "420px"
-    return {
+    found = {
         "text": choice("text", {_titled(name): name for name in _texts(corpus)} | {MINE: MINE}),
         "amount": choice("learns from", {"all of it (but the last tenth)": "all", "a hundredth of it": "hundredth",
                                          "one batch, again and again": "one"}),
@@ -40,17 +45,23 @@ def controls(corpus: Corpus, against: str) -> dict[str, ipywidgets.Widget]:
         "attention": choice("attention", AS_IS | {
             words: kind for kind, (words, _) in experiment.ATTENTION.items()}),
         "optimizer": choice("optimizer", {"AdamW": "adamw", "Muon": "muon"}),
-        "lr": slider("learning rate", [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1], 3e-3, show="{:g}".format),
-        "n_steps": slider("steps", [100, 200, 500, 1000, 2000, 5000], 500),
+        "lr": slider("learning rate", [1e-4, 3e-4, 1e-3, 3e-3, 6e-3, 1e-2, 3e-2, 1e-1], 3e-3, show="{:g}".format),
+        "floor": choice("the rate ends at", {"a tenth of it": experiment.FLOOR, "nothing": 0.0}),
+        "n_steps": slider("steps", [100, 200, 500, 1000, 2000, 3000, 5000], 500),
+        "batch": slider("windows a step", [4, 8, experiment.BATCH, 32], experiment.BATCH),
         "seed": slider("seed", [0, 1, 2, 3, 4], 0),
         "against": choice("race against", {NOBODY: NOBODY} | {f"the same with {name}": name for name in CHANGES},
                           against),
-        "kept": choice("kept run", {"none yet": ""}), "go_on": button("continue it", "from where it stopped"),
-    }
+        "sentences": button("write sentences", "set everything so that it soon writes sentences, and start"),
+        "kept": choice("kept run", {"none yet": ""}), "go_on": button("continue it", "from where it stopped")}
+    for name in ("lr", "n_steps", "batch", "seed"):
+        found[name].layout.width = "262px"               # four side by side
+    return found
 
 
 def folded(rows: Sequence[ipywidgets.Widget]) -> list[ipywidgets.Widget]:
-    """Put the settings' rows into tabs, so that what changes together is seen together."""
+    """Put the settings' rows into tabs, so that what changes together is seen together, and what stands between them
+    and the clock's row into that row, as its last."""
     tab, place, pages = ipywidgets.Tab(), 0, []
     for group in TABS.values():
         pages.append(ipywidgets.VBox(rows[place:place + len(group)]))
@@ -58,7 +69,9 @@ def folded(rows: Sequence[ipywidgets.Widget]) -> list[ipywidgets.Widget]:
     tab.children = pages
     for number, title in enumerate(TABS):
         tab.set_title(number, title)
-    return [tab, *rows[place:]]
+    last, clock, *rest = rows[place:]
+    clock.children = (*clock.children, last)
+    return [tab, clock, *rest]
 
 
 def _texts(first: Corpus) -> list[str]:

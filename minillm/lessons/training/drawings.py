@@ -1,4 +1,4 @@
-"""Draw how training is put together: windows cut from a row of ids, a batch in pieces, one turn of the loop."""
+"""Draw how training is put together: windows of ids, what is a target, a batch in pieces, one turn of the loop."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -26,6 +26,30 @@ def windows(ids: Sequence[int], starts: Sequence[int], length: int) -> Picture:
     return sheet.describe(" ".join(
         f"Window {b} starts at place {start}: inputs {' '.join(map(str, ids[start:start + length]))}, targets "
         f"{' '.join(map(str, ids[start + 1:start + length + 1]))}." for b, start in enumerate(starts)))
+
+
+def targets_hit(n: int, length: int, stride: int) -> list[int]:
+    """How often each of n ids is a target, where windows of `length` begin every `stride` places and the last is cut
+    off by the end of the row."""
+    hits = [0] * n
+    for start in range(0, n - 1, stride):
+        for place in range(start + 1, min(start + length, n - 1) + 1):
+            hits[place] += 1
+    return hits
+
+
+def coverage(n: int, length: int, strides: Sequence[int]) -> Picture:
+    """A strip for each stride: how often each of n ids is a target."""
+    sheet = Sheet(110 + 32 * n, 62 + 52 * len(strides), "How often is each id a target?")
+    said, look = [], {0: COLOURS["wrong"], 1: COLOURS["target"]}
+    for row, stride in enumerate(strides):
+        hits, top = targets_hit(n, length, stride), 50 + 52 * row
+        sheet.words(20, top + 13, f"stride {stride}", colour=MUTED)
+        colours = [None] + [look.get(count, BLUE) for count in hits[1:]]        # nothing comes before the first id
+        sheet.row(92, top, ["–", *map(str, hits[1:])], height=26, colours=colours)
+        never, twice = hits[1:].count(0), sum(count > 1 for count in hits)
+        said.append(f"stride {stride}: {never} never, {twice} more than once")
+    return sheet.describe(f"Of the {n - 1} ids that could be a target of windows of {length}, {'; '.join(said)}.")
 
 
 def pieces(counts: Sequence[int]) -> Picture:

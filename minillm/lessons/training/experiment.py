@@ -25,7 +25,7 @@ from minillm.sampling import generate
 from minillm.tokenizers import END_OF_TEXT, BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from minillm.training import Step, evaluate, train
 
-BATCH, CONTEXT, WARMUP = 16, 64, 20
+BATCH, CONTEXT, WARMUP, FLOOR = 16, 64, 20, 0.1     # FLOOR: share of the learning rate at the end
 SAMPLE = 80          # tokens that a model writes when it is asked how far it has come
 AT_ONCE = 10         # of them in the time of one step
 HELD_OUT = 2048      # ids of the validation part that are looked at while it trains
@@ -44,7 +44,7 @@ TOKENIZERS = {  # name -> made from (all of the text, the part to learn from, sp
     "characters": lambda corpus, part, special: CharTokenizer.train(corpus.documents, special=special),
     "bytes": lambda corpus, part, special: ByteTokenizer(special=special),
     **{f"BPE, {size:,} tokens": lambda corpus, part, special, size=size: BPETokenizer.train(
-        part.documents, size, special=special) for size in (512, 1024)}}
+        part.documents, size, special=special) for size in (512, 1024, 2048)}}
 OPTIMIZERS = {
     "adamw": lambda model, lr: adamw(model, lr=lr),
     "muon": lambda model, lr: muon(model, lr=lr * Recipe.lr / Recipe.adam_lr, adam_lr=lr, momentum=Recipe.momentum,
@@ -142,20 +142,21 @@ class Run:
 
     lr         AdamW's; Muon's hidden matrices go by as much more as in the library's recipe
     amount     of the text that is learned from: a name in AMOUNTS
+    floor      the share of the learning rate that the schedule ends at
     writes     a sample now and then
     model      one that has learned already (None: a fresh one of this configuration)
     """
 
     def __init__(self, material: Material, config: ModelConfig, *, lr: float = 3e-3, n_steps: int = 500, seed: int = 0,
                  optimizer: str = "adamw", amount: str = "all", writes: bool = True, batch_size: int = BATCH,
-                 model: Transformer | None = None):
+                 floor: float = FLOOR, model: Transformer | None = None):
         self.material, self.lr, self.n_steps, self.seed, self.writes = material, lr, n_steps, seed, writes
-        self.rule, self.amount = optimizer, amount
+        self.rule, self.amount, self.batch_size, self.floor = optimizer, amount, batch_size, floor
         with torch.random.fork_rng([]):
             torch.manual_seed(seed)
             self.model = model or Transformer(config)
         self.optimizer = OPTIMIZERS[optimizer](self.model, lr)
-        self.schedule = warmup_cosine(n_steps, warmup=WARMUP, floor=0.1)
+        self.schedule = warmup_cosine(n_steps, warmup=WARMUP, floor=floor)
         share = round(len(material.ids) * AMOUNTS[amount])
         self.stream: Endless = batches(material.ids[:max(share, CONTEXT + 1)], batch_size=batch_size,
                                        context_length=CONTEXT, seed=seed)

@@ -16,12 +16,12 @@ from minillm.lessons.training.health import Health
 from minillm.lessons.training.microscope import Glass, Microscope
 from minillm.lessons.training.plots import Board, Curve
 from minillm.lessons.training.records import table_of_runs
-from minillm.lessons.training.telling import curve_of, numbers
+from minillm.lessons.training.telling import curve_of, numbers, written
 from minillm.lessons.training.verdict import verdict
 from minillm.notebook.clock import Clock
-from minillm.notebook.controls import uploaded
+from minillm.notebook.controls import beside, uploaded
 from minillm.notebook.looking import writer
-from minillm.notebook.widgets import Live
+from minillm.notebook.widgets import Live, shown
 
 NOBODY = choosing.NOBODY
 SAVE_EVERY = 20.0    # seconds between two savings of a run that goes on
@@ -45,9 +45,10 @@ class TrainingLab(Clock):
         self.folder: Path | None = None
         self._saved: float | None = None     # when; before that, since when the page's clock runs
         self._since = 0.0
-        self._board, self._glasses = Board(), []
+        self._board, self._just_looked = Board(), False
+        rows = [*(row for rows in choosing.TABS.values() for row in rows), ["sentences"]]
         super().__init__("training lab", choosing.controls(corpus, against), self._train, self._show, first=first,
-                         run=100, views=["kept"], rows=[row for rows in choosing.TABS.values() for row in rows])
+                         run=100, views=["kept"], rows=rows)
         self._box.children = choosing.folded(self._box.children)
         self._list_kept()
         for trait in ("playing", "_playing"):
@@ -58,23 +59,23 @@ class TrainingLab(Clock):
 
     def microscope(self) -> Microscope:
         """Any window of any batch, token by token, before and after the step; the model that ships as well."""
-        return self._watched(Microscope(self._models(), rows=experiment.BATCH, context=experiment.CONTEXT))
+        return Microscope(self._models(), rows=self["batch"].options[-1][1], context=experiment.CONTEXT)
 
     def health(self) -> Health:
         """Every part of the model: its gradient, how far a step moves it, how much of it is dead."""
-        return self._watched(Health(self._models()))
+        return Health(self._models())
 
     def verdict(self) -> Clock:
         """Stories that the model writes, and which of their sentences the grammar allows."""
-        return verdict(self.current)
+        return verdict(self._current_of_page)
 
     def runs(self) -> Live:
         """All runs that were kept, with their curves."""
-        return table_of_runs(lambda: (self.current(), [moments[0] for moments in self.history]))
+        return table_of_runs(lambda: (self._current_of_page(), [moments[0] for moments in self._of_page().history]))
 
     def writer(self) -> Clock:
         """Text from a prompt."""
-        return writer(self.current)
+        return writer(self._current_of_page)
 
     def current(self) -> Run:
         """The model in training; where no step was made yet, the first ones are."""
@@ -82,16 +83,21 @@ class TrainingLab(Clock):
             self.advance(self._first)
         return self.run
 
-    def _models(self) -> dict[str, Callable[[], Run]]:
-        return {"the laboratory's": self.current, "the storyteller, which ships": experiment.shipped}
+    def _of_page(self) -> TrainingLab:
+        """The laboratory on the page: this one, or the one that took its place when its cell was run again."""
+        there = shown().get(self.name) if self.closed else None
+        return there if isinstance(there, TrainingLab) else self
 
-    def _watched(self, glass: Glass) -> Glass:
-        self._glasses[:] = [*(each for each in self._glasses if each.name != glass.name), glass]
-        return glass
+    def _current_of_page(self) -> Run:
+        return self._of_page().current()
+
+    def _models(self) -> dict[str, Callable[[], Run]]:
+        return {"the laboratory's": self._current_of_page, "the storyteller, which ships": experiment.shipped}
 
     def _glass(self) -> Glass | None:
-        """The microscope whose turn it is to look again, if any."""
-        return next((glass for glass in self._glasses if glass.due), None)
+        """The microscope whose turn it is to look again, if any; after each the board has its turn."""
+        return None if self._just_looked else next(
+            (glass for glass in shown().values() if isinstance(glass, Glass) and glass.due), None)
 
     # keeping runs, and going on with them
 
@@ -141,9 +147,21 @@ class TrainingLab(Clock):
             control.options = [*(found.items() or [("none yet", "")])]
             control.value = chosen if chosen in found.values() else next(iter(found.values()), "")
 
+    # from nothing to sentences
+
+    def write_sentences(self) -> None:
+        """Set every control to what writes sentences soonest, forget this run, and train to the end."""
+        with self._alone():
+            with self._silent():
+                for name, value in choosing.SENTENCES.items():
+                    self[name].value = value
+            self.reset()
+            Live._changed(self, "sentences")
+        self._run_to(self.total())
+
     # the work of the clock
 
-    kept = (*Clock.kept, "material", "run", "rival", "folder", "_own", "_saved", "_glasses")
+    kept = (*Clock.kept, "material", "run", "rival", "folder", "_own", "_saved")
     fleeting = (*Clock.fleeting, "kept", "upload")
 
     def _take_over(self, before: Live) -> None:
@@ -152,7 +170,7 @@ class TrainingLab(Clock):
 
     def advance(self, n: int | None = None, *, seconds: float | None = None) -> int:
         """As any clock; where a microscope looks on or the run is saved, a tick leaves it the time."""
-        busy = seconds is not None and (self._glass() or self._must_save())
+        busy = seconds is not None and self._due and (self._glass() or self._must_save())
         return super().advance(n, seconds=0.0 if busy else seconds)
 
     def redraw(self):
@@ -161,8 +179,10 @@ class TrainingLab(Clock):
                 self._keep()
                 return self.parts
             if glass := self._glass():
+                self._just_looked = True
                 glass._safely(glass.redraw)
                 return self.parts
+        self._just_looked = False
         return super().redraw()
 
     def _must_save(self) -> bool:
@@ -170,6 +190,9 @@ class TrainingLab(Clock):
         return self.playing and time.time() - (self._saved or self._since) > SAVE_EVERY
 
     def _pressed(self, name: str) -> None:
+        if name == "sentences":
+            self.write_sentences()
+            return
         if name != "go_on":
             super()._pressed(name)
             return
@@ -188,7 +211,7 @@ class TrainingLab(Clock):
     def speed(self) -> str:
         if not self.meter.speed:
             return ""
-        tokens = self.meter.speed * experiment.BATCH * experiment.CONTEXT
+        tokens = self.meter.speed * self["batch"].value * experiment.CONTEXT
         whole = "both models, looks at held-out text and drawing included" if self.rival else "drawing included"
         return f"{float(f'{tokens:.2g}'):,.0f} tokens/s ({whole})"
 
@@ -212,13 +235,14 @@ class TrainingLab(Clock):
     def _one(self, config: ModelConfig, change: Change, values: dict[str, Any], *, writes: bool = True) -> Run:
         return Run(self.material, config, lr=values["lr"] * change.factor, n_steps=values["n_steps"],
                    seed=values["seed"] + change.seed, optimizer=change.optimizer or values["optimizer"],
-                   amount=values["amount"], writes=writes)
+                   amount=values["amount"], batch_size=values["batch"], floor=values["floor"], writes=writes)
 
     def _side_by_side(self) -> Iterator[tuple[Moment, ...]]:
         return zip(*(run.steps() for run in (self.run, self.rival) if run), strict=True)
 
     def _planned(self, *, text: str, upload: Any, path: str, tokenizer: str, against: str, preset: str, size: str,
-                 lr: float, optimizer: str, n_steps: int, seed: int, amount: str, kept: str = "", **fields: str
+                 lr: float, optimizer: str, floor: float, n_steps: int, batch: int, seed: int, amount: str,
+                 kept: str = "", **fields: str
                  ) -> list[tuple[ModelConfig, Change]]:
         """Configuration of the model, and of its rival with what it does otherwise; the text made ready."""
         self.material = self._prepare(text, upload, path, tokenizer)
@@ -254,6 +278,9 @@ class TrainingLab(Clock):
                 self.meter.pause()
                 self._tell()
 
+    def _arranged(self, views: list) -> list:
+        return [beside(views[:2]), *views[2:]]
+
     def _show(self, history: list[tuple[Moment, ...]], **values: Any) -> list:
         plans = self._planned(**values)
         labels = ["this model", f"with {values['against']}"]
@@ -263,8 +290,8 @@ class TrainingLab(Clock):
         band = usual.usual(self.material.corpus.name, self.material.kind, values["size"], values["n_steps"])
         said = usual.judged(curves[0], band, vocab_size=vocab_size, choices=values)
         board = self._board.draw(curves, vocab_size=vocab_size, floor=usual.floor(self.material), band=band, said=said)
-        return [board, numbers(curves, [config for config, _ in plans], values["n_steps"], self.material,
-                               [moments[0] for moments in history], said)]
+        return [board, written(self.material.corpus, [moments[0] for moments in history]),
+                numbers(curves, [config for config, _ in plans], values["n_steps"], self.material, said)]
 
 
 def training_lab(corpus: Corpus, *, against: str = "learning rate ÷ 10", first: int = 20) -> TrainingLab:

@@ -15,6 +15,7 @@ from minillm.lessons.training.experiment import Run
 from minillm.notebook import markup, plots
 from minillm.notebook.chips import TokenRow
 from minillm.notebook.clock import one_thread
+from minillm.notebook.controls import beside
 from minillm.notebook.markup import EDGE, FAINT
 from minillm.notebook.plots import COLOURS, RED, Picture
 from minillm.notebook.tokens import visible
@@ -114,11 +115,8 @@ class Microscope(Glass):
         self._box.children = (self._tokens.sheet, *self._box.children)
 
     def _arranged(self, views: list) -> list:
-        import ipywidgets
         views[0].layout.display = "none"             # the buttons are these chips, alive
-        views[1].layout.flex, views[1].layout.min_width = "1 1 340px", "min(340px, 100%)"
-        layout = ipywidgets.Layout(flex_flow="row wrap", align_items="flex-start", grid_gap="4px 12px", width="100%")
-        return [views[0], ipywidgets.HBox(views[1:], layout=layout)]
+        return [views[0], beside([views[2], views[1]])]
 
     def look(self, model: str, batch: int) -> dict[str, Any]:
         """Probabilities at every place of a batch, by the model as it is and by a copy one step on."""

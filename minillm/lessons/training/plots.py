@@ -45,7 +45,7 @@ class Board:
     """Loss on the left, gradient norm and learning rate on the right, for one run or for two that race."""
 
     def __init__(self):
-        self.figure = plots.picture(height=276, title="How fast does it learn?")
+        self.figure = plots.picture(height=262, title="How fast does it learn?")
         grid = self.figure.add_gridspec(2, 2, width_ratios=[2, 1], wspace=0.27, hspace=0.85)
         self.loss = plots.axes(self.figure, grid[:, 0], xlabel="step", ylabel="loss (nats per token)")
         self.grad = plots.axes(self.figure, grid[0, 1], xlabel="", ylabel="")

@@ -31,6 +31,7 @@ from minillm.lessons.training.experiment import (
 )
 from minillm.notebook import markup, plots
 from minillm.notebook.clock import Clock
+from minillm.notebook.controls import beside
 from minillm.notebook.plots import CARD, SERIES, Picture
 from minillm.notebook.widgets import choice, slider
 from minillm.optim import warmup_cosine
@@ -176,7 +177,7 @@ class Track:
     """Held-out bits per byte over steps, or over seconds: a line for each racer, a band from seed to seed."""
 
     def __init__(self):
-        self.figure = plots.picture(height=300, title="Who learns faster?")
+        self.figure = plots.picture(width=600, height=290, title="Who learns faster?")
         self.ax = plots.axes(self.figure, ylabel="held-out bits per byte")
         self.ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         self.artists: list[Any] = []
@@ -220,9 +221,14 @@ class Race(Clock):
                                                   "seconds of training": "time"}),
                     "n_seeds": slider("seeds of each", [1, 2, 3]), "n_steps": slider("steps", [100, 200, 400], 200),
                     "seconds": slider("seconds each", [5, 10, 20, 40], 10)}
+        for name in ("n_seeds", "n_steps", "seconds"):
+            controls[name].layout.width = "330px"
         super().__init__("race", controls, self._begin, self._picture, first=first, run=200, rules=self._off,
                          rows=[["what", "equal", "who"], ["n_seeds", "n_steps", "seconds"]],
                          buttons={"step": "one turn", "run": "run 200 turns", "reset": "reset"})
+
+    def _arranged(self, views: list) -> list:
+        return [beside(views)]
 
     def _off(self, equal: str, **_: Any) -> dict[str, str]:
         return {"n_steps": "the seconds are set"} if equal == "time" else {"seconds": "the steps are set"}

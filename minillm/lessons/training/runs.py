@@ -15,7 +15,7 @@ from typing import Any
 from minillm import corpora, disk
 from minillm.checkpoints import load, load_log, load_state, save
 from minillm.corpora import Corpus
-from minillm.lessons.training.experiment import Moment, Run, made_ready
+from minillm.lessons.training.experiment import BATCH, FLOOR, Moment, Run, made_ready
 from minillm.training import Step, restore, snapshot
 
 DRIVE = Path("/content/drive/MyDrive")     # where Colab mounts Google Drive
@@ -46,7 +46,7 @@ def keep(run: Run, moments: Iterable[Moment], folder: Path, *, choices: dict[str
     moments, corpus = list(moments), run.material.corpus
     about = {"text": corpus.name, "title": corpus.title, "digest": digest(corpus), "tokenizer": run.material.kind,
              "seed": run.seed, "lr": run.lr, "rule": run.rule, "amount": run.amount, "n_steps": run.n_steps,
-             "choices": choices}
+             "batch_size": run.batch_size, "floor": run.floor, "choices": choices}
     save(run.model, run.material.tokenizer, folder, state=snapshot(run.optimizer, run.done, **about),
          log=map(as_row, moments))
     if corpus.name not in corpora.names() and not (folder / TEXT).exists():
@@ -70,7 +70,8 @@ def take_up(folder: Path) -> tuple[Run, list[Moment], dict[str, Any]]:
     corpus = _text(Path(folder), state)
     material = made_ready(corpus, tokenizer, state["tokenizer"])
     run = Run(material, model.config, model=model.train(), lr=state["lr"], n_steps=state["n_steps"],
-              seed=state["seed"], optimizer=state["rule"], amount=state["amount"])
+              seed=state["seed"], optimizer=state["rule"], amount=state["amount"],
+              batch_size=state.get("batch_size", BATCH), floor=state.get("floor", FLOOR))      # kept before: the usual
     run.done = restore(state, run.optimizer)
     return run, [as_moment(row) for row in load_log(folder)], state["choices"]
 

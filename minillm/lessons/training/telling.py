@@ -5,11 +5,16 @@ from collections.abc import Sequence
 from html import escape
 
 from minillm.config import ModelConfig
+from minillm.corpora import Corpus
 from minillm.costs import parameters
 from minillm.lessons.training.experiment import Material, Moment
 from minillm.lessons.training.plots import Curve, smooth
+from minillm.lessons.training.verdict import coloured, finished, grammar, judged
 from minillm.notebook import markup
 from minillm.notebook.markup import EDGE, FAINT
+
+SHORT, LATELY = 60, 3     # characters of the first sample; samples whose sentences are counted
+HEIGHT = 238              # pixels at most: what is written stands beside the curves, and nothing below it jumps
 
 
 def curve_of(label: str, moments: Sequence[Moment]) -> Curve:
@@ -20,8 +25,8 @@ def curve_of(label: str, moments: Sequence[Moment]) -> Curve:
 
 
 def numbers(curves: Sequence[Curve], configs: Sequence[ModelConfig], n_steps: int, material: Material,
-            moments: Sequence[Moment], said: str = "") -> markup.Markup:
-    """A row for each run, and what the first of them writes as it learns."""
+            said: str = "") -> markup.Markup:
+    """A row for each run, and how the first of them compares with what is usual."""
     rows = []
     for curve, config in zip(curves, configs, strict=True):
         trained, (at, held) = curve.recent, curve.validation[-1] if curve.validation else (0, None)
@@ -32,20 +37,38 @@ def numbers(curves: Sequence[Curve], configs: Sequence[ModelConfig], n_steps: in
                      f"{curve.grad_norm[-1]:.1f}" if curve.grad_norm else "–"])
     head = ["", "parameters", "step", "last batch", "last batches", "held-out", "gap", "gradient norm"]
     corpus = material.corpus
-    samples = [(each.written_at, each.sample) for each in moments if each.sample is not None]
-    side = "rtl" if corpus.right_to_left else "ltr"
-    written = "".join(_written(done, sample, side) for done, sample in [*samples[:1], *samples[1:][-1:]])
     title = (f"<b>{escape(corpus.title or corpus.name)}</b>: {corpus.characters:,} characters, "
              f"{material.tokenizer.vocab_size:,} different tokens")
-    written = written or f'<div style="{FAINT}">nothing yet; ask again after 20 steps</div>'
     said = f"<div>{escape(said)}</div>" if said else ""
-    return markup.card(f"{title}{markup.table(head, rows)}{said}<b>What it writes</b>, from nothing{written}",
+    return markup.card(f"{title}{markup.table(head, rows)}{said}",
                        f"Learning {corpus.title or corpus.name}. Step {rows[0][2]}, loss {rows[0][3]}, held-out loss "
-                       f"{rows[0][5]}. It writes: {samples[-1][1] if samples else 'nothing yet'}")
+                       f"{rows[0][5]}.")
 
 
-def _written(done: int, sample: str, side: str) -> str:
-    """A sample beside the number of steps after which it was written."""
-    row, text_style = f"display:flex;gap:10px;border-top:1px solid {EDGE};padding:3px 0", "flex:1;white-space:pre-wrap"
-    return (f'<div style="{row}"><div style="{FAINT};width:105px;flex:none">after {done} steps</div>'
-            f'<div dir="{side}" style="{text_style};overflow-wrap:anywhere">{escape(sample.strip())}</div></div>')
+def written(corpus: Corpus, moments: Sequence[Moment]) -> markup.Markup:
+    """What the run wrote first, in short, and last; of stories also which sentences their grammar allows."""
+    samples = [(each.written_at, each.sample) for each in moments if each.sample is not None]
+    if not samples:
+        return markup.card(f'<b>What it writes</b><div style="{FAINT}">nothing yet; ask again after 20 steps</div>',
+                           "It has written nothing yet.")
+    done, text = samples[-1]
+    share, shown = "", escape(text.strip())
+    if corpus.name == "stories":
+        whole = finished(text, ended=False)
+        rest = " ".join(grammar().sentences(text)[len(whole):])
+        shown = f"{coloured(judged(whole))} {escape(rest)}"
+        found = [allowed for _, each in samples[-LATELY:] for _, allowed in judged(finished(each, ended=False))]
+        share = f"Of its last {len(found)} sentences the grammar allows {sum(found)}." if found else ""
+    side = "rtl" if corpus.right_to_left else "ltr"
+    first = [_written(samples[0][0], escape(samples[0][1].strip()[:SHORT]) + "…", side)] if len(samples) > 1 else []
+    inside = "".join([f'<b>What it writes</b>, from nothing. <span style="{FAINT}">{share}</span>', *first,
+                      _written(done, shown, side)])
+    return markup.card(f'<div style="max-height:{HEIGHT}px;overflow-y:auto">{inside}</div>',
+                       f"It writes: {text} {share}")
+
+
+def _written(done: int, html: str, side: str) -> str:
+    """A sample below the number of steps after which it was written."""
+    look = f"border-top:1px solid {EDGE};padding:2px 0;white-space:pre-wrap;overflow-wrap:anywhere"
+    return (f'<div style="{FAINT};font-size:12px">after {done} steps</div>'
+            f'<div dir="{side}" style="{look}">{html}</div>')

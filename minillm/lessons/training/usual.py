@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minillm import corpora
-from minillm.lessons.training.experiment import Material
+from minillm.lessons.training.experiment import BATCH, FLOOR, Material
 from minillm.lessons.training.plots import Curve, smooth
 from minillm.notebook import plots
 from minillm.notebook.plots import Picture
@@ -96,6 +96,8 @@ def _above(curve: Curve, band: Usual, vocab_size: int, choices: dict[str, Any]) 
         found.append(f"a learning rate of {choices['lr']:g}, {RATE / choices['lr']:.0f} times below the usual {RATE:g}")
     if largest > 2 * band.gradient:
         found.append(f"gradient norms up to {largest:.1f} (usual: {band.gradient:.1f}), clipped at 1")
+    if choices.get("batch", BATCH) < BATCH:
+        found.append(f"{choices['batch']} windows a step, where the shipped runs read {BATCH}")
     if choices.get("position") == "none":
         found.append("no positions")
     changed = [name for name in ("norm", "mlp", "attention", "position") if choices.get(name) not in (None, "", "none")]
@@ -108,6 +110,10 @@ def _above(curve: Curve, band: Usual, vocab_size: int, choices: dict[str, Any]) 
 def _below(curve: Curve, band: Usual, vocab_size: int, choices: dict[str, Any]) -> Sequence[str]:
     if choices.get("amount", "all") != "all":
         return ["it reads little text again and again, and learns it by heart; look at the gap to held-out text"]
+    if choices.get("batch", BATCH) > BATCH:
+        return [f"{choices['batch']} windows a step, where the shipped runs read {BATCH}"]
+    if choices.get("floor", FLOOR) < FLOOR:
+        return [f"a rate that falls to {choices['floor']:g}, where the shipped runs end at a tenth"]
     if choices.get("optimizer") == "muon":
         return ["Muon, where the shipped runs used AdamW"]
     if choices.get("preset") not in (None, "minillm's own") or any(

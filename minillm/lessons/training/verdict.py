@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from html import escape
 from typing import Any
@@ -61,12 +61,23 @@ def finished(text: str, *, ended: bool) -> list[str]:
     return found if ended or not found or found[-1][-1] in '.!?"' else found[:-1]
 
 
-def stories(run: Run, count: int) -> Iterator[list[str]]:
+def judged(sentences: Iterable[str]) -> list[tuple[str, bool]]:
+    """Each sentence, and whether the grammar allows it."""
+    return [(sentence, grammar().allows(sentence)) for sentence in sentences]
+
+
+def coloured(found: Iterable[tuple[str, bool]]) -> str:
+    """Sentences on green where they are allowed, on orange where not."""
+    return " ".join(f'<span style="background:{RIGHT if allowed else WRONG};border-radius:3px;padding:0 3px">'
+                    f"{escape(sentence)}</span>" for sentence, allowed in found)
+
+
+def stories(run: Run, count: int, temperature: float = 0.8) -> Iterator[list[str]]:
     """Stories of the model as it is now, while they are written: all so far, the last one still growing."""
     model, told = copy.deepcopy(run.model).eval(), []
     for seed in range(count):
         told.append("")
-        for n, text in enumerate(writing(model, run.material, seed=seed, temperature=0.8,
+        for n, text in enumerate(writing(model, run.material, seed=seed, temperature=temperature,
                                          n_tokens=LONGEST.get(run.material.kind, LONG))):
             told[-1] = text
             if n % AT_A_TIME == 0:
@@ -76,33 +87,35 @@ def stories(run: Run, count: int) -> Iterator[list[str]]:
 
 def verdict(current: Callable[[], Run]) -> Clock:
     """Let the model in training tell stories, and judge their sentences one by one."""
-    past: list[tuple[int, float, int]] = []           # steps made, share allowed, of so many sentences
+    past: list[tuple[tuple[int, float], float, int]] = []     # (steps made, temperature), share allowed, of so many
     at: dict[str, Any] = {}
 
-    def start(count: int) -> Iterator[list[str]]:
+    def start(count: int, temperature: float) -> Iterator[list[str]]:
         run = current()
         if run.material.corpus.name != "stories":
             raise ValueError(f"the grammar is that of the stories, and the model learns from "
                              f"{run.material.corpus.name!r}; choose “Stories of ten small towns” in the laboratory")
-        at.update(done=run.done, total=count)
-        return stories(run, count)
+        at.update(done=run.done, at=(run.done, temperature))
+        return stories(run, count, temperature)
 
-    def draw(history: list[list[str]], count: int) -> markup.Markup:
+    def draw(history: list[list[str]], count: int, temperature: float) -> markup.Markup:
         told = history[-1] if history else []
-        found = [(sentence, grammar().allows(sentence)) for place, text in enumerate(told)
-                 for sentence in finished(text, ended=place < len(told) - 1)]
+        found = judged(sentence for place, text in enumerate(told)
+                       for sentence in finished(text, ended=place < len(told) - 1))
         right = sum(allowed for _, allowed in found)
-        if found and history and len(told) == count and (not past or past[-1][:1] != (at["done"],)):
-            past.append((at["done"], right / len(found), len(found)))
-        elif found and past and past[-1][0] == at["done"]:
-            past[-1] = (at["done"], right / len(found), len(found))
+        if found and history and len(told) == count and (not past or past[-1][0] != at["at"]):
+            past.append((at["at"], right / len(found), len(found)))
+        elif found and past and past[-1][0] == at["at"]:
+            past[-1] = (at["at"], right / len(found), len(found))
         said = (f"After {at['done']} steps the grammar of the stories allows {right} of {len(found)} sentences"
                 f" ({right / len(found):.0%})." if found else "No sentence is finished yet.")
-        chips = " ".join(f'<span style="background:{RIGHT if allowed else WRONG};border-radius:3px;padding:0 3px">'
-                         f"{escape(sentence)}</span>" for sentence, allowed in found[-24:])
-        before = "; ".join(f"after {done} steps {share:.0%} of {n}" for done, share, n in past[-6:])
+        before = "; ".join(f"after {done} steps, temperature {warm:g}: {share:.0%} of {n}"
+                           for (done, warm), share, n in past[-6:])
         rest = f'<div style="{markup.FAINT}">So far: {before}</div>' if before else ""
-        return markup.card(f'<b>{said}</b>{rest}<div style="line-height:1.8;min-height:9em">{chips}</div>', said)
+        shown = f'<div style="line-height:1.8;min-height:9em">{coloured(found[-24:])}</div>'
+        return markup.card(f"<b>{said}</b>{rest}{shown}", said)
 
-    return Clock("verdict", {"count": slider("stories", [2, 4, 8, 16], 4)}, start, draw, first=1, run=200,
-                 rows=[["count"]], buttons={"run": "judge", "reset": "judge it as it is now"})
+    controls = {"count": slider("stories", [2, 4, 8, 16], 4),
+                "temperature": slider("temperature", [0.3, 0.5, 0.8, 1.0], 0.8)}
+    return Clock("verdict", controls, start, draw, first=1, run=200, rows=[["count", "temperature"]],
+                 buttons={"run": "judge", "reset": "judge it as it is now"})
