@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -171,5 +172,7 @@ def remove(folder: Path) -> None:
     """Remove a folder whatever an answer made in it: too deep for Python's own way, or without rights."""
     if os.name == "posix":
         for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-            subprocess.run([*command, str(folder)], stdin=subprocess.DEVNULL, capture_output=True)
+            with suppress(OSError):
+                subprocess.run([*command, str(folder)], stdin=subprocess.DEVNULL, capture_output=True,
+                               env={"PATH": os.defpath})
     shutil.rmtree(folder, ignore_errors=True)
