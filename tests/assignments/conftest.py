@@ -16,6 +16,7 @@ from minillm.assignments.master import exercise_of, role_of
 MASTER = Path(__file__).with_name("small_course.json")
 QUICK = sandbox.Limits(wall_seconds=20.0, cell_seconds=8.0, cpu_seconds=30, data_bytes=2_000_000_000)
 HURRIED = dataclasses.replace(QUICK, wall_seconds=10.0, cell_seconds=4.0)  # for what nothing but a limit ends
+PATIENT = dataclasses.replace(QUICK, wall_seconds=600.0, cell_seconds=200.0)  # for what ends by itself, on any machine
 isolated = pytest.mark.skipif(
     sandbox.bubblewrap() is None, reason="bubblewrap is missing: the grader says that it cannot stop this")
 
