@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from minillm.layers.norm import LayerNorm
 
-Part = tuple[int, int | str]  # (layer, head) or (layer, "mlp"), both counted from 0
+Part = tuple[int, int | str]  # (layer, head), (layer, "attention"), (layer, "mlp") or (layer, "layer"), from 0
 Measure = Callable[[Tensor], Tensor]  # logits (batch, seq, vocab) -> a number for each text
 
 
@@ -47,17 +47,20 @@ def intervene(model: nn.Module, changes: dict[str, Callable[[Tensor], Tensor]]) 
 def named(model: nn.Module, *patterns: str) -> list[tuple[str, nn.Module]]:
     """The submodules whose names match a pattern.  Raises ValueError where one matches nothing."""
     modules = dict(model.named_modules())
-    found = {}
-    for pattern in patterns:
-        parts = pattern.split(".")
-        names = [n for n in modules if n.count(".") + 1 == len(parts) and n
-                 and all(map(fnmatchcase, n.split("."), parts))]
-        if not names:
-            near = get_close_matches(pattern, modules, 3, 0.4)
-            raise ValueError(f"no submodule is called {pattern!r}; near it: {', '.join(near) or 'nothing'}. "
-                             f"dict(model.named_modules()) lists all")
-        found |= {n: modules[n] for n in names}
-    return list(found.items())
+    return list({name: modules[name] for pattern in patterns for name in _matching(modules, pattern)}.items())
+
+
+def _matching(modules: dict[str, nn.Module], pattern: str) -> list[str]:
+    if pattern and pattern in modules:
+        return [pattern]
+    parts = pattern.split(".")
+    names = [n for n in modules if n.count(".") + 1 == len(parts) and n
+             and all(map(fnmatchcase, n.split("."), parts))]
+    if not names:
+        near = get_close_matches(pattern, modules, 3, 0.4)
+        raise ValueError(f"no submodule is called {pattern!r}; near it: {', '.join(near) or 'nothing'}. "
+                         f"dict(model.named_modules()) lists all")
+    return names
 
 
 def logit_lens(model: nn.Module, tokens: Int[Tensor, "batch seq"]) -> Float[Tensor, "layer batch seq vocab"]:
@@ -149,23 +152,29 @@ def scaled_as_a_whole(norm: nn.Module, streams: Float[Tensor, "part d_model"]) -
 
 @contextmanager
 def ablate(model: nn.Module, parts: Iterable[Part], *, instead: str = "zero",
-           others: Int[Tensor, "batch seq"] | None = None) -> Iterator[None]:
-    """Take heads and MLPs away while the block is open: what they write is replaced.
+           others: Int[Tensor, "batch seq"] | dict[str, Tensor] | None = None) -> Iterator[None]:
+    """Take heads, whole attentions, MLPs or layers away while the block is open: what they write is replaced.
 
     "zero": by nothing, which the layers behind have never seen.  "mean": by what the part writes on average over all
     texts and positions of `others`.  "resampled": by what it writes on the texts of `others`, position by position;
-    they are as many as the tokens that are read, and at least as long.  `parts` are (layer, head) or (layer, "mlp"),
-    counted from 0.
+    they are as many as the tokens that are read, and at least as long; or give what was captured on them, by name,
+    where they would be read many times.  `parts` are (layer, head), (layer,
+    "attention"), (layer, "mlp") or (layer, "layer"), which is the last two together; counted from 0.
     """
     if instead not in ("zero", "mean", "resampled") or (instead != "zero") != (others is not None):
         raise ValueError(f"instead={instead!r} with others={'given' if others is not None else None}: say \"zero\", or "
                          f"\"mean\" or \"resampled\" with the texts to take them from")
     heads: dict[str, list[int]] = {}
     for layer, part in parts:
-        name = f"blocks.{layer}.mlp" if part == "mlp" else f"blocks.{layer}.attention.gate"
-        heads.setdefault(name, []).append(0 if part == "mlp" else int(part))
-    elsewhere: dict[str, Tensor] = {}
-    if others is not None:
+        if isinstance(part, str) and part not in ("attention", "mlp", "layer"):
+            raise ValueError(f"part {part!r} of layer {layer} is not known; say a head's number, \"attention\", "
+                             f"\"mlp\" or \"layer\"")
+        if isinstance(part, int):
+            heads.setdefault(f"blocks.{layer}.attention.gate", []).append(part)
+        for whole in ("attention", "mlp") if part == "layer" else [part] * isinstance(part, str):
+            heads[f"blocks.{layer}.{whole}"] = []
+    elsewhere = others if isinstance(others, dict) else {}
+    if isinstance(others, Tensor):
         with torch.no_grad(), capture(model, *heads) as elsewhere:
             model(others)
 
@@ -174,7 +183,7 @@ def ablate(model: nn.Module, parts: Iterable[Part], *, instead: str = "zero",
         if instead == "mean":
             new = new.mean((0, -2), keepdim=True).expand_as(output)
         new = new[..., :output.shape[-2], :]
-        if name.endswith(".mlp"):
+        if not heads[name]:
             return new
         output = output.clone()
         output[:, heads[name]] = new[:, heads[name]]
@@ -206,17 +215,41 @@ def patch_grid(model: nn.Module, clean: Int[Tensor, "1 seq"], corrupt: Int[Tenso
 
 
 def attribution_patching(model: nn.Module, clean: Int[Tensor, "1 seq"], corrupt: Int[Tensor, "1 corrupt"],
-                         measure: Measure, *, name: str = "blocks.*") -> Float[Tensor, "place seq"]:
+                         measure: Measure, *, name: str = "blocks.*", slopes: int = 1) -> Float[Tensor, "place seq"]:
     r"""What `patch_grid` would find, to first order, for all places at once: one backward pass.  Nanda 2023.
 
     $$ \frac{1}{\mathrm{clean} - \mathrm{corrupt}} \sum_d (x^{\mathrm{clean}}_{td} - x^{\mathrm{corrupt}}_{td}) \,
        \frac{\partial \, \mathrm{measure}}{\partial x^{\mathrm{corrupt}}_{td}} $$
+
+    With more `slopes`, the last factor is their mean over as many readings on the way, their first streams mixed of
+    both texts' (integrated gradients: Sundararajan et al. 2017; for patching, Hanna et al. 2024, arXiv:2403.17806).
     """
+    if slopes < 1:
+        raise ValueError(f"slopes={slopes} must be at least 1, which is the slope at the corrupt reading")
     ends, there, here = _ends(model, clean, corrupt, measure, name)
-    slopes = torch.autograd.grad(ends[1].sum(), list(here.values()))
+    total = [torch.zeros_like(old) for old in here.values()]
+    for one in [(ends[1], here)] if slopes == 1 else _on_the_way(model, clean, corrupt, measure, name, slopes):
+        measured, seen = one
+        found = torch.autograd.grad(measured.sum(), list(seen.values()))
+        total = [before + slope / slopes for before, slope in zip(total, found, strict=True)]
     grid = [((new - old) * slope).sum(-1)[0] for new, old, slope in
-            zip(there.values(), here.values(), slopes, strict=True)]
+            zip(there.values(), here.values(), total, strict=True)]
     return (torch.stack(grid) / (ends[0] - ends[1])).detach()
+
+
+def _on_the_way(model: nn.Module, clean: Tensor, corrupt: Tensor, measure: Measure, name: str, n: int
+                ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+    """n readings between two texts, in the middle of n equal steps: what is measured, and what the modules gave."""
+    starts = []
+    for tokens in (corrupt, clean):
+        with torch.no_grad(), capture(model, "dropout") as seen:
+            model(tokens)
+        starts.append(seen["dropout"])
+    for i in range(n):
+        mixed = torch.lerp(*starts, (i + 0.5) / n).requires_grad_()
+        with intervene(model, {"dropout": lambda _, mixed=mixed: mixed}), capture(model, name) as seen:
+            measured = measure(model(corrupt))
+        yield measured, seen
 
 
 def _ends(model: nn.Module, clean: Tensor, corrupt: Tensor, measure: Measure, name: str
@@ -236,14 +269,15 @@ def _ends(model: nn.Module, clean: Tensor, corrupt: Tensor, measure: Measure, na
 
 @contextmanager
 def _hooked(model: nn.Module, changes: dict[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
-    fused = [m for m in model.modules() if getattr(m, "fused", False)]
+    modules = dict(model.named_modules())
+    fused = [m for m in modules.values() if getattr(m, "fused", False)]
     with ExitStack() as undo:
         for module in fused:
             module.fused = False
             undo.callback(setattr, module, "fused", True)
         for pattern, change in changes.items():
-            for name, module in named(model, pattern):
-                hook = module.register_forward_hook(
+            for name in _matching(modules, pattern):
+                hook = modules[name].register_forward_hook(
                     lambda m, inputs, output, name=name, change=change: _changed(name, output, change(output)))
                 undo.callback(hook.remove)
         yield

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from minillm.cache import KVCache
 from minillm.model import evaluating
-from minillm.sampling import next_token_probabilities
+from minillm.sampling import next_token_probabilities, penalize_repeats
 
 Draft = Callable[[list[int], int], Sequence[int]]  # (text so far, how many) -> so many guesses, or fewer
 
@@ -47,11 +47,13 @@ class Tally:
 
 @torch.inference_mode()
 def speculate(model: nn.Module, tokens: Sequence[int], draft: Draft, *, n_tokens: int, n_guesses: int = 4,
-              temperature: float = 1.0, seed: int = 0, tally: Tally | None = None) -> Iterator[int]:
+              temperature: float = 1.0, repetition_penalty: float = 1.0, seed: int = 0, tally: Tally | None = None
+              ) -> Iterator[int]:
     """Continue `tokens` by `n_tokens` ids, with the law of `generate`, reading up to `n_guesses` guesses at a time.
 
     `draft` names its guesses outright: q is 1 for each, so it is kept with the model's own probability p(guess), and
-    where it is not, p without it decides.  The text must fit into the context.  `tally` counts along.
+    where it is not, p without it decides.  The text must fit into the context.  A `repetition_penalty` counts at each
+    place what the text has before it, guesses included.  `tally` counts along.
     """
     context = model.config.context_length
     if not 1 <= len(tokens) <= context - n_tokens:
@@ -69,6 +71,10 @@ def speculate(model: nn.Module, tokens: Sequence[int], draft: Draft, *, n_tokens
         with evaluating(model):  # a reader may train it between two tokens
             logits = model(unread, cache)[0, -1 - len(guesses):].detach().cpu()  # few, and drawn from alike everywhere
         logits[:, nameless] = -torch.inf
+        if repetition_penalty != 1:
+            before = [torch.tensor(text + guesses[:place]) for place in range(len(guesses) + 1)]
+            logits = torch.stack([penalize_repeats(row, seen, repetition_penalty)
+                                  for row, seen in zip(logits, before, strict=True)])
         laws = next_token_probabilities(logits, temperature=temperature)
         tally.readings, tally.guessed = tally.readings + 1, tally.guessed + len(guesses)
         for place, law in enumerate(laws):

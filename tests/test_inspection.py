@@ -162,6 +162,11 @@ def test_a_head_that_is_ablated_writes_what_is_put_in_its_place():
             parts = written(model, TOKENS)
         torch.testing.assert_close(parts["layer 1 head 2"], wanted + 0 * parts["layer 1 head 2"], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(parts["layer 1 head 1"], whole["layer 1 head 1"])
+        if given is not None:                              # the same from what was captured there
+            with capture(model, "blocks.0.attention.gate") as seen:
+                model(given)
+            with ablate(model, [(0, 1)], instead=instead, others=seen):
+                assert written(model, TOKENS)["layer 1 head 2"].equal(parts["layer 1 head 2"])
     with ablate(model, [(1, "mlp"), (1, 3)]):
         parts = written(model, TOKENS)
     assert not parts["layer 2 mlp"].any() and not parts["layer 2 head 4"].any() and parts["layer 2 head 3"].any()
@@ -179,9 +184,49 @@ def test_a_head_without_output_is_a_head_without_a_pattern():
         torch.testing.assert_close(model(TOKENS), one)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("change", [{}, {"norm_order": "sandwich"}, {"bias": "all"}])
+def test_whole_attentions_mlps_and_layers_are_taken_away(change):
+    model, others = shaken(**change), TOKENS.flip(1)
+    ends = ("attention_out_norm", "mlp_out_norm") if change.get("norm_order") else ("attention", "mlp")
+    streams = ("dropout", "blocks.0", "blocks.1")
+
+    def seen(parts, **options):
+        names = [f"blocks.{i}.{end}" for i in (0, 1) for end in ("attention", "mlp")]
+        with ablate(model, parts, **options), capture(model, *names, *streams) as found:
+            model(TOKENS)
+        return found
+    plain = seen([])
+    for part, gone in (("attention", {ends[0]}), ("mlp", {ends[1]}), ("layer", set(ends))):
+        found = seen([(1, part)])
+        for end in ("attention", "mlp"):
+            if {"attention": ends[0], "mlp": ends[1]}[end] in gone:
+                assert not found[f"blocks.1.{end}"].any(), (part, end)
+            assert found[f"blocks.0.{end}"].equal(plain[f"blocks.0.{end}"])
+    torch.testing.assert_close(seen([(1, "layer")])["blocks.1"], plain["blocks.0"])     # nothing is added to the stream
+    with capture(model, "blocks.1.attention", "blocks.1.mlp") as elsewhere:
+        model(others)
+    found = seen([(1, "layer")], instead="resampled", others=others)
+    assert all(found[name].equal(elsewhere[name]) for name in ("blocks.1.attention", "blocks.1.mlp"))
+    found = seen([(1, "attention")], instead="mean", others=others)["blocks.1.attention"]
+    torch.testing.assert_close(found[0, 3], elsewhere["blocks.1.attention"].mean((0, 1)), atol=1e-6, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_all_heads_together_are_an_attention():
+    model = shaken()
+    with ablate(model, [(0, head) for head in range(4)]):
+        heads = model(TOKENS)
+    with ablate(model, [(0, "attention")]):
+        torch.testing.assert_close(model(TOKENS), heads)
+
+
 def test_ways_to_ablate_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match="instead='mean' with others=None"):
         with ablate(shaken(), [(0, 0)], instead="mean"):
+            pass
+    with pytest.raises(ValueError, match="part 'head 1' of layer 0 is not known"):
+        with ablate(shaken(), [(0, "head 1")]):
             pass
 
 
@@ -221,6 +266,23 @@ def test_attribution_patching_takes_one_backward_pass_and_leaves_no_gradient():
     model = shaken()
     attribution_patching(model, TEXT, OTHER, measure, name="blocks.*.mlp")
     assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_slopes_on_the_whole_way_add_up_to_the_whole_difference():
+    """The integral of a slope is the difference of its ends: with many slopes the first cells sum to 1."""
+    model = shaken()
+    sums = [float(attribution_patching(model, TEXT, OTHER, measure, name="dropout", slopes=n).sum()) for n in (1, 64)]
+    assert sums[1] == pytest.approx(1, abs=0.02) and abs(sums[0] - 1) > 0.05
+    with pytest.raises(ValueError, match="slopes=0 must be at least 1"):
+        attribution_patching(model, TEXT, OTHER, measure, slopes=0)
+
+
+def test_more_slopes_come_closer_to_the_exact_grid():
+    model = shaken()
+    with torch.no_grad():
+        exact = patch_grid(model, TEXT, OTHER, measure)
+    off = [float((attribution_patching(model, TEXT, OTHER, measure, slopes=n) - exact).square().mean()) for n in (1, 8)]
+    assert off[1] < 0.5 * off[0]
 
 
 def test_texts_of_different_lengths_are_refused():

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from minillm.checkpoints import load, save
-from minillm.conversation import Template
+from minillm.conversation import Template, chat_template
 from minillm.model import Transformer
 from minillm.presets import PRESETS, scaled
 from minillm.pretrained import export_hf, load_pretrained
@@ -35,6 +35,45 @@ def folder(tmp_path):
 def change(file, **values):
     content = json.loads(file.read_text()) if file.exists() else {}
     file.write_text(json.dumps({k: v for k, v in (content | values).items() if v != "gone"}))
+
+
+ASKS = "{% for m in messages %}<{{ m.role }}>{{ m.content }}\r\n{% endfor %}{# ünïcode #}"
+MESSAGES = [{"role": "user", "content": "Where is Peru?"}, {"role": "assistant", "content": "South America."}]
+
+
+@pytest.mark.parametrize("written", ["chat_template.jinja", "chat_template.json", "tokenizer_config.json", "by name"])
+def test_a_chat_template_is_handed_on(folder, tmp_path, written):
+    from transformers import AutoTokenizer
+    if written.endswith("jinja"):
+        (folder / written).write_bytes(ASKS.encode())
+    elif written == "by name":
+        change(folder / "tokenizer_config.json", chat_template=[{"name": "default", "template": ASKS}])
+    else:
+        change(folder / written, chat_template=ASKS)
+    again = export_hf(*load_pretrained(folder), tmp_path / "again")
+    assert (again / "chat_template.jinja").read_bytes() == ASKS.encode()
+    theirs = AutoTokenizer.from_pretrained(again)
+    assert theirs.apply_chat_template(MESSAGES, tokenize=False).replace("\r", "") == (
+        "<user>Where is Peru?\n<assistant>South America.\n")
+    twice = export_hf(*load_pretrained(again), tmp_path / "twice")
+    assert (twice / "chat_template.jinja").read_bytes() == ASKS.encode()
+
+
+def test_a_template_of_ours_takes_the_place_of_a_published_one_and_none_is_made_up(folder, tmp_path):
+    assert not (export_hf(*load_pretrained(folder), tmp_path / "none") / "chat_template.jinja").exists()
+    (folder / "chat_template.jinja").write_text(ASKS)
+    ours = export_hf(*load_pretrained(folder), tmp_path / "ours", template=Template())
+    assert (ours / "chat_template.jinja").read_text(encoding="utf-8") == chat_template(Template())
+    change(folder / "config.json")                       # the tokenizer of one folder says nothing of another's
+    assert not TOKENIZER.chat and not load("storyteller")[1].chat
+
+
+def test_other_chat_templates_are_told_to_be_left_out(folder, tmp_path):
+    change(folder / "tokenizer_config.json", chat_template=[
+        {"name": "default", "template": ASKS}, {"name": "tool_use", "template": "{{ tools }}"}])
+    with pytest.warns(UserWarning, match="by the names tool_use; only “default” is kept"):
+        _, tokenizer = load_pretrained(folder)
+    assert tokenizer.chat == ASKS
 
 
 def test_several_ends_of_text_are_read_used_and_written(folder, tmp_path):

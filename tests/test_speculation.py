@@ -8,7 +8,7 @@ import torch
 
 from minillm.cache import KVCache
 from minillm.model import Transformer
-from minillm.sampling import generate, next_token_probabilities
+from minillm.sampling import generate, next_token_probabilities, penalize_repeats
 from minillm.speculation import Tally, accept_rule, speculate
 from tests.variants import SMALL
 
@@ -71,6 +71,33 @@ def test_the_law_of_the_second_token_is_the_model_s(model):
         counts[a, b] += 1
     deviation = (law * (1 - law) / n).sqrt()
     assert ((counts / n - law).abs() < 4.5 * deviation + 1e-9).all()
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1.3, 100.0])
+def test_a_repetition_penalty_is_that_of_generate(model, penalty):
+    """The likeliest tokens are the same ones, whatever is guessed; what is guessed counts as said."""
+    options = {"n_tokens": 18, "temperature": 0, "repetition_penalty": penalty}
+    plain = list(generate(model, [1, 2, 3], **options))
+    for draft in (lambda text, n: [], lambda text, n: [5] * n, lambda text, n: plain[len(text) - 3:][:n]):
+        tally = Tally()
+        assert list(speculate(model, [1, 2, 3], draft, n_guesses=4, tally=tally, **options)) == plain
+    assert tally.kept == tally.guessed > 0  # the last draft told the truth
+    if penalty == 100:
+        assert plain != list(generate(model, [1, 2, 3], n_tokens=18, temperature=0))
+
+
+def test_the_penalised_law_of_the_second_token_is_the_model_s(model):
+    """As above: frequencies of pairs, with a guess that stands in the text once it has been kept."""
+    def law_after(*text):
+        logits = model(torch.tensor([text]))[0, -1].detach()
+        return next_token_probabilities(penalize_repeats(logits, torch.tensor(text), 2.0))
+    law = law_after(1, 2)[:, None] * torch.stack([law_after(1, 2, v) for v in range(7)])
+    counts, n = torch.zeros(7, 7), 300
+    for seed in range(n):
+        a, b = speculate(model, [1, 2], lambda text, k: [3] * k, n_tokens=2, n_guesses=2, seed=seed,
+                         repetition_penalty=2.0)
+        counts[a, b] += 1
+    assert ((counts / n - law).abs() < 4.5 * (law * (1 - law) / n).sqrt() + 1e-9).all()
 
 
 @pytest.mark.parametrize("change", [{}, {"window": 30}, {"attention": "latent", "position": "rope"}])

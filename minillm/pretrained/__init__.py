@@ -20,16 +20,15 @@ from minillm.model import Transformer, WithoutWeights
 from minillm.pretrained import files
 from minillm.pretrained.families import family_for, family_of
 from minillm.pretrained.layouts import State
-from minillm.pretrained.roles import GENERATION, take_roles, tell_roles
+from minillm.pretrained.roles import CHAT, GENERATION, take_chat, take_roles, tell_roles
 from minillm.pretrained.settings import Family, same_model
 from minillm.tokenizers import Tokenizer
 from minillm.tokenizers.published import export_tokenizer, published_tokenizer
 
-CHAT = "chat_template.jinja"
 EXPORTED = ["config.json", GENERATION, CHAT, files.WEIGHTS, "tokenizer*.json", "tokenizer.model",
             "minillm_tokenizer.json"]
 WANTED = ["config.json", GENERATION, "*.safetensors", files.INDEX, "tokenizer*", "added_tokens.json",
-          "vocab.json", "merges.txt"]
+          "vocab.json", "merges.txt", CHAT, "chat_template.json"]
 
 
 def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.float32
@@ -58,6 +57,7 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
     model, tokenizer = build(config, cast(state, dtype)), published_tokenizer(folder)
     if tokenizer is not None:
         take_roles(tokenizer, folder, theirs)
+        take_chat(tokenizer, folder)
         model.nameless = tokenizer.nameless(config.vocab_size)
     return model, tokenizer
 
@@ -139,7 +139,7 @@ def build(config: ModelConfig, state: State) -> Transformer:
 def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.PathLike, *,
               template: Template | None = None) -> Path:
     """Write a folder that `transformers` (and what reads its format) opens, with equal logits and tokens; with a
-    `template`, its `apply_chat_template` asks as that does.
+    `template`, its `apply_chat_template` asks as that does, and without one as a published tokenizer's own says.
 
     Raises ValueError where no published family has this combination of choices, naming the fields in the way.
     The folder appears complete or not at all; an earlier export is replaced, one that holds something else is not.
@@ -172,8 +172,10 @@ def export_hf(model: Transformer, tokenizer: Tokenizer | None, folder: str | os.
             save_file(state, draft / files.WEIGHTS, metadata={"format": "pt"})
             if tokenizer is not None:
                 export_tokenizer(tokenizer, draft)
-                if template is not None:
-                    (draft / CHAT).write_text(chat_template(template, begins=tokenizer.roles.always), encoding="utf-8")
+                chat = (tokenizer.chat if template is None
+                        else chat_template(template, begins=tokenizer.roles.always))
+                if chat:
+                    (draft / CHAT).write_bytes(chat.encode("utf-8"))
     except (OSError, SafetensorError) as error:
         raise OSError(f"{folder} could not be written ({error}); make room, or export into another folder") from error
     return folder

@@ -1,6 +1,7 @@
-"""Read and write what a published model uses its special tokens for: where a text begins and where it ends."""
+"""Read and write what a published model uses its special tokens for, and how it writes a conversation down."""
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from minillm.tokenizers import Tokenizer, huggingface
 from minillm.tokenizers.protocol import Roles
 
 GENERATION = "generation_config.json"  # of several files that tell, the one that holds
+CHAT = "chat_template.jinja"  # so, too; older folders have it in tokenizer_config.json
 
 
 def take_roles(tokenizer: Tokenizer, folder: Path, theirs: dict[str, Any]) -> None:
@@ -43,3 +45,21 @@ def tell_roles(tokenizer: Tokenizer | None) -> dict[str, Any]:
     ends = tokenizer.ends
     return {"bos_token_id": tokenizer.roles.begin, "pad_token_id": tokenizer.roles.padding,
             "eos_token_id": list(ends) if len(ends) > 1 else next(iter(ends), None)}
+
+
+def take_chat(tokenizer: Tokenizer, folder: Path) -> None:
+    """Keep a folder's chat template with its tokenizer, as it stands, so that an export has it again."""
+    if (folder / CHAT).is_file():
+        tokenizer.chat = (folder / CHAT).read_bytes().decode("utf-8")  # its line ends, too
+        return
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        told = read_json(folder / name).get("chat_template") if (folder / name).is_file() else None
+        if isinstance(told, list):  # several, by name; transformers uses the one called "default"
+            named = {each.get("name"): each.get("template") for each in told if isinstance(each, dict)}
+            told = named.pop("default", None)
+            if named:
+                warnings.warn(f"{folder / name} has chat templates by the names {', '.join(map(str, named))}; "
+                              f"{'only “default” is' if told else 'none is'} kept for an export", stacklevel=3)
+        if isinstance(told, str):
+            tokenizer.chat = told
+            return

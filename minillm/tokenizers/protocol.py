@@ -40,6 +40,7 @@ class Tokenizer(ABC):
     vocab_size: int
     special: dict[str, int]
     roles = Roles()
+    chat = ""  # how a published model writes a conversation down, in Jinja: not read here, handed on by `export_hf`
     starts_with_space = False  # SentencePiece models may put a blank before every text; decoding takes it off
 
     @property

@@ -390,3 +390,37 @@ def test_nothing_is_cut_on_a_tablet_or_a_phone_and_no_page_scrolls_sideways(lab,
                 page.shot(tmp_path / f"{width}-{index:03}.png", index)
             faults += [f"{width} px: {each} scrolls sideways" for each in page.page.evaluate(SIDEWAYS)]
         assert not faults, "\n".join(faults)
+
+
+CELLS = '''
+from minillm.notebook import axes, choice, picture
+from minillm.notebook.clicking import Cells, Clicked
+figure = picture(height=300, title="Which?")
+ax = figure.add_axes((0.1, 0.2, 0.5, 0.6))
+cells = Cells(2, 3, (0.1, 0.2, 0.5, 0.6), names=("row", "column"))
+
+def draw(place):
+    ax.set_title(str(place))
+    return figure.describe(f"Row {place[0]}, column {place[1]}.")
+
+Clicked("cells", cells, {"place": cells.control}, draw, rows=[])
+'''
+
+
+def test_a_picture_is_clicked_at_any_width_and_by_key(lab, tmp_path):
+    path = tmp_path / "cells.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELLS)], metadata=KERNEL), path)
+    with lab.open(path) as page:
+        page.run_all()
+        for width, place in ((1280, (2, 3)), (360, (1, 2))):
+            page.page.set_viewport_size({"width": width, "height": 900})
+            image = page.cell(0).locator("img.minillm-part")
+            image.scroll_into_view_if_needed()
+            box = image.bounding_box()                   # the middle of that cell, as a hand finds it in the picture
+            x, y = 0.1 + 0.5 * (place[1] - 0.5) / 3, 0.2 + 0.6 * (place[0] - 0.5) / 2
+            image.click(position={"x": x * box["width"], "y": y * box["height"]}, force=True)
+            until(page, lambda place=place: f"Row {place[0]}, column {place[1]}." in picture(page, 0)[1])
+        page.page.keyboard.press("Tab")
+        page.page.keyboard.press("Enter")
+        until(page, lambda: "Row 1, column 3." in picture(page, 0)[1])
+        assert not page.cell(0).evaluate(NAMED)

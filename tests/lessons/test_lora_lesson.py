@@ -228,6 +228,29 @@ def test_dpo_makes_answers_right_and_both_fall_where_answers_share_their_beginni
     assert margin > 5 and loss < 0.01 and chosen < -1 and rejected < chosen and goes_on["right"][-1][1] < 0.05
 
 
+def test_other_seeds_end_as_the_first():
+    """Three seeds, half-tuned models and all: what is said of one is true of each."""
+    for how, found in stored("preferences").items():
+        assert len(found["others"]) == 2
+        for each in (found, *found["others"]):
+            (_, before), *_, (_, after) = each["right"]
+            assert before < 0.6 and (after > 0.8 if how == "wrong" else after < 0.05)
+            assert each["forgot"] < 0.06
+        for each in found["others"]:
+            loss, margin, chosen, rejected = each["end"]
+            assert margin == pytest.approx(chosen - rejected, abs=0.01)
+            assert (0 < chosen and rejected < -3) if how == "wrong" else (rejected < chosen < 0 and loss < 0.01)
+    for name, found in stored("rewards").items():
+        assert len(found["others"]) == 2
+        for each in (found, *found["others"]):
+            last = each["right"][-1][1]
+            assert (last["all"] >= 0.95 if name == "exactly right" else last["all"] < 0.05 if name == "length" else
+                    last["capital"] < 0.02 and last["continent"] > 0.85)
+    for found in stored("seeds").values():                       # the notebook's own run, with other seeds
+        right = found["held_out"]
+        assert right["all"] > 0.9 and right["people"] > 0.8 and right["new wordings"] > 0.85 and found["forgot"] < 0.05
+
+
 def test_a_good_reward_teaches_all_and_a_bad_one_what_it_asks_for():
     exact, anywhere, length = (stored("rewards")[name]["right"] for name in runs.REWARDS)
     assert exact[-1][1]["all"] > 0.95 and exact[0][1]["all"] < 0.6

@@ -5,19 +5,22 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from minillm.lessons.inference import birth, measures
+from minillm.lessons.inference import asking, birth, measures
 from minillm.notebook import plots
+from minillm.notebook.clicking import Cells, Clicked
 from minillm.notebook.clock import Clock
 from minillm.notebook.drawings import Sheet
 from minillm.notebook.plots import COLOURS, INK, MUTED, Picture
 from minillm.notebook.statistics import bands, heat
 from minillm.notebook.tokens import visible
-from minillm.notebook.widgets import Live, buttons, choice, slider
+from minillm.notebook.widgets import Live, choice, slider
 
 TEXTS = {"Nora and her hamster": measures.SENTENCE,
          "a diary, quoted": 'Adam wrote in the diary. "David saw a blue bucket." The next day Adam said it to a '
                             'friend. "David saw',
-         "a capital": "The capital of France is Paris. Paris is in Europe, and"}
+         "a capital": "The capital of France is Paris. Paris is in Europe, and",
+         "a capital, stated": asking.STATEMENT.format("France"),
+         "a capital, asked for": asking.QUESTION.format("France")}
 
 TILE = 40  # pixels of a head in the mosaic
 
@@ -46,10 +49,11 @@ def _tiled(pattern) -> np.ndarray:
 
 
 def atlas() -> Live:
-    """Every head of a model on one text, a number on each; and one of them large, with labels and values."""
-    figure = plots.picture(height=470, title="What does each head do?", colours=measures.STORED)
+    """Every head of a model on one text, a number on each; the one that is clicked large, with labels and values."""
+    figure = plots.picture(height=470, title="What does each head do? (Click one)", colours=measures.STORED)
     c = measures.shipped("storyteller")[0].config
-    left, right = figure.add_axes((0.05, 0.1, 0.45, 0.76)), figure.add_axes((0.605, 0.2, 0.375, 0.66))
+    where = (0.05, 0.1, 0.45, 0.76)
+    left, right = figure.add_axes(where), figure.add_axes((0.605, 0.2, 0.375, 0.66))
     mosaic, marks = _mosaic(left, c.n_layers, c.n_heads)
     frame, = left.plot([], [], color=COLOURS["wrong"], linewidth=2)
     large = right.imshow(np.zeros((1, 1)), cmap=plots.AMOUNT, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
@@ -59,7 +63,8 @@ def atlas() -> Live:
         ax.spines[:].set_visible(False)
     values: list = []
 
-    def draw(model: str, text: str, summary: str, layer: int, head: int) -> Picture:
+    def draw(model: str, text: str, summary: str, place: tuple[int, int]) -> Picture:
+        layer, head = place
         pattern, pieces = measures.patterns(model, text)
         numbers, n = measures.summaries(model, text)[summary], len(pieces)
         mosaic.set_data(_tiled(pattern))
@@ -90,11 +95,11 @@ def atlas() -> Live:
             f"{summary.capitalize()}: most, {most}, in layer {strongest[0] + 1}, head {strongest[1] + 1}. In layer "
             f"{layer}, head {head}, “{names[-1]}” reads most from “{names[looked]}”, {one[-1, looked]:.0%}.")
 
+    cells = Cells(c.n_layers, c.n_heads, where, names=("layer", "head"), chosen=(3, 3))
     controls = {"model": choice("model", {"storyteller": "storyteller", "parrot, which copies": "parrot"}),
                 "text": choice("text", TEXTS), "summary": choice("number on each head", list(measures.SUMMARIES)),
-                "layer": buttons("layer", range(1, c.n_layers + 1), 3),
-                "head": buttons("head", range(1, c.n_heads + 1), 3)}
-    return Live("atlas", controls, draw, rows=[["model", "text"], ["summary"], ["layer", "head"]])
+                "place": cells.control}
+    return Clicked("atlas", cells, controls, draw, rows=[["model", "text"], ["summary"]])
 
 
 def circuit_drawing() -> Picture:

@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections import defaultdict
-from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import torch
@@ -13,13 +12,16 @@ from torch import Tensor, nn
 from minillm import copying, corpora
 from minillm.cache import KVCache
 from minillm.checkpoints import load
+from minillm.data import Batches
 from minillm.drafts import Continuations
-from minillm.inspection import ablate, capture, intervene, logit_lens, token_losses
+from minillm.inspection import ablate, capture, token_losses
 from minillm.model import Transformer
 from minillm.notebook.clock import one_thread
+from minillm.optim import adamw
 from minillm.sampling import apply_temperature, generate, keep_min_p, keep_top_k, keep_top_p
 from minillm.speculation import Tally, speculate
 from minillm.tokenizers import Tokenizer
+from minillm.training import train
 
 STORED = 128                       # colours of a stored picture: this notebook has very many
 SENTENCE = "Nora has a hamster. The hamster is called Dot."
@@ -163,12 +165,8 @@ def patterns(name: str, text: str) -> tuple[Tensor, list[str]]:
 def summaries(name: str, text: str) -> dict[str, Tensor]:
     """One number for each head, (layer, head), of each kind; shares of its attention, but for the last."""
     pattern, pieces = patterns(name, text)
-    model, tokens = shipped(name)[0], read(name, text, most=40)
-    with torch.no_grad(), capture(model, "blocks.*.attention.v_proj") as seen:
-        model(tokens)
-    d_head = model.config.resolve().d_head
-    size = torch.stack([each[0].unflatten(-1, (-1, d_head)).norm(dim=-1).mT for each in seen.values()])
-    weighed = pattern * size[:, :, None, :]                              # what a key really adds: weight × size
+    tokens = read(name, text, most=40)
+    weighed = pattern * value_sizes(name, text)[:, :, None, :]            # what a key really adds: weight × size
     stops = torch.tensor([piece.strip() in (".", ",") for piece in pieces])
     ids, n = tokens[0], len(pieces)
     same = torch.zeros(n, n)
@@ -184,6 +182,34 @@ def summaries(name: str, text: str) -> dict[str, Tensor]:
 
 
 @cache
+def value_sizes(name: str, text: str) -> Tensor:
+    """How long the vectors are that a head reads off each token, (layer, head, seq)."""
+    model, d_head = shipped(name)[0], shipped(name)[0].config.resolve().d_head
+    with one_thread(), torch.no_grad(), capture(model, "blocks.*.attention.v_proj") as seen:
+        model(read(name, text, most=40))
+    return torch.stack([each[0].unflatten(-1, (-1, d_head)).norm(dim=-1).mT for each in seen.values()])
+
+
+@cache
+def with_sinks(n_steps: int = 20) -> Transformer:
+    """The storyteller with a sink beside each softmax (notebook 03), one number per head; these alone have learned,
+    from stories."""
+    model, tokenizer = shipped("storyteller")
+    changed = Transformer(replace(model.config, attention_sinks=True)).requires_grad_(False)
+    changed.load_state_dict(model.state_dict(), strict=False)           # all but the sinks, which it has not
+    for block in changed.blocks:
+        block.attention.softmax.sinks.data.fill_(-3.0)                  # nearly shut
+        block.attention.softmax.sinks.requires_grad_(True)
+    ids = torch.tensor(tokenizer.encode(corpora.load("stories").text[:100_000]))
+    stream = Batches(ids, batch_size=4, context_length=64, seed=0)
+    with one_thread():
+        for _ in train(changed, stream, optimizer=adamw(changed, lr=0.3, weight_decay=0.0), n_steps=n_steps,
+                       precision="fp32"):
+            pass
+    return changed.eval().requires_grad_(False)
+
+
+@cache
 def twice_read(lists: int = 16) -> tuple[copying.Scores, tuple[float, float]]:
     """The parrot on random lists that it reads twice: scores of its heads, nats of the first and second reading."""
     model, tokenizer = shipped("parrot")
@@ -196,9 +222,12 @@ def twice_read(lists: int = 16) -> tuple[copying.Scores, tuple[float, float]]:
 WAYS = ("zero", "mean", "resampled")
 
 
+AWAY = ("attention", "mlp", "layer")     # beside each head: all heads of a layer, its MLP, and both
+
+
 @cache
-def ablations(name: str, instead: str, *, rows: int = 2) -> Tensor:
-    """Loss without each head minus loss with all, (layer, head), in nats per token.
+def absences(name: str, instead: str, *, rows: int = 2) -> Tensor:
+    """Loss without a part minus loss with all, in nats per token: (layer, each head and then each of `AWAY`).
 
     The parrot reads random lists twice, and only the second reading counts; the storyteller reads fresh stories.
     """
@@ -210,72 +239,24 @@ def ablations(name: str, instead: str, *, rows: int = 2) -> Tensor:
         ids = torch.tensor(tokenizer.encode(corpora.load("stories-fresh").text[:8000])[:96 * rows])
         tokens, counts = ids[:48 * rows].view(rows, 48), slice(0, None)
         others = ids[48 * rows:].view(rows, 48)
-    given = None if instead == "zero" else others
 
     def loss(parts: list) -> float:
-        with torch.no_grad(), ablate(model, parts, instead=instead, others=given):
+        with torch.no_grad(), ablate(model, parts, instead=instead, others=None if instead == "zero" else elsewhere):
             return float(token_losses(model, tokens)[:, counts].mean())
 
     with one_thread():
+        with torch.no_grad(), capture(model, *(f"blocks.*.{end}" for end in ("attention.gate", "attention", "mlp"))
+                                      ) as elsewhere:
+            model(others)
         whole = loss([])
         c = model.config
-        return torch.tensor([[loss([(layer, head)]) - whole for head in range(c.n_heads)]
+        return torch.tensor([[loss([(layer, part)]) - whole for part in (*range(c.n_heads), *AWAY)]
                              for layer in range(c.n_layers)])
 
 
-# -- a question that fails -------------------------------------------------------------------------------------------
-
-STATEMENT, QUESTION = "The capital of {} is", "What is the capital of {}?"
-
-
-@cache
-def capitals() -> dict[str, str]:
-    """Country -> capital, as the shipped gazetteer tells them."""
-    found = re.findall(r"The capital of ([A-Z][\w ]+?) is ([A-Z][\w' ]+?)[.,]", corpora.load("gazetteer").text)
-    return dict(sorted(found))
-
-
-@cache
-def first_token_of_capitals(prompt: str, *, patched: int | None = None) -> Tensor:
-    """How likely the first token of the right capital is after each layer, (country, layer), by the logit lens.
-
-    `prompt` has {} for the country.  `patched`: the vector at the last place after that layer (from 1) is taken from
-    the same country's statement.
-    """
-    model, tokenizer = shipped("storyteller")
-    found: dict[str, Tensor] = {}
-    for names in _of_one_length(prompt):
-        tokens = torch.tensor([tokenizer.encode(prompt.format(name)) for name in names])
-        right = torch.tensor([tokenizer.encode(f" {capitals()[name]}")[0] for name in names])
-        changes: dict[str, Callable[[Tensor], Tensor]] = {}
-        with one_thread(), torch.no_grad():
-            if patched is not None:
-                statements = torch.tensor([tokenizer.encode(STATEMENT.format(name)) for name in names])
-                with capture(model, f"blocks.{patched - 1}") as seen:
-                    model(statements)
-                last = seen[f"blocks.{patched - 1}"][:, -1:]
-                changes[f"blocks.{patched - 1}"] = lambda x, last=last: torch.cat([x[:, :-1], last], 1)
-            with intervene(model, changes):
-                law = logit_lens(model, tokens)[:, :, -1].softmax(-1)
-        chances = law.gather(-1, right.expand(len(law), -1)[..., None])[..., 0]
-        best = law[-1].argmax(-1) == right
-        for i, name in enumerate(names):
-            found[name] = torch.cat([chances[:, i], best[i:i + 1].float()])
-    return torch.stack([found[name] for name in capitals()])
-
-
-def _of_one_length(prompt: str) -> list[list[str]]:
-    """Countries whose prompts, and whose statements, have as many tokens: they can be read side by side."""
-    tokenizer, groups = shipped("storyteller")[1], defaultdict(list)
-    for name in capitals():
-        groups[len(tokenizer.encode(prompt.format(name))), len(tokenizer.encode(STATEMENT.format(name)))].append(name)
-    return list(groups.values())
-
-
-def answered(prompt: str, *, patched: int | None = None) -> tuple[int, int]:
-    """For how many countries the capital's first token is the likeliest one, and of how many."""
-    found = first_token_of_capitals(prompt, patched=patched)[:, -1]
-    return int(found.sum()), len(found)
+def ablations(name: str, instead: str) -> Tensor:
+    """The same of single heads, (layer, head)."""
+    return absences(name, instead)[:, :-len(AWAY)]
 
 
 def unhooked(model: nn.Module) -> bool:

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from functools import cache
+from random import Random
 
 import numpy as np
 import torch
 
 from minillm.inspection import attribution_patching, patch_grid
-from minillm.lessons.inference import measures
+from minillm.lessons.inference import asking, measures
 from minillm.notebook import plots
 from minillm.notebook.clock import one_thread
 from minillm.notebook.drawings import Sheet
@@ -20,33 +21,42 @@ MODELS = {"the parrot, on lists read twice": "parrot", "the storyteller, on fres
 WAYS = {"nothing (zero)": "zero", "its mean": "mean", "what it says elsewhere (resampled)": "resampled"}
 
 
+SHOWN_AWAY = {"attention": "all heads", "mlp": "MLP", "layer": "layer"}
+
+
 def ablation_grid() -> Live:
-    """What each head's absence costs, under three ways to be absent."""
-    figure = plots.picture(height=330, title="What does it cost to take a head away, in nats per token?",
+    """What the absence of each head, each whole attention, each MLP and each layer costs, under three ways to be
+    absent."""
+    figure = plots.picture(height=350, title="What does it cost to take a part away, in nats per token?",
                            colours=measures.STORED)
-    ax = plots.axes(figure, left=70, right=24, top=50, bottom=46, grid="", xlabel="head", ylabel="layer")
+    ax = plots.axes(figure, left=70, right=24, top=50, bottom=46, grid="", ylabel="layer")
     for model in MODELS.values():                       # all of it now, so that a touch is answered at once
         for instead in WAYS.values():
-            n_layers, n_heads = measures.ablations(model, instead).shape
-    image = ax.imshow(np.zeros((n_layers, n_heads)), cmap=SIGNED, vmin=-1, vmax=1, aspect="auto")
-    ax.set_xticks(range(n_heads), range(1, n_heads + 1))
+            n_layers, n_parts = measures.absences(model, instead).shape
+    n_heads = n_parts - len(measures.AWAY)
+    names = [*(f"head {head}" for head in range(1, n_heads + 1)), *(SHOWN_AWAY[part] for part in measures.AWAY)]
+    image = ax.imshow(np.zeros((n_layers, n_parts)), cmap=SIGNED, vmin=-1, vmax=1, aspect="auto")
+    ax.set_xticks(range(n_parts), names, fontsize=9)
     ax.set_yticks(range(n_layers), range(1, n_layers + 1))
-    cells = [[ax.text(head, layer, "", ha="center", va="center", fontsize=10) for head in range(n_heads)]
+    ax.axvline(n_heads - 0.5, color=MUTED, linewidth=1.2)
+    cells = [[ax.text(part, layer, "", ha="center", va="center", fontsize=10) for part in range(n_parts)]
              for layer in range(n_layers)]
 
     def draw(model: str, instead: str) -> Picture:
-        values = measures.ablations(model, instead).numpy()
-        most = np.abs(values).max()
-        image.set_data(-values / most)
-        for (layer, head), value in np.ndenumerate(values):
-            cells[layer][head].set_text(f"{value:+.2f}")
-            cells[layer][head].set_color("white" if abs(value) > 0.7 * most else INK)
-        layer, head = np.unravel_index(values.argmax(), values.shape)
-        least = np.unravel_index(values.argmin(), values.shape)
+        values = measures.absences(model, instead).numpy()
+        shades = np.sign(values) * np.sqrt(np.abs(values) / np.abs(values).max())    # so that small ones are seen, too
+        image.set_data(-shades)
+        for (layer, part), value in np.ndenumerate(values):
+            cells[layer][part].set_text(f"{round(value, 2) + 0.0:+.2f}" if value < 9.995 else f"{value:+.1f}")
+            cells[layer][part].set_color("white" if abs(shades[layer, part]) > 0.8 else INK)
+
+        def dearest(columns: slice) -> str:
+            layer, part = np.unravel_index(values[:, columns].argmax(), values[:, columns].shape)
+            return f"layer {layer + 1}, {names[columns][part]}, {values[:, columns].max():+.1f}"
         return figure.describe(
-            f"{model.capitalize()}, heads replaced by {instead}, in nats per token: dearest is layer {layer + 1}, head "
-            f"{head + 1}, {values.max():+.1f}; cheapest layer {least[0] + 1}, head {least[1] + 1}, "
-            f"{values.min():+.1f}.")
+            f"{model.capitalize()}, parts replaced by {instead}, in nats per token. Dearest head: "
+            f"{dearest(slice(n_heads))}; dearest MLP: {dearest(slice(n_heads + 1, n_heads + 2))}; dearest layer but "
+            f"the first: layer {values[1:, -1].argmax() + 2}, {values[1:, -1].max():+.1f}.")
 
     return Live("taken away", {"model": choice("model", MODELS), "instead": choice("in its place", WAYS)}, draw,
                 rows=[["model", "instead"]])
@@ -62,8 +72,11 @@ PLACES = {"the stream after each layer": "blocks.*", "what each attention writes
           "what each MLP writes": "blocks.*.mlp"}
 
 
+SLOPES = {"one, at the corrupt reading": 1, "the mean of four on the way": 4}
+
+
 @cache
-def grids(pair: str, name: str) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
+def grids(pair: str, name: str, slopes: int = 1) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
     """Exact and linear patching, (layer, position), and the pieces of both texts."""
     template, there, here, right, wrong = PAIRS[pair]
     model, tokenizer = measures.shipped("storyteller")
@@ -77,18 +90,44 @@ def grids(pair: str, name: str) -> tuple[np.ndarray, np.ndarray, list[str], list
     model.requires_grad_(True)                          # what is captured must know its slope
     try:
         with one_thread():
-            exact = patch_grid(model, clean, corrupt, difference, name=name)
-            linear = attribution_patching(model, clean, corrupt, difference, name=name)
+            exact = (patch_grid(model, clean, corrupt, difference, name=name).numpy() if slopes == 1
+                     else grids(pair, name)[0])
+            linear = attribution_patching(model, clean, corrupt, difference, name=name, slopes=slopes)
     finally:
         model.requires_grad_(False)
-    return exact.numpy(), linear.numpy(), *([visible(p) for p in tokenizer.pieces(each[0].tolist())]
+    return exact, linear.numpy(), *([visible(p) for p in tokenizer.pieces(each[0].tolist())]
                                             for each in (clean, corrupt))
 
 
-def agreement(pair: str, name: str) -> float:
+def agreement(pair: str, name: str, slopes: int = 1) -> float:
     """Correlation of exact and linear patching over all places."""
-    exact, linear, *_ = grids(pair, name)
+    exact, linear, *_ = grids(pair, name, slopes)
     return float(np.corrcoef(exact.ravel(), linear.ravel())[0, 1])
+
+
+@cache
+def agreements(n_pairs: int = 12) -> dict[int, list[float]]:
+    """The same for pairs of countries drawn at random, whose names are as long, after each layer: slopes -> each r."""
+    model, tokenizer = measures.shipped("storyteller")
+    capitals, random = asking.capitals(), Random(0)
+    texts = {name: measures.read("storyteller", asking.STATEMENT.format(name)) for name in capitals}
+    said = {name: tokenizer.encode(f" {capital}")[0] for name, capital in capitals.items()}
+    pairs = [(there, here) for there, here in (random.sample(list(capitals), 2) for _ in range(40 * n_pairs))
+             if texts[there].shape == texts[here].shape and said[there] != said[here]][:n_pairs]
+    found: dict[int, list[float]] = {slopes: [] for slopes in SLOPES.values()}
+    for there, here in pairs:
+        def difference(logits: torch.Tensor, yes: int = said[there], no: int = said[here]) -> torch.Tensor:
+            return logits[:, -1, yes] - logits[:, -1, no]
+        model.requires_grad_(True)
+        try:
+            with one_thread():
+                exact = patch_grid(model, texts[there], texts[here], difference)
+                for slopes, each in found.items():
+                    estimate = attribution_patching(model, texts[there], texts[here], difference, slopes=slopes)
+                    each.append(float(torch.corrcoef(torch.stack([exact.flatten(), estimate.flatten()]))[0, 1]))
+        finally:
+            model.requires_grad_(False)
+    return found
 
 
 def patching() -> Live:
@@ -97,7 +136,7 @@ def patching() -> Live:
     axes = [figure.add_axes(place) for place in ((0.065, 0.27, 0.27, 0.53), (0.375, 0.27, 0.27, 0.53))]
     scatter = figure.add_axes((0.745, 0.27, 0.235, 0.53), facecolor=plots.CARD)
     images = [ax.imshow(np.zeros((1, 1)), cmap=SIGNED, vmin=-1, vmax=1, aspect="auto") for ax in axes]
-    for ax, name in zip([*axes, scatter], ("exact: one pass per cell", "linear: one pass back", "each point a cell"),
+    for ax, name in zip([*axes, scatter], ("exact: one pass per cell", "estimated from slopes", "each point a cell"),
                         strict=True):
         ax.set_title(name, fontsize=10, color=INK, loc="left")
         ax.tick_params(length=0, labelsize=9, colors=INK)
@@ -107,15 +146,16 @@ def patching() -> Live:
     dots, = scatter.plot([], [], "o", color=COLOURS["prediction"], markersize=4, alpha=0.7)
     scatter.set(xlim=(-0.4, 1.1), ylim=(-0.4, 1.1))
     scatter.set_xlabel("exact", color=INK, fontsize=10)
-    scatter.set_ylabel("linear", color=INK, fontsize=10)
+    scatter.set_ylabel("estimated", color=INK, fontsize=10)
     for pair in PAIRS:                                  # all of it now, so that a touch is answered at once
         for name in PLACES.values():
-            grids(pair, name)
+            for slopes in SLOPES.values():
+                grids(pair, name, slopes)
     texts: list = []
     agreeing = scatter.set_title("", fontsize=10, color=INK, loc="left")
 
-    def draw(pair: str, place: str) -> Picture:
-        exact, linear, clean, corrupt = grids(pair, place)
+    def draw(pair: str, place: str, slopes: int) -> Picture:
+        exact, linear, clean, corrupt = grids(pair, place, slopes)
         while texts:
             texts.pop().remove()
         names = [c if c == k else f"{k}→{c}" for c, k in zip(clean, corrupt, strict=True)]
@@ -130,15 +170,16 @@ def patching() -> Live:
                          for layer in range(len(grid)) for t in range(grid.shape[1]) if abs(grid[layer, t]) > 0.045)
         dots.set_data(exact.ravel(), linear.ravel())
         layer, t = np.unravel_index(exact.argmax(), exact.shape)
-        r = agreement(pair, place)
+        r = agreement(pair, place, slopes)
         agreeing.set_text(f"each point a cell: r = {r:.2f}")
         return figure.describe(
             f"0 is the corrupt reading, 1 the clean one. {pair}, {place_name(place)}: most comes back, "
-            f"{exact.max():.2f}, from layer {layer + 1} at “{clean[t]}”. The linear grid correlates with it at "
-            f"{r:.2f}.")
+            f"{exact.max():.2f}, from layer {layer + 1} at “{clean[t]}”. The estimate from {slopes} "
+            f"slope{'s' * (slopes > 1)} correlates with it at {r:.2f}.")
 
-    controls = {"pair": choice("clean for corrupt", list(PAIRS)), "place": choice("what is put in", PLACES)}
-    return Live("patching", controls, draw, rows=[["pair", "place"]])
+    controls = {"pair": choice("clean for corrupt", list(PAIRS)), "place": choice("what is put in", PLACES),
+                "slopes": choice("slopes", SLOPES)}
+    return Live("patching", controls, draw, rows=[["pair", "place"], ["slopes"]])
 
 
 def place_name(place: str) -> str:
@@ -170,12 +211,12 @@ def patching_drawing() -> Picture:
 
 def rescue_picture() -> Picture:
     """The right capital's probability by depth: stated, asked, and asked with one vector of the statement put in."""
-    readings = {"stated (“The capital of …”)": (measures.STATEMENT, None),
-                "asked (“What is …?”)": (measures.QUESTION, None),
-                "asked, one vector put in": (measures.QUESTION, 1)}
+    readings = {"stated (“The capital of …”)": (asking.STATEMENT, None),
+                "asked (“What is …?”)": (asking.QUESTION, None),
+                "asked, one vector put in": (asking.QUESTION, 1)}
     curves = {}
     for name, (prompt, patched) in readings.items():
-        values = np.sort(100 * measures.first_token_of_capitals(prompt, patched=patched)[:, :-1].numpy(), 0)
+        values = np.sort(100 * asking.first_token_of_capitals(prompt, patched=patched)[:, :-1].numpy(), 0)
         tenth = len(values) // 10
         curves[name] = values[tenth:-tenth]
     n_layers = values.shape[1]
@@ -186,5 +227,5 @@ def rescue_picture() -> Picture:
     ax.set(ylim=(-2, 104), xticks=range(1, n_layers + 1))
     ax.legend(frameon=False, fontsize=9, labelcolor=INK, loc="center left", bbox_to_anchor=(1.01, 0.5))
     told = "; ".join(f"{name}: {values[:, -1].mean():.0f}% at the end" for name, values in curves.items())
-    return figure.describe(f"First token of the right capital, the middle eight tenths of {len(measures.capitals())} "
+    return figure.describe(f"First token of the right capital, the middle eight tenths of {len(asking.capitals())} "
                            f"countries and their mean. {told}.")

@@ -109,11 +109,18 @@ def preference_curves(steps: Sequence[Any] | None = None, *, how: str = "goes on
     ax = plots.axes(figure, xlabel="step of DPO", ylabel="gain since the start (nats)")
     for column, name, colour in ((2, "chosen answer", GREEN), (3, "rejected answer", RED)):
         ax.plot(table[:, column], color=colour, linewidth=2, label=name)
+    others = runs.shipped()["preferences"][how]["others"] if steps is None else []
+    for i, each in enumerate(others):
+        for gain, colour in zip(each["end"][2:], (GREEN, RED), strict=True):
+            ax.plot(len(table) - 1, gain, "o", color=colour, markersize=5, markeredgecolor=CARD, clip_on=False,
+                    label="two more seeds end here" if i == 0 and colour == GREEN else None)
     ax.fill_between(range(len(table)), table[:, 3], table[:, 2], color=BLUE, alpha=0.1, label="margin")
     ax.axhline(0, color=MUTED, linewidth=1)
     ax.legend(fontsize=10, edgecolor="none", facecolor=CARD, loc="lower left")
     return figure.describe(f"After {len(table)} steps the chosen answers gained {table[-1, 2]:+.1f} nats and the "
-                           f"rejected ones {table[-1, 3]:+.1f}: the margin is {table[-1, 1]:.1f}.")
+                           f"rejected ones {table[-1, 3]:+.1f}: the margin is {table[-1, 1]:.1f}"
+                           + "".join(f"; with another seed {each['end'][2]:+.1f} and {each['end'][3]:+.1f}"
+                                     for each in others) + ".")
 
 
 def group_bars(rewards: Tensor, advantages: Tensor) -> Picture:
@@ -143,7 +150,13 @@ def reward_curves(name: str = "exactly right") -> Picture:
     for kind, colour in (("capital", COLOURS["train"]), ("continent", ORANGE)):
         steps, values = zip(*[(step, 100 * found[kind]) for step, found in stored["right"]], strict=True)
         ax.plot(steps, values, "o-", color=colour, linewidth=2, label=f"{kind}s right")
-        words.append(f"{kind}s from {values[0]:.0f} to {values[-1]:.0f} %")
+        ends = [values[-1]]
+        for each in stored["others"]:
+            again = [100 * found[kind] for _, found in each["right"]]
+            ax.plot(steps, again, "-", color=colour, linewidth=1.2, alpha=0.5)
+            ends.append(again[-1])
+        words.append(f"{kind}s from {values[0]:.0f} to {values[-1]:.0f} % (three seeds: {min(ends):.0f} to "
+                     f"{max(ends):.0f})")
     ax.set_ylim(-4, 104)
     ax.legend(fontsize=9, edgecolor="none", facecolor=CARD, loc="center right")
     return figure.describe(f"After {len(rewards)} steps for “{name}”: {'; '.join(words)}; the mean reward goes from "

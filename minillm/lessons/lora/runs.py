@@ -1,13 +1,15 @@
 """Fine-tune in every way that notebook 08 compares: the results ship, and a shorter run of each is live.
 
-``python -m minillm.lessons.lora.runs`` makes them again (about twenty minutes on one core) and rewrites runs.json;
-names of parts behind it make those alone: ``… runs forgetting map``.
+``python -m minillm.lessons.lora.runs`` makes them again (about half an hour on one core) and rewrites runs.json;
+names of parts behind it make those alone: ``… runs forgetting map``.  Preferences and rewards are pursued from
+three seeds each, the half-tuned model of that seed included; the curves are the first one's.
 """
 from __future__ import annotations
 
+import copy
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -50,6 +52,7 @@ FORGETTING = {
     "no end of text": replace(USUAL, end=False),
 }
 RANKS, SCALES = (4, 16, 64), (0.25, 1.0, 4.0, 16.0)
+SEEDS = (0, 1, 2)
 HALF_TUNED = Setting(lr=1e-3, n_steps=40, stories=0.0, countries=True)   # so that there is something left to learn
 
 
@@ -122,10 +125,11 @@ def part_map() -> dict[str, Any]:
 
 
 @cache
-def half_tuned() -> nn.Module:
+def half_tuned(seed: int = 0) -> nn.Module:
     """A model that answers about half of the questions about countries: preferences and rewards start here."""
-    model = prepared(HALF_TUNED)
-    for _ in tuning(model, HALF_TUNED):
+    setting = replace(HALF_TUNED, seed=seed)
+    model = prepared(setting)
+    for _ in tuning(model, setting):
         pass
     return model
 
@@ -189,34 +193,66 @@ def rewarded(model: nn.Module, name: str, *, seed: int = 0, lr: float = 5e-4) ->
                 n_tokens=n_tokens, seed=seed)
 
 
-def part_preferences() -> dict[str, Any]:
-    """DPO against wrong answers, and against right ones that do not stop: every step, and accuracy now and then."""
-    import copy
+PURSUED = {"wrong": 60, "goes on": 40}                          # DPO: what is rejected -> steps
+SOUGHT = {"exactly right": 120, "right word anywhere, continents only": 40, "length": 40}     # GRPO: reward -> steps
+
+
+def pursue(how: str, seed: int) -> dict[str, Any]:
+    """DPO against wrong answers, or against right ones that do not stop: every step, and accuracy now and then."""
+    model, curve, rights = copy.deepcopy(half_tuned(seed)), [], [[0, _countries(half_tuned(seed))]]
+    for step, each in enumerate(islice(preferring(model, how, seed=seed), PURSUED[how]), 1):
+        curve.append([round(value, 4) for value in (each.loss, each.margin, each.chosen, each.rejected)])
+        if step % 20 == 0:
+            rights.append([step, _countries(model)])
+    print(how, seed, rights, curve[-1], flush=True)
+    return {"steps": curve, "right": rights, "forgot": round(forgotten(model), 4)}
+
+
+def seek(name: str, seed: int) -> dict[str, Any]:
+    """GRPO with a good reward or a bad one: the mean reward of each step, and accuracy by kind now and then."""
+    model, rewards = copy.deepcopy(half_tuned(seed)), []
+    rights: list[list] = [[0, _short(held_out(model, sample(200)))]]
+    for step, tried in enumerate(islice(rewarded(model, name, seed=seed), SOUGHT[name]), 1):
+        rewards.append(round(float(tried.rewards.mean()), 4))
+        if step % 20 == 0:
+            rights.append([step, _short(held_out(model, sample(200)))])
+    said = answer(model, QUESTION, n_tokens=16)[0]
+    print(name, seed, rights[-1], said, flush=True)
+    return {"rewards": rewards, "right": rights, "forgot": round(forgotten(model), 4), "said": said}
+
+
+def _seeds(one: Callable[[str, int], dict[str, Any]], names: Iterable[str]) -> dict[str, Any]:
+    """Name -> what its first seed found, and under "others" what the rest found, in short."""
+    kept = ("right", "forgot", "said")
     found = {}
-    for how, n_steps in (("wrong", 60), ("goes on", 40)):
-        model, curve, rights = copy.deepcopy(half_tuned()), [], [[0, _countries(half_tuned())]]
-        for step, each in enumerate(islice(preferring(model, how), n_steps), 1):
-            curve.append([round(value, 4) for value in (each.loss, each.margin, each.chosen, each.rejected)])
-            if step % 20 == 0:
-                rights.append([step, _countries(model)])
-        found[how] = {"steps": curve, "right": rights, "forgot": round(forgotten(model), 4)}
-        print(how, rights, curve[-1], flush=True)
+    for name in names:
+        first, *others = (one(name, seed) for seed in SEEDS)
+        ends = [{"end": each["steps"][-1]} if "steps" in each else {} for each in others]
+        found[name] = {**first, "others": [{key: each[key] for key in kept if key in each} | end
+                                           for each, end in zip(others, ends, strict=True)]}
     return found
 
 
+def part_preferences() -> dict[str, Any]:
+    """DPO from three seeds each."""
+    return _seeds(pursue, PURSUED)
+
+
 def part_rewards() -> dict[str, Any]:
-    """GRPO with a good reward and with bad ones: the mean reward of each step, and accuracy by kind now and then."""
-    import copy
+    """GRPO from three seeds each."""
+    return _seeds(seek, SOUGHT)
+
+
+def part_seeds() -> dict[str, Any]:
+    """What the notebook's own run gives with other seeds."""
     found = {}
-    for name, n_steps in (("exactly right", 120), ("right word anywhere, continents only", 40), ("length", 40)):
-        model, rewards, rights = copy.deepcopy(half_tuned()), [], [[0, _short(held_out(half_tuned(), sample(200)))]]
-        for step, tried in enumerate(islice(rewarded(model, name), n_steps), 1):
-            rewards.append(round(float(tried.rewards.mean()), 4))
-            if step % 20 == 0:
-                rights.append([step, _short(held_out(model, sample(200)))])
-        found[name] = {"rewards": rewards, "right": rights, "forgot": round(forgotten(model), 4),
-                       "said": answer(model, QUESTION, n_tokens=16)[0]}
-        print(name, rights[-1], found[name]["said"], flush=True)
+    for seed in SEEDS[1:]:
+        setting = replace(USUAL, seed=seed)
+        model = prepared(setting)
+        for _ in tuning(model, setting):
+            pass
+        found[str(seed)] = {"held_out": _short(held_out(model)), "forgot": round(forgotten(model), 4)}
+        print(seed, found[str(seed)], flush=True)
     return found
 
 
@@ -228,7 +264,8 @@ def _short(values: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in values.items()}
 
 
-PARTS = {"preferences": part_preferences, "rewards": part_rewards, "forgetting": part_forgetting, "map": part_map}
+PARTS = {"preferences": part_preferences, "rewards": part_rewards, "forgetting": part_forgetting, "map": part_map,
+         "seeds": part_seeds}
 
 
 @cache
