@@ -130,11 +130,12 @@ def threads(n: int) -> Iterator[None]:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Does this device multiply bfloat16 matrices in hardware?"""
+    """Does this device multiply bfloat16 matrices in hardware?  ATEN_CPU_CAPABILITY=avx2 makes a processor one that
+    does not."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    cpu = device.type == "cpu"
-    return cpu and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    wide = device.type == "cpu" and "AVX512" in torch.backends.cpu.get_cpu_capability()
+    return wide and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def device_name(device: torch.device) -> str:

@@ -11,6 +11,7 @@ from torch import nn
 from minillm.config import ModelConfig
 from minillm.data import Batch, Batches, Endless, Tokens
 from minillm.optim import muon, warmup_linear
+from minillm.precision import has_bf16
 from minillm.presets import scaled
 from minillm.training import Step, train
 
@@ -38,8 +39,9 @@ class Recipe:
     warmup: float = 0.005          # share of the run in which the rate climbs; then it falls to zero in a line
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Muon, with Adam for what is no hidden matrix."""
-        return muon(model, lr=self.lr, adam_lr=self.adam_lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        """Muon, with Adam for what is no hidden matrix; its quick kind where there are no units for bf16."""
+        return muon(model, lr=self.lr, adam_lr=self.adam_lr, momentum=self.momentum, weight_decay=self.weight_decay,
+                    quick=not has_bf16(next(model.parameters()).device))
 
     def factor(self, progress: float) -> float:
         """What multiplies the learning rates when this share of the run lies behind."""
@@ -54,15 +56,16 @@ class Growing(Endless):
     """
 
     def __init__(self, tokens: Tokens, *, batch_size: int, context_length: int,
-                 seed: int, progress: Callable[[int], float], start: int = 0):
-        self.progress, self.step = progress, start
+                 seed: int, progress: Callable[[int], float], start: int = 0,
+                 growth: tuple[tuple[float, float], ...] = GROWTH):
+        self.progress, self.step, self.growth = progress, start, growth
         self.stages = {share: Batches(tokens, batch_size=round(batch_size / share), seed=seed,
                                       context_length=max(1, round(context_length * share)))
-                       for _, share in reversed(GROWTH)}  # the longest first: it is the one to be refused
+                       for _, share in reversed(growth)}  # the longest first: it is the one to be refused
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of any step."""
-        share = [share for begin, share in GROWTH if self.progress(step) >= begin][-1]
+        share = [share for begin, share in self.growth if self.progress(step) >= begin][-1]
         return self.stages[share][step]
 
 

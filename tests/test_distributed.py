@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from minillm.training import snapshot, train
 
 N_STEPS = 6
 CONFIG = ModelConfig(vocab_size=17, d_model=16, n_layers=2, n_heads=2, context_length=8)
-OPTIMIZERS = {"adamw": adamw, "muon": muon}
+OPTIMIZERS = {"adamw": adamw, "muon": muon, "quick muon": partial(muon, quick=True)}
 
 
 def run(model, optimizer):
@@ -62,7 +63,7 @@ def one_process(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """All four jobs, one start of two processes each."""
+    """All jobs, one start of two processes each."""
     folder = tmp_path_factory.mktemp("runs")
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", __file__]
