@@ -17,7 +17,7 @@ _EXPORTS = {  # name -> module that defines it; nothing is imported until it is 
     "batches": "data", "prompt_batches": "conversation", "TokenFile": "data", "Corpus": "corpora",
     "train": "training", "evaluate": "training", "Step": "training", "next_token_loss": "training",
     "adamw": "optim", "muon": "optim", "warmup_cosine": "optim",
-    "generate": "sampling", "next_token_probabilities": "sampling",
+    "generate": "sampling", "generate_batch": "sampling", "next_token_probabilities": "sampling",
     "save": "checkpoints", "load": "checkpoints", "load_pretrained": "pretrained", "export_hf": "pretrained",
     "add_lora": "lora", "merge_lora": "lora", "LoRALinear": "lora", "DoRALinear": "lora", "eject": "ejection",
     "save_adapter": "pretrained.adapters", "load_adapter": "pretrained.adapters",

@@ -71,7 +71,7 @@ class Attention(nn.Module):
         z = self.attend(q, self.share(k), self.share(v), query, key)
         return self.o_proj(self.join(self.gate(z, x)))
 
-    @fast.by(fast.attend, when=lambda attention: attention.fused and attention.everything)
+    @fast.by(fast.attend, when=lambda attention, *given: attention.fused and attention.everything)
     def attend(self, q: Float[Tensor, "batch head query d_head"], k: Float[Tensor, "batch head key d_head"],
                v: Float[Tensor, "batch head key d_value"], query: Int[Tensor, "query"], key: Int[Tensor, "key"]
                ) -> Float[Tensor, "batch head query d_value"]:

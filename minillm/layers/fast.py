@@ -11,18 +11,22 @@ from torch import Tensor, nn
 from minillm.layers.sight import visible
 
 
-def by(twin: Callable, *, when: Callable[[nn.Module], bool] = lambda part: True) -> Callable[[Callable], Callable]:
+def by(twin: Callable, *, when: Callable[..., bool] = lambda part, *given: True) -> Callable[[Callable], Callable]:
     """Run `twin` in place of the function below, which stays to be read, shown and ejected (`inspect.unwrap`).
 
     Tests hold the two equal, in values, gradients and second derivatives; the benchmarks say what the twin gains.
     """
     def replace(readable: Callable) -> Callable:
-        return wraps(readable)(lambda part, *given: (twin if when(part) else readable)(part, *given))
+        return wraps(readable)(
+            lambda part, *given: (twin if when(part, *given) else readable)(part, *given))
     return replace
 
 
 def rms_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """RMSNorm's line with half the passes, and with statistics in fp32: the square of 256 is beyond fp16."""
+    """RMSNorm's line with half the passes, and with statistics in fp32: the square of 256 is beyond fp16.  Where
+    nothing is learned, PyTorch's one kernel: to keep what a gradient needs takes longer than a token's norm itself."""
+    if not torch.is_grad_enabled() and getattr(norm.weight, "dtype", x.dtype) == x.dtype:
+        return F.rms_norm(x, x.shape[-1:], norm.weight if isinstance(norm.weight, Tensor) else None, norm.eps)
     y, _ = Normalised.apply(x, norm.eps)
     return norm.weight * y if isinstance(norm.weight, Tensor) else y
 
@@ -54,8 +58,8 @@ class Normalised(torch.autograd.Function):
 
 def relu2_mlp(mlp: nn.Module, x: Tensor) -> Tensor:
     """ReLU2's line, keeping one tensor for its gradient instead of two."""
-    squared, _ = SquaredReLU.apply(mlp.up_proj(x))
-    return mlp.down_proj(squared)
+    u = mlp.up_proj(x)
+    return mlp.down_proj(SquaredReLU.apply(u)[0] if torch.is_grad_enabled() else F.relu(u).square())
 
 
 class SquaredReLU(torch.autograd.Function):
@@ -78,6 +82,44 @@ class SquaredReLU(torch.autograd.Function):
             slope = along_h * (h > 0)
             gradient = slope if gradient is None else gradient + slope
         return gradient
+
+
+def turn(rope: nn.Module, x: Tensor, positions: Tensor) -> Tensor:
+    """RoPE's lines for halves with fewer passes, the same to the bit: each half is added where it belongs.
+    Where nothing is learned, the partner is half a turn of the axis away."""
+    turns = positions[:, None] * rope.speeds
+    cos, sin = turns.cos().to(x.dtype), turns.sin().to(x.dtype)
+    turned = x if rope.d_turned == x.shape[-1] else x[..., :rope.d_turned]
+    y = (Turned.apply(turned, cos, sin) if torch.is_grad_enabled()
+         else turned * cos + turned.roll(rope.d_turned // 2, -1) * sin)
+    return y if turned is x else torch.cat([y, x[..., rope.d_turned:]], dim=-1)
+
+
+def can_turn(rope: nn.Module, x: Tensor, positions: Tensor) -> bool:
+    """Halves, and not in 16 bits where a gradient is wanted: there the line itself is faster."""
+    return rope.half == -2 and (x.itemsize > 2 or not torch.is_grad_enabled())
+
+
+class Turned(torch.autograd.Function):
+    """x cos + partner(x) sin, for halves; the sine of the first half is negative."""
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx, given: tuple[Tensor, Tensor, Tensor], y: Tensor) -> None:
+        ctx.save_for_backward(*given[1:])
+
+    @staticmethod
+    def forward(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        y, half = x * cos, x.shape[-1] // 2
+        y[..., :half] += x[..., half:] * sin[..., :half]
+        y[..., half:] += x[..., :half] * sin[..., half:]
+        return y
+
+    @staticmethod
+    def backward(ctx, along: Tensor) -> tuple[Tensor, None, None]:
+        """A gradient is turned back, by the same lines."""
+        cos, sin = ctx.saved_tensors
+        return Turned.apply(along, cos, -sin), None, None
 
 
 def attend(attention: nn.Module, q: Tensor, k: Tensor, v: Tensor, query: Tensor, key: Tensor) -> Tensor:

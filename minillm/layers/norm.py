@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -75,8 +74,8 @@ class HeadNorm(RMSNorm):
     """
 
     def forward(self, x: Float[Tensor, "*axes heads"]) -> Float[Tensor, "*axes heads"]:
-        heads = rearrange(x, "... (head d_head) -> ... head d_head", d_head=len(self.weight))
-        return rearrange(super().forward(heads), "... head d_head -> ... (head d_head)").to(x.dtype)
+        heads = x.unflatten(-1, (-1, len(self.weight)))  # hot path: views, as rearrange would give
+        return super().forward(heads).flatten(-2).to(x.dtype)
 
 
 class Softcap(nn.Module):

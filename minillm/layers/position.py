@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minillm.config import RopeScaling
+from minillm.layers import fast
 from minillm.layers.stretching import stretch
 from minillm.layers.tables import Worked
 
@@ -81,6 +82,7 @@ class RoPE(Worked):
 
         self.work_out("speeds", speeds)
 
+    @fast.by(fast.turn, when=fast.can_turn)
     def forward(self, x: Float[Tensor, "*axes seq d_head"], positions: Int[Tensor, "seq"]
                 ) -> Float[Tensor, "*axes seq d_head"]:
         turns = angles(positions, self.speeds)  # to look them up would take as long, and a gigabyte per million
@@ -133,7 +135,6 @@ def slopes(n_heads: int) -> Float[Tensor, "head"]:
     return torch.tensor(first + between[:n_heads - below])
 
 
-# A scheme acts in one of three places: on the embeddings, on queries and keys, or on the scores.
-ADDED = {"learned": Learned, "sinusoidal": Sinusoidal}
-ROTATED = {"rope": RoPE}
-BIASED = {"alibi": ALiBi}
+ADDED = {"learned": Learned, "sinusoidal": Sinusoidal}  # a scheme acts on the embeddings,
+ROTATED = {"rope": RoPE}                                # on queries and keys,
+BIASED = {"alibi": ALiBi}                               # or on the scores

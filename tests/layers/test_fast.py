@@ -7,9 +7,18 @@ import pytest
 import torch
 from torch import nn
 
-from minillm.layers import HeadNorm, ReLU2, RMSNorm
+from minillm.layers import HeadNorm, ReLU2, RMSNorm, RoPE
 
-PARTS = {"RMSNorm": lambda: RMSNorm(8), "RMSNorm without its gain": lambda: RMSNorm(8, weight=False),
+
+class Placed(RoPE):
+    """RoPE at positions that are no count from 0."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x, torch.tensor([3, 4, 0, 9, 100]))
+
+
+PARTS = {"RoPE": lambda: Placed(8), "RoPE of a part": lambda: Placed(8, fraction=0.5),
+         "RMSNorm": lambda: RMSNorm(8), "RMSNorm without its gain": lambda: RMSNorm(8, weight=False),
          "HeadNorm": lambda: HeadNorm(4), "ReLU2": lambda: ReLU2(8, 12),
          "ReLU2 with biases": lambda: ReLU2(8, 12, bias=True)}
 
@@ -26,6 +35,8 @@ def readable(part: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """The line that `show` shows; HeadNorm's norms one head after the other."""
     if isinstance(part, HeadNorm):
         return torch.cat([inspect.unwrap(RMSNorm.forward)(part, head) for head in x.split(4, dim=-1)], dim=-1)
+    if isinstance(part, RoPE):
+        return inspect.unwrap(RoPE.forward)(part, x, torch.tensor([3, 4, 0, 9, 100]))
     return inspect.unwrap(type(part).forward)(part, x)
 
 
@@ -37,6 +48,32 @@ def test_a_twin_has_the_values_and_gradients_of_the_line_that_is_read(name):
     torch.testing.assert_close(fast, slow)
     for ours, theirs in zip(torch.autograd.grad(fast, learned, g), torch.autograd.grad(slow, learned, g)):
         torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", PARTS)
+def test_where_nothing_is_learned_it_is_the_line_that_is_read_too(name, dtype):
+    part, x = made(name).to(dtype), torch.randn(3, 5, 8, dtype=dtype)
+    with torch.no_grad():
+        near = dict(atol=1e-5, rtol=1e-5) if dtype == torch.float32 else dict(atol=0.1, rtol=0.05)  # 8 bits
+        torch.testing.assert_close(part(x), readable(part, x).to(dtype), **near)
+
+
+@pytest.mark.parametrize("name", ["RoPE", "RoPE of a part"])
+def test_halves_are_turned_to_the_same_bits(name):
+    part, x = made(name).float(), torch.randn(3, 5, 8, requires_grad=True)
+    fast, slow = part(x), readable(part, x)
+    assert torch.equal(fast, slow) and torch.equal(part(x.detach()), slow)
+    with torch.no_grad():
+        assert torch.equal(part(x), slow)
+    g = torch.randn(3, 5, 8)
+    assert torch.equal(*(torch.autograd.grad(y, x, g)[0] for y in (fast, slow)))
+
+
+def test_a_large_number_in_16_bits_has_its_norm_also_where_nothing_is_learned():
+    x = torch.full((1, 8), 300.0, dtype=torch.float16)  # its square is beyond them
+    with torch.no_grad():
+        assert torch.equal(RMSNorm(8).half()(x), torch.ones_like(x))
 
 
 @pytest.mark.parametrize("name", PARTS)
