@@ -59,7 +59,7 @@ def _minillm_guard(names):
     import builtins, functools, importlib, os, sys
     allowed = {f.__code__.co_filename for f in list(globals().values()) if hasattr(f, "__code__")}
     allowed.add(sys._getframe().f_code.co_filename)
-    path = [p for p in (sys.prefix, sys.base_prefix, *sys.path) if p and p not in ("/tmp", os.getcwd())]
+    libraries = [p for p in (sys.prefix, sys.base_prefix, *sys.path) if p and p not in ("/tmp", os.getcwd())]
     passing = ("threading", "concurrent.futures", "functools", "importlib", "runpy", "code", "timeit", "asyncio")
     def from_answer():
         frame = sys._getframe(2)  # who calls; what only hands a call on is passed over
@@ -68,7 +68,7 @@ def _minillm_guard(names):
             if file in allowed:
                 return False
             if not any(name == p or name.startswith(p + ".") for p in passing):
-                return not (file.startswith("<frozen") or any(file.startswith(p + os.sep) for p in path))
+                return not (file.startswith("<frozen") or any(file.startswith(p + os.sep) for p in libraries))
             frame = frame.f_back
         return True  # a thread that begins here
     def refusing(call, name):

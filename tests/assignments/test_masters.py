@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 import copy
+import marshal
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -10,7 +13,7 @@ from nbformat import v4
 from minillm.assignments import registry
 from minillm.assignments.build import build, check_kept, student_notebook
 from minillm.assignments.collect import answers_in
-from minillm.assignments.guard import forbidden_names, imported_as
+from minillm.assignments.guard import forbidden_names, guard, imported_as
 from minillm.assignments.lint import lint_submission
 from minillm.assignments.marks import where_it_failed
 from minillm.assignments.master import MasterError, find_exercises, read_notebook, role_of
@@ -105,6 +108,15 @@ def test_a_magic_hides_nothing_that_is_forbidden():
     known = imported_as(["import statistics as st\nfrom math import fsum as total"])
     assert forbidden_names("st.mean(x)", ["statistics"], known) == ["statistics"]
     assert forbidden_names("total(x)", ["math.fsum"], known) == ["math.fsum"]
+
+
+def test_a_library_may_use_what_an_answer_may_not():
+    """`statistics` imports `fractions` by itself; an answer that may not use the second may use the first."""
+    answer = compile("import statistics, json\nprint(statistics.mean([1, 2]))\ntry: import fractions\n"
+                     "except PermissionError as error: print(error)", "answer", "exec")
+    made = guard(["minillm", "fractions", "math.fsum"]) + f"exec(marshal.loads({marshal.dumps(answer)!r}))"
+    ran = subprocess.run([sys.executable, "-c", f"import marshal\n{made}"], capture_output=True, text=True)
+    assert ran.stdout.splitlines() == ["1.5", "this exercise asks you to do without fractions"], ran.stderr
 
 
 def test_given_cells_that_matter_are_kept():
