@@ -1,6 +1,7 @@
-"""Print one table: ``python -m tests.benchmarks [part ...]``; without a part, all (about half an hour).
+"""Print one table: ``python -m tests.benchmarks [part ...]``; without a part, all but the last (about half an hour).
 
-Run it on an otherwise idle machine.  Shakespeare and the tokenizers need MINILLM_CORPORA, or a network.
+Run it on an otherwise idle machine.  Ingredients take two minutes each.  Shakespeare and the tokenizers need
+MINILLM_CORPORA, or a network.
 """
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from tests.benchmarks.ingredients import ingredients
 from tests.benchmarks.models import generation, memory, training
 from tests.benchmarks.shakespeare import shakespeare
 from tests.benchmarks.texts import start_up, tokenizing
@@ -38,6 +40,8 @@ PARTS = {
                     for seconds in (60, 180) for seed in (0, 1)],
 }
 
+LONG = {"ingredients": [ingredients]}  # three quarters of an hour: only by name
+
 
 def processor() -> str:
     info = Path("/proc/cpuinfo")
@@ -48,13 +52,14 @@ def processor() -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)} (all if left out)")
+    parser.add_argument("parts", nargs="*", metavar="part",
+                        help=f"of {', '.join(PARTS)} (all if left out), or {', '.join(LONG)}")
     chosen = parser.parse_args().parts or list(PARTS)
     for part in chosen:
-        if part not in PARTS:
-            parser.error(f"no part is called {part!r}; there are {', '.join(PARTS)}")
+        if part not in (*PARTS, *LONG):
+            parser.error(f"no part is called {part!r}; there are {', '.join((*PARTS, *LONG))}")
     print(f"{processor()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}; medians of interleaved "
           f"repeats; × is against the first row of each group\n")
     for part in chosen:
-        for measure in PARTS[part]:
+        for measure in (PARTS | LONG)[part]:
             show(measure())

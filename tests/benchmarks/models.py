@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from minillm.config import ModelConfig
 from minillm.model import Transformer
 from minillm.optim import adamw
-from minillm.recipes import small
+from minillm.recipes import Recipe, small
 from minillm.sampling import generate_batch
 from minillm.training import train
 from tests.benchmarks.timing import Row, in_a_fresh_process, race
@@ -58,9 +58,9 @@ def their_step(model: nn.Module, tokens: Tensor) -> Callable[[], None]:
     return step
 
 
-def our_step(config: ModelConfig, tokens: Tensor, precision: str) -> Callable[[], object]:
+def our_step(config: ModelConfig, tokens: Tensor, precision: str, rule: Callable = adamw) -> Callable[[], object]:
     model = Transformer(config)
-    steps = train(model, iter(lambda: (tokens, tokens), None), optimizer=adamw(model), precision=precision)
+    steps = train(model, iter(lambda: (tokens, tokens), None), optimizer=rule(model), precision=precision)
     return lambda: next(steps)
 
 
@@ -73,6 +73,9 @@ def training(size: str) -> list[Row]:
     for name, choices in ARCHITECTURES.items():
         for precision in ("fp32", "auto"):
             steps[f"minillm {name} ({precision})"] = our_step(replace(config, **choices), tokens, precision)
+    for precision in ("fp32", "auto"):
+        steps[f"… by the recipe's Muon ({precision})"] = our_step(
+            replace(config, **ARCHITECTURES["recipe's"]), tokens, precision, Recipe().optimizer)
     rivals = {name: lambda step=step: [step() for _ in range(n)] for name, step in steps.items()}
     return race(f"training {size}", rivals, work=n * tokens.numel(), unit="tokens/s")
 
