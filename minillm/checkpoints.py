@@ -11,16 +11,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from minillm import disk
+from minillm import disk, reading, weights
 from minillm.config import ModelConfig
 from minillm.corpora import data_folder
 from minillm.model import Transformer, WithoutWeights
 from minillm.tokenizers import WITH_MODEL, Tokenizer, load_tokenizer
 
 FORMAT = "minillm checkpoint 1"
+MOST_CONFIG = 1 << 20  # bytes of what takes a few thousand
+MOST = {"state.json": 64 << 20, "log.jsonl": 256 << 20}  # a row of some hundred for each of two million steps
 SUMS = "checksums.json"  # written last: a folder without it was never finished
 
 
@@ -57,10 +59,12 @@ def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu", dtype
         folder, dtype = ours, dtype or torch.float32
 
     def read(folder: Path, names: Iterable[str]) -> tuple[Transformer, Tokenizer | None]:
-        config = ModelConfig.from_dict(_read_json(disk.find(folder, "config.json"))["model"])
+        config = ModelConfig.from_dict(_read(folder, "config.json", {"model": dict})["model"])
+        held = weights.shapes([file := reading.inside(folder, "model.safetensors")])
+        weights.fits(weights.on_paper(config, held, folder), {name: row[0] for name, row in held.items()}, folder)
         with torch.random.fork_rng([]):  # drawing weights that are about to be replaced is nobody's business
             model = Transformer(config)
-        fill(model, load_file(disk.find(folder, "model.safetensors")), source=str(folder))
+        fill(model, dict(weights.tensors([file])), source=str(folder))
         spoken = any(name.startswith(f"{WITH_MODEL}/") for name in names)
         return model, load_tokenizer(disk.find(folder, WITH_MODEL)) if spoken else None
 
@@ -81,31 +85,27 @@ def load_state(folder: str | os.PathLike) -> dict[str, Any]:
     def read(folder: Path, names: Iterable[str]) -> dict[str, Any]:
         if "state.json" not in names:
             raise ValueError(f"{folder} holds no state of a training run; it can be used, not resumed")
-        return _restore(_read_json(disk.find(folder, "state.json")), load_file(disk.find(folder, "state.safetensors")))
+        tensors = dict(weights.tensors([reading.inside(folder, "state.safetensors")]))
+        return _restore(_read(folder, "state.json", {"items": list}), tensors)
     return _undisturbed(folder, read)
 
 
 def load_log(folder: str | os.PathLike) -> list[dict[str, Any]]:
     """The rows of the log that was saved with the model."""
-    return _undisturbed(folder, lambda folder, names: [
-        json.loads(line) for line in disk.find(folder, "log.jsonl").read_text(encoding="utf-8").splitlines()])
+    def read(folder: Path, names: Iterable[str]) -> list[dict[str, Any]]:
+        path = reading.inside(folder, "log.jsonl")
+        rows = reading.contents(path, most=MOST["log.jsonl"]).removesuffix(b"\n").split(b"\n")
+        log = reading.parse(b"[" + b",".join(filter(None, rows)) + b"]", path)
+        reading.check(log, [dict], path)
+        return log
+    return _undisturbed(folder, read)
 
 
 def fill(model: nn.Module, tensors: dict[str, Tensor], *, source: str = "the checkpoint") -> None:
     """Copy tensors into a model, in their own dtype, strictly: a ValueError names the first missing,
     unexpected or misshapen one, and the model is then left as it was.
     """
-    wanted = _weights(model)
-    for name, tensor in wanted.items():
-        if name not in tensors:
-            raise ValueError(f"{source} has no tensor {name!r}, which this model needs")
-        if tensors[name].shape != tensor.shape:
-            theirs, ours = tuple(tensors[name].shape), tuple(tensor.shape)
-            raise ValueError(f"{name!r} is {theirs} in {source}, but {ours} in this model; "
-                             f"build the model from the checkpoint's own config")
-    for name in tensors:
-        if name not in wanted:
-            raise ValueError(f"{source} has a tensor {name!r}, for which this model has no place")
+    weights.fits(model, {name: tuple(tensor.shape) for name, tensor in tensors.items()}, source)
     dtypes = {tensor.dtype for tensor in tensors.values()}
     if len(dtypes) == 1:
         model.to(dtypes.pop())
@@ -129,8 +129,8 @@ def bare(model: nn.Module) -> nn.Module:
 def check_described(model: nn.Module) -> None:
     """Does its configuration say what the model is made of?  Raises ValueError naming the first tensor if not."""
     with WithoutWeights():
-        plain = _once(Transformer(model.config))
-    ours = _once(model)
+        plain = weights.once(Transformer(model.config))
+    ours = weights.once(model)
     for name in [*ours, *plain]:
         here, there = (tuple(x[name].shape) if name in x else "absent" for x in (ours, plain))
         if here != there:
@@ -141,14 +141,7 @@ def check_described(model: nn.Module) -> None:
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     """Every parameter and persistent buffer once, in full."""
-    return {name: _whole(tensor) for name, tensor in _once(model).items()}
-
-
-def _once(model: nn.Module) -> dict[str, Tensor]:
-    """Of tied parameters only the first name."""
-    first: dict[int, str] = {}
-    return {name: tensor for name, tensor in model.state_dict(keep_vars=True).items()
-            if first.setdefault(id(tensor), name) == name}
+    return {name: _whole(tensor) for name, tensor in weights.once(model).items()}
 
 
 def _whole(tensor: Tensor) -> Tensor:
@@ -174,22 +167,27 @@ def _describe(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def _restore(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """The reverse.  Refuses what `_describe` never writes."""
     if isinstance(value, list):
         return [_restore(item, tensors) for item in value]
     if not isinstance(value, dict):
         return value
-    (kind, content), = value.items()
-    if kind == "tensor":
+    kind, content = next(iter(value.items())) if len(value) == 1 else ("", None)
+    if kind == "tensor" and isinstance(content, str) and content in tensors:
         return tensors[content]
-    if kind == "tuple":
+    if kind == "tuple" and isinstance(content, list):
         return tuple(_restore(item, tensors) for item in content)
-    return {key: _restore(item, tensors) for key, item in content}
+    if kind == "items" and isinstance(content, list) and all(
+            isinstance(row, list) and len(row) == 2 and isinstance(row[0], (str, int, float)) for row in content):
+        return {key: _restore(item, tensors) for key, item in content}
+    raise ValueError(f"the state holds {reading.shown(value)}, which is no tensor of its file, tuple or dict as they "
+                     f"are written; copy it again from its source")
 
 
 def _save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLike, state: dict[str, Any] | None,
           log: Iterable[dict[str, Any]], *, keep: bool = True) -> Path:
     folder, model = Path(folder), bare(model)
-    weights, tensors = _weights(model), {}
+    learned, tensors = _weights(model), {}
     check_described(model)
     described = None if state is None else _describe(state, "state", tensors)
     if torch.distributed.is_initialized() and torch.distributed.get_rank() > 0:
@@ -199,7 +197,7 @@ def _save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLi
     try:
         with disk.folder(folder, seal=SUMS, ours=_listed) as draft:
             _write_json(draft / "config.json", {"format": FORMAT, "model": model.config.to_dict()})
-            save_file(weights, draft / "model.safetensors")
+            save_file(learned, draft / "model.safetensors")
             if tokenizer is not None:
                 (draft / WITH_MODEL).mkdir()
                 tokenizer.save(draft / WITH_MODEL)
@@ -240,25 +238,25 @@ def _undisturbed(folder: str | os.PathLike, read: Callable[[Path, Iterable[str]]
 
 def _seal(folder: Path) -> bytes | None:
     for _ in range(3):  # it may move as well
-        with suppress(OSError):
-            return disk.find(folder, SUMS).read_bytes()
+        with suppress(OSError, ValueError):
+            return reading.contents(disk.find(folder, SUMS), within=folder)
 
 
 def _check(folder: Path) -> list[str]:
     """The names of all that is in a checkpoint, which is as it was saved."""
     if not disk.find(folder, "config.json").exists():
         raise FileNotFoundError(f"{folder} holds no checkpoint: it has no config.json")
-    kind = _read_json(disk.find(folder, "config.json")).get("format")
+    kind = _read(folder, "config.json").get("format")
     if kind is None:
         raise ValueError(f"{folder} was not written by minillm.save; for a Hugging Face model use "
                          f"load_pretrained({str(folder)!r})")
     if not disk.find(folder, SUMS).exists():
         raise ValueError(f"{folder} is not finished: it has no {SUMS}; the copy or the download broke off")
-    sums = _read_json(disk.find(folder, SUMS))
+    sums = _read(folder, SUMS, {str: str})
     for name, expected in {"config.json": None, "model.safetensors": None, **sums}.items():
-        if not disk.find(folder, name).exists():
+        if disk.leads_inside(name) and not disk.find(folder, name).exists():
             raise ValueError(f"{folder} is not whole: {name} is missing; copy it again from its source")
-        if _sum(disk.find(folder, name)) != expected:
+        if _sum(reading.inside(folder, name)) != expected:
             raise ValueError(f"{folder / name} is not as it was saved (its SHA-256 differs): edited, "
                              f"or cut short; copy it again from its source")
     if kind != FORMAT:
@@ -269,7 +267,7 @@ def _check(folder: Path) -> list[str]:
 def _listed(folder: Path) -> list[str]:
     """What an earlier checkpoint left in a folder."""
     try:
-        return [*_read_json(folder / SUMS), SUMS]
+        return [*reading.read_json(folder / SUMS, within=folder), SUMS]
     except (OSError, ValueError):
         return []
 
@@ -290,11 +288,5 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is not JSON ({error}); the copy or the download broke off") from None
-    if not isinstance(value, (dict, list) if path.name == "state.json" else dict):
-        raise ValueError(f"{path} holds a {type(value).__name__} and no object; copy it again from its source")
-    return value
+def _read(folder: Path, name: str, form: Any = dict) -> Any:
+    return reading.read_json(reading.inside(folder, name), form, most=MOST.get(name, MOST_CONFIG))

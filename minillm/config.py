@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from minillm.fields import check_experts, check_latent, check_scales, check_stretch, check_type, made, require
+from minillm.fields import check_experts, check_latent, check_numbers, check_stretch, check_type, made, require
 
 BIASES = {  # which matrices have one: those that read queries, keys and values, attention's last, the MLP's
     "none": (), "qkv": ("qkv",), "attention": ("qkv", "out"), "mlp": ("mlp",), "all": ("qkv", "out", "mlp")}
@@ -153,7 +153,7 @@ class ModelConfig:
                 f"n_heads={self.n_heads} cannot share n_kv_heads={kv} evenly; choose a divisor of {self.n_heads}")
         require(0.0 <= self.dropout < 1.0, f"dropout={self.dropout} must be at least 0 and below 1")
         require(self.norm_eps > 0, f"norm_eps={self.norm_eps} must be positive")
-        check_scales(self)
+        check_numbers(self)
         if self.attention == "latent":
             check_latent(self)
         require(self.linear_attention is None or self.full_every != 1,

@@ -157,8 +157,8 @@ def _finish(place: Path, seal: str, ours: Callable[[Path], Iterable[str]]) -> No
     if not ready.is_dir():
         return
     if (ready / CONTENTS).is_file():
-        names = set(filter(_inside, json.loads((ready / CONTENTS).read_text(encoding="utf-8"))))
-        for name in set(filter(_inside, ours(place))) - names:
+        names = set(filter(leads_inside, json.loads((ready / CONTENTS).read_text(encoding="utf-8"))))
+        for name in set(filter(leads_inside, ours(place))) - names:
             (place / name).unlink(missing_ok=True)
             with suppress(OSError):
                 (place / name).parent.rmdir()
@@ -174,9 +174,10 @@ def _finish(place: Path, seal: str, ours: Callable[[Path], Iterable[str]]) -> No
     _sync(place)
 
 
-def _inside(name: str) -> bool:
+def leads_inside(name: str) -> bool:
     """Does this name, which stands in a file, lead to a place in the folder itself?"""
-    return not {"", ".", ".."} & set(name.split("/")) and not {"\\", ":", NEXT} & {*name, name.partition("/")[0]}
+    return (not {"", ".", ".."} & set(name.split("/")) and not {"\\", ":", NEXT} & {*name, name.partition("/")[0]}
+            and "\0" not in name)
 
 
 def _merge(old: Path, new: Path) -> None:

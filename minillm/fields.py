@@ -24,6 +24,8 @@ def check_type(field: Field, value: Any) -> None:
     types, words = TAKES.get(kind, ((), f"a {kind}"))
     fits = isinstance(value, types) or type(value).__name__ == kind
     fits = fits and (kind == "bool" or not isinstance(value, bool))  # True is an int to Python
+    if fits and isinstance(value, int) and not -1 << 63 <= value < 1 << 63:
+        raise ValueError(f"{field.name} is a number of {value.bit_length()} bits, more than the 64 there are")
     if fits and kind == "float" and not math.isfinite(value):
         raise ValueError(f"{field.name}={value} is no number that anything can be computed with; make it finite")
     if not (fits or optional and value is None):
@@ -39,6 +41,8 @@ def require(holds: bool, message: str) -> None:
 def check_stretch(scaling: Any) -> None:
     """Refuse a RopeScaling that nothing can be made of."""
     require(scaling.factor > 0, f"RopeScaling factor={scaling.factor} must be above 0; 1 leaves all as it is")
+    require(abs(scaling.sharpen) <= 10,
+            f"RopeScaling sharpen={scaling.sharpen} must lie between -10 and 10; 0.1 is usual")
     require(scaling.original_context >= 1,
             f"RopeScaling original_context={scaling.original_context} must be at least 1 token")
     level = scaling.kind == "yarn" and 0 < scaling.low_freq == scaling.high_freq  # Kimi K2: no blend at all
@@ -47,12 +51,19 @@ def check_stretch(scaling: Any) -> None:
             f"them it blends")
 
 
-def check_scales(config: Any) -> None:
-    """Refuse a zero that Python would take for None, and what turns likely into unlikely."""
+def check_numbers(config: Any) -> None:
+    """Refuse a zero that Python would take for None, what turns likely into unlikely, and a context that nothing
+    counts or whose table of sines fills the memory."""
     usual = {"attention_scale": "the usual one", "attention_softcap": "no cap", "logit_softcap": "no cap"}
     for name, none in usual.items():
         value = getattr(config, name)
         require(value is None or value > 0, f"{name}={value} must be above 0; None for {none}")
+    n, d = config.context_length, config.d_model
+    require(n <= MOST_POSITIONS, f"context_length={n} exceeds {MOST_POSITIONS:,}, up to which fp32 tells positions "
+                                 f"apart; shorten it")
+    require(config.position != "sinusoidal" or n * d <= MOST_WAVES,
+            f"context_length={n} positions of d_model={d} sines each are more than a table of {MOST_WAVES:,} numbers; "
+            f"shorten the context, or choose position='rope', which keeps no table")
 
 
 def check_latent(config: Any) -> None:
@@ -101,6 +112,8 @@ def check_groups(config: Any) -> None:
             f"one each; lower n_expert_groups")
 
 
+MOST_POSITIONS = 1 << 24  # whole numbers that fp32, in which angles are counted, tells apart
+MOST_WAVES = 1 << 26      # 256 MiB of them
 TAKES = {  # annotation -> the types that are taken, in a person's words
     "int": (int, "a whole number (int)"),
     "float": ((int, float), "a number (float)"),

@@ -54,7 +54,7 @@ def choose_device(name: str = "auto") -> torch.device:
     silently wrong for others."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
+    kind, _, index = str(name).partition(":")
     counts = {"cpu": 1, "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
               "mps": int(torch.backends.mps.is_available())}
     if kind not in counts or index and not index.isdecimal():

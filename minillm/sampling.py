@@ -15,13 +15,21 @@ from minillm.model import evaluating
 Logits = Float[Tensor, "*batch vocab"]
 
 
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def apply_temperature(logits: Logits, temperature: float) -> Logits:
     r"""Sharpen (below 1) or flatten (above 1) the choice; 0 leaves only the likeliest token.
 
     $$ p_v = \mathrm{softmax}(\ell / \tau)_v $$
     """
-    if not temperature >= 0:  # NaN, too
-        raise ValueError(f"temperature={temperature} must be at least 0, which means the likeliest token")
+    if not _number(temperature) or not temperature >= 0:  # NaN, too
+        raise ValueError(f"temperature={temperature!r} must be at least 0, which means the likeliest token")
     if temperature == 0:
         return keep_top_k(logits, 1)
     if temperature < 1:  # a large logit over a small temperature is no number any more; the largest is 0 over it
@@ -32,8 +40,8 @@ def apply_temperature(logits: Logits, temperature: float) -> Logits:
 
 def keep_top_k(logits: Logits, k: int) -> Logits:
     """Keep the k likeliest tokens (of equals, the first).  Fan et al. 2018, arXiv:1805.04833."""
-    if k < 1:
-        raise ValueError(f"top_k={k} would leave no token; use at least 1, or None for all")
+    if not _whole(k) or k < 1:
+        raise ValueError(f"top_k={k!r} is no count, or would leave no token; use at least 1, or None for all")
     least = logits.topk(min(k, logits.shape[-1]), dim=-1).values[..., -1:]
     above, equal = logits > least, logits == least
     first = equal.cumsum(dim=-1) <= k - above.sum(dim=-1, keepdim=True)  # topk itself takes any of equals
@@ -42,7 +50,7 @@ def keep_top_k(logits: Logits, k: int) -> Logits:
 
 def keep_top_p(logits: Logits, p: float) -> Logits:
     """Keep the fewest tokens that together hold probability p.  Holtzman et al. 2020, arXiv:1904.09751."""
-    if not 0 < p <= 1:
+    if not _number(p) or not 0 < p <= 1:
         raise ValueError(f"top_p={p} must be above 0 and at most 1; 1 keeps every token")
     if p == 1:
         return logits  # rounded, the sum may reach 1 before its last terms
@@ -56,7 +64,7 @@ def keep_top_p(logits: Logits, p: float) -> Logits:
 
 def keep_min_p(logits: Logits, p: float) -> Logits:
     """Keep tokens at least p times as likely as the likeliest.  Nguyen et al. 2024, arXiv:2407.01082."""
-    if not 0 <= p <= 1:
+    if not _number(p) or not 0 <= p <= 1:
         raise ValueError(f"min_p={p} must lie between 0 (keep every token) and 1 (keep the likeliest)")
     probabilities = logits.softmax(dim=-1)
     return logits.masked_fill(probabilities < p * probabilities.amax(dim=-1, keepdim=True), -torch.inf)
@@ -128,7 +136,15 @@ def generate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
     """
     if isinstance(tokens, str):
         raise TypeError(f"tokens={tokens[:20]!r} is text, not ids; give tokenizer.encode(text)")
-    prompt = torch.as_tensor(tokens, dtype=torch.long)[None]
+    try:
+        prompt = torch.as_tensor(tokens)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"tokens of type {type(tokens).__name__} are no row of ids ({error}); tokenizer.encode(text) "
+                         f"gives one") from None
+    if prompt.ndim != 1 or prompt.numel() and (prompt.dtype.is_floating_point or prompt.dtype == torch.bool):
+        raise ValueError(f"tokens of shape {tuple(prompt.shape)} and {prompt.dtype} are no row of ids; "
+                         f"tokenizer.encode(text) gives one")
+    prompt = prompt.long()[None]
     for (token,) in generate_batch(model, prompt, n_tokens=n_tokens, temperature=temperature, top_k=top_k,
                                    top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty, seed=seed,
                                    stop=stop):
@@ -141,8 +157,11 @@ def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_toke
                    min_p: float | None = None, repetition_penalty: float = 1.0, seed: int = 0,
                    stop: int | Iterable[int] | None = None) -> Iterator[list[int | None]]:
     """Continue several prompts of equal length at once, one id per text; None once it has ended."""
-    if n_tokens is not None and n_tokens < 0:
-        raise ValueError(f"n_tokens={n_tokens} must be at least 0, or None to go on until the end of text")
+    if not _whole(seed) or not -1 << 63 <= seed < 1 << 64:
+        raise ValueError(f"seed={seed!r} must be a whole number of at most 64 bits; 0 is usual")
+    if n_tokens is not None and (not _whole(n_tokens) or n_tokens < 0):
+        raise ValueError(f"n_tokens={n_tokens!r} must be a whole number, at least 0, or None to go on until the end of "
+                         f"text")
     context, n_prompt = model.config.context_length, tokens.shape[1]
     if not 1 <= n_prompt <= context:
         raise ValueError(f"the prompt has {n_prompt} tokens; the model reads 1 to context_length={context}; "

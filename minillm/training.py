@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from minillm.model import evaluating
 from minillm.precision import Precision, choose_precision, choose_threads
 
+MOST_LOGITS = 1 << 26  # that `evaluate` asks for at a time, where one window has no more: 256 MiB in fp32
 IGNORED = -100  # a target that costs nothing: padding, or a prompt that is read but not learned
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -78,6 +79,7 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
     for step, batch in zip(numbers, batches, strict=False):
         began = time.perf_counter()
         with _whole_steps() as interrupted, _own_dropout(seed, step, device):
+            batch = _checked(batch)
             _within(model, batch[0])
             _within(model, batch[1], but=IGNORED)
             inputs, targets = (x.to(device, non_blocking=True) for x in batch)
@@ -96,9 +98,11 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
             # fp16 may overflow backwards: the step is left out and the scale halved. That mends no loss, nor scale 1
             mendable = precision.scaler.is_enabled() and math.isfinite(value) and precision.scaler.get_scale() >= 1
             if not (math.isfinite(norm) or mendable):
+                whole = all(torch.isfinite(p).all() for p in model.parameters())
                 raise FloatingPointError(
-                    f"loss={value:g} and gradient norm={norm:g} at step {step}; the weights are those of the "
-                    f"step before. Lower the learning rate, or choose precision=\"fp32\"")
+                    f"loss={value:g} and gradient norm={norm:g} at step {step}; "
+                    f"{'the weights are those of the step before' if whole else 'that before has spoiled the weights'}"
+                    f". Lower the learning rate, or choose precision=\"fp32\"")
             precision.scaler.step(optimizer)
             precision.scaler.update()
         yield Step(step, value, optimizer.param_groups[0]["lr"], norm, n_targets, time.perf_counter() - began)
@@ -130,25 +134,41 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
     way = Precision(precision, device)
     ends = [*range(context, n, stride), n]  # the last window is moved back, and counts what is left
     fresh = [end - before for before, end in zip([0, *ends], ends, strict=False)]
-    at_a_time, total = max(1, 8192 // context), 0.0
+    rows, total = max(1, min(8192, MOST_LOGITS // max(1, _vocabulary(model))) // context), 0.0
     with evaluating(model):
-        for i in range(0, len(ends), at_a_time):
-            windows = [torch.as_tensor(tokens[end - context:end + 1]) for end in ends[i:i + at_a_time]]
+        for i in range(0, len(ends), rows):
+            windows = [torch.as_tensor(tokens[end - context:end + 1]) for end in ends[i:i + rows]]
             windows = torch.stack(windows).long()
             _within(model, windows)
             windows = windows.to(device)
             with way.forward(), way.rounded():
-                logits = model(windows[:, :-1]).float()
-            losses = F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten(), reduction="none")
+                logits = model(windows[:, :-1]).flatten(0, 1)
+            targets, few = windows[:, 1:].flatten(), max(1, MOST_LOGITS // 4 // logits.shape[-1])
+            parts = zip(logits.split(few), targets.split(few), strict=True)  # one softmax of all would double them
+            losses = torch.cat([F.cross_entropy(part.float(), right, reduction="none") for part, right in parts])
             losses = losses.unflatten(0, (-1, context)).double()
-            total += sum(row[-k:].sum().item() for row, k in zip(losses, fresh[i:i + at_a_time], strict=True))
+            total += sum(row[-k:].sum().item() for row, k in zip(losses, fresh[i:i + rows], strict=True))
     return total / n
+
+
+def _checked(batch: Any) -> tuple[Tensor, ...]:
+    """Inputs and targets, in eight bytes each.  Refuses what holds no ids."""
+    pair = tuple(batch) if isinstance(batch, (tuple, list)) else ()
+    if len(pair) != 2 or not all(isinstance(x, Tensor) for x in pair):
+        raise ValueError(f"a batch of type {type(batch).__name__} is no pair of tensors (inputs, targets)")
+    if any(x.dtype.is_floating_point or x.dtype == torch.bool or not x.numel() for x in pair):
+        raise ValueError(f"a batch of {[x.dtype for x in pair]} and {[tuple(x.shape) for x in pair]} holds no ids")
+    return tuple(x.long() for x in pair)
+
+
+def _vocabulary(model: nn.Module) -> int:
+    return getattr(getattr(getattr(model, "module", model), "config", None), "vocab_size", 0)
 
 
 def _within(model: nn.Module, ids: Tensor, *, but: int = 0) -> None:
     """Refuse an id that the model has no row for, before a GPU would break off over it without a word."""
-    size = getattr(getattr(getattr(model, "module", model), "config", None), "vocab_size", None)
-    if size is not None and ids.device.type == "cpu":
+    size = _vocabulary(model)
+    if size and ids.device.type == "cpu":
         wrong = ids[(ids >= size) | (ids < 0) & (ids != but)]
         if len(wrong):
             raise ValueError(f"id {wrong[0]} is outside vocab_size={size}; were these ids made by another tokenizer?")

@@ -47,9 +47,9 @@ def model(name: str):
     """transformers' tiny random model, and what its folder holds."""
     with tempfile.TemporaryDirectory() as folder:
         theirs = reference(name, Path(folder))
-        weights = files.parts(Path(folder))
-        return (theirs, files.read_json(Path(folder) / "config.json"), files.shapes(weights),
-                dict(files.tensors(weights)))
+        parts = files.parts(Path(folder))
+        return (theirs, files.read_json(Path(folder) / "config.json"), weights.shapes(parts),
+                dict(weights.tensors(parts)))
 
 
 def its_own(name: str) -> dict | None:

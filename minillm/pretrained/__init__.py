@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from minillm import disk
+from minillm import disk, weights
 from minillm.checkpoints import bare, check_described
 from minillm.config import ModelConfig
 from minillm.conversation import Template, chat_template
@@ -47,12 +47,12 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
                          f"is in {folder / disk.NEXT} one level up")
     theirs = files.read_json(folder / "config.json")
     files.check_kind(folder, theirs)
-    family, weights = family_of(theirs), files.parts(folder)
-    held = files.shapes(weights)
+    family, parts = family_of(theirs), files.parts(folder)
+    held = weights.shapes(parts)
     family.check_depth(theirs, len(held))
     config = family.read(theirs)
     check_shapes(family, config, held)
-    theirs_by_name = one_of_twins(family, config, dict(files.tensors(weights)))
+    theirs_by_name = one_of_twins(family, config, dict(weights.tensors(parts)))
     state = family.load(theirs_by_name, config, theirs)
     model, tokenizer = build(config, cast(state, dtype)), published_tokenizer(folder)
     if tokenizer is not None:
@@ -76,14 +76,9 @@ def cast(state: State, dtype: torch.dtype) -> State:
 def check_shapes(family: Family, config: ModelConfig, held: dict[str, tuple]) -> None:
     """Do the files hold each tensor that this configuration needs, in its shape, and no other?  On paper: nothing is
     read, and no size is believed that the weights do not bear out."""
-    n_apart = config.n_experts if config.n_layers > config.n_dense_layers and family.has_experts_apart else 1
-    least = config.n_layers * max(1, n_apart)
-    if least > len(held):
-        raise ValueError(f"config.json tells of {config.n_layers} layers (of {config.n_experts} experts), but the "
-                         f"weights are {len(held)} tensors; do the two belong together?")
+    on_paper = weights.on_paper(config, held, "config.json", apart=family.has_experts_apart)
+    state = on_paper.state_dict()
     try:
-        with WithoutWeights():
-            state = Transformer(config).state_dict()
         expected = {name: tuple(x.shape) for name, x in family.save(state, config.resolve()).items()}
     except (RuntimeError, OverflowError, TypeError) as error:
         raise ValueError(f"sizes such as config.json's cannot be built ({str(error).splitlines()[0]}); do "

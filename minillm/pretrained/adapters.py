@@ -3,23 +3,22 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import regex
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from minillm import disk
+from minillm import disk, reading, weights
 from minillm.lora import DoRALinear, LoRALinear, corrections
 from minillm.model import Transformer
 from minillm.pretrained.families import family_for
-from minillm.pretrained.files import read_json
 from minillm.pretrained.layouts import Fused
 from minillm.pretrained.settings import HEADS, Family
 
@@ -27,6 +26,11 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 OUTER = "base_model.model."
 READ = ("peft_type", "r", "lora_alpha", "use_rslora", "use_dora", "target_modules", "rank_pattern", "alpha_pattern",
         "modules_to_save")
+RANK, ALPHA = range(1, 1 << 20), float
+FORM = {"peft_type": str, "r?": RANK, "lora_alpha?": ALPHA, "rank_pattern?": {str: RANK},
+        "alpha_pattern?": {str: ALPHA}, "use_dora?": bool, "use_rslora?": bool,
+        "target_modules?": (str, [str]), "modules_to_save?": [str]}
+SECONDS = 1.0  # that a pattern of a file may take to say whether it means a layer
 WITHOUT_EFFECT = ("base_model_name_or_path", "revision", "task_type", "inference_mode", "auto_mapping", "peft_version",
                   "lora_dropout", "runtime_config", "megatron_core", "qalora_group_size", "ensure_weight_tying")
 NEUTRAL = {"bias": "none", "init_lora_weights": (True, False, "gaussian", "orthogonal")}  # others change the base
@@ -81,10 +85,11 @@ def load_adapter(model: Transformer, folder: str | os.PathLike, *, say: Callable
             raise FileNotFoundError(f"{folder} holds no {name}; an adapter is a folder with {CONFIG} and {WEIGHTS}")
     if corrections(model):
         raise ValueError("this model has corrections already; merge_lora(model) first")
-    theirs = read_json(folder / CONFIG)
+    theirs = reading.read_json(folder / CONFIG, FORM, within=folder)
     _check(theirs)
     names = _names(model)
-    layers, saved = _sorted(load_file(folder / WEIGHTS), theirs, {their: ours for ours, their in names.items()})
+    held = dict(weights.tensors([reading.regular(folder / WEIGHTS, within=folder)]))
+    layers, saved = _sorted(held, theirs, {their: ours for ours, their in names.items()})
     made = {name: _layer(model.get_submodule(name), name, parts, theirs, names[name])
             for name, parts in layers.items()}
     whole = {name: _whole(name, tensor, theirs, model) for name, tensor in saved.items()}
@@ -104,7 +109,7 @@ def load_adapter(model: Transformer, folder: str | os.PathLike, *, say: Callable
 def told_base(folder: str | os.PathLike) -> str:
     """The model that an adapter says it was learned beside; nothing where it does not say."""
     path = Path(folder) / CONFIG
-    base = read_json(path).get("base_model_name_or_path") if path.is_file() else None
+    base = reading.read_json(path, within=folder).get("base_model_name_or_path") if path.is_file() else None
     return base if isinstance(base, str) else ""
 
 
@@ -184,8 +189,12 @@ def _whole(name: str, tensor: Tensor, theirs: dict[str, Any], model: Transformer
 def _pattern(patterns: dict[str, Any] | None, name: str, usual: Any) -> Any:
     """PEFT's own rule: the first pattern that is the end of a module's name."""
     for pattern, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({pattern})$", name):
-            return value
+        try:
+            if regex.match(rf"(.*\.)?({pattern})$", name, timeout=SECONDS):
+                return value
+        except (regex.error, TimeoutError, OverflowError, RecursionError) as error:
+            raise ValueError(f"{CONFIG} names layers by {reading.shown(pattern)}, which is no pattern that ends "
+                             f"({error or 'too slow'}); was it put together by hand?") from None
     return usual
 
 

@@ -1,16 +1,12 @@
 """Find what a published folder holds, and read nothing of it before it is known to fit."""
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
+from minillm import reading
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-MOST_JSON = 64 << 20  # bytes of a config or an index; the largest that are published take a few MB
 FLOATS = ("F64", "F32", "F16", "BF16")
 KINDS = {  # a file's name -> what a folder that holds it and no whole model is
     "adapter_config.json": "an adapter (LoRA), whose small matrices belong to another model; merge the two with peft "
@@ -22,18 +18,10 @@ KINDS = {  # a file's name -> what a folder that holds it and no whole model is
 
 def read_json(path: Path) -> dict:
     """The object in a JSON file.  Raises FileNotFoundError, or ValueError where it is something else."""
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path.parent} holds no {path.name}{_instead(path.parent)}; is it a folder with a "
                                 f"published model?")
-    if (size := path.stat().st_size) > MOST_JSON:
-        raise ValueError(f"{path} has {size:,} bytes, more than the {MOST_JSON:,} that are read; is it the right file?")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}); download it again") from None
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} holds a {type(value).__name__} and no object; download it again")
-    return value
+    return reading.read_json(path, within=path.parent)
 
 
 def check_kind(folder: Path, theirs: dict) -> None:
@@ -53,7 +41,7 @@ def parts(folder: Path) -> list[Path]:
     if (folder / WEIGHTS).is_file() or not (folder / INDEX).is_file():
         if not (folder / WEIGHTS).is_file():
             raise FileNotFoundError(f"{folder} holds no {WEIGHTS}{_instead(folder)}; choose a folder that does")
-        return [folder / WEIGHTS]
+        return [reading.regular(folder / WEIGHTS, within=folder)]
     names = read_json(folder / INDEX).get("weight_map")
     if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()) or not names:
         raise ValueError(f"{folder / INDEX} has no weight_map from tensors to files; download it again")
@@ -65,35 +53,7 @@ def parts(folder: Path) -> list[Path]:
         if not (folder / name).is_file():
             raise FileNotFoundError(f"{folder} lacks {name}, one of {len(files)} parts of the weights; download the "
                                     f"folder again")
-    return [folder / name for name in files]
-
-
-def shapes(files: list[Path]) -> dict[str, tuple[tuple[int, ...], str, Path]]:
-    """Every tensor's shape, kind of number and file, from the headers alone."""
-    found: dict[str, tuple[tuple[int, ...], str, Path]] = {}
-    for file in files:
-        with _opened(file) as part:
-            for name in part.keys():  # noqa: SIM118  (no dict)
-                if name in found:
-                    raise ValueError(f"{name!r} is both in {found[name][2].name} and in {file.name}; which is meant?")
-                piece = part.get_slice(name)
-                found[name] = tuple(piece.get_shape()), piece.get_dtype(), file
-    return found
-
-
-def tensors(files: list[Path]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every tensor, one by one."""
-    for file in files:
-        with _opened(file) as part:
-            for name in part.keys():  # noqa: SIM118
-                yield name, part.get_tensor(name)
-
-
-def _opened(file: Path):
-    try:
-        return safe_open(file, framework="pt")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{file} is damaged or cut short ({error}); download it again") from error
+    return [reading.inside(folder, name) for name in files]
 
 
 def _instead(folder: Path) -> str:

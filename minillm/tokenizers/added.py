@@ -1,13 +1,14 @@
 """Read the tokens that a published folder adds beside its `tokenizer.model`."""
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from minillm.tokenizers.huggingface import FLAGS, MOST
+from minillm import reading
+from minillm.tokenizers.huggingface import FLAGS
+from minillm.tokenizers.protocol import ID
 
-FILES = ("added_tokens.json", "tokenizer_config.json")
+FILES = {"added_tokens.json": {str: int}, "tokenizer_config.json": {"added_tokens_decoder?": {str: {"content": str}}}}
 
 
 def added_beside(folder: Path, pieces: dict[str, int]) -> dict[str, dict]:
@@ -19,19 +20,15 @@ def added_beside(folder: Path, pieces: dict[str, int]) -> dict[str, dict]:
     differently, and for flags that are not built here.
     """
     rows: dict[str, dict[str, Any]] = {}
-    try:
-        plain, config = (json.loads((folder / name).read_text("utf-8")) if (folder / name).is_file() else {}
-                         for name in FILES)
-        for name, i in plain.items():
-            rows[name] = {"id": i, "special": True}
-        for i, token in (config.get("added_tokens_decoder") or {}).items():
-            name = token["content"]
-            if rows.get(name, {}).get("id", int(i)) != int(i):
-                raise ValueError(f"{folder} gives {name!r} two ids, {rows[name]['id']} and {i}; which is meant?")
-            rows[name] = {**token, "id": int(i)}
-    except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{' or '.join(FILES)} in {folder} does not list tokens ({error!r}); download it again"
-                         ) from None
+    plain, config = (reading.read_json(folder / name, form, within=folder) if (folder / name).is_file() else {}
+                     for name, form in FILES.items())
+    for name, i in plain.items():
+        rows[name] = {"id": i, "special": True}
+    for i, token in (config.get("added_tokens_decoder") or {}).items():
+        name, id = token["content"], int(i) if i.isdecimal() and len(i) < 10 else i
+        if rows.get(name, {}).get("id", id) != id:
+            raise ValueError(f"{folder} gives {name!r} two ids, {rows[name]['id']} and {i}; which is meant?")
+        rows[name] = {**token, "id": id}
     special: dict[str, int] = {}
     always: dict[str, int] = {}
     strips: dict[str, list[str]] = {}
@@ -41,7 +38,7 @@ def added_beside(folder: Path, pieces: dict[str, int]) -> dict[str, dict]:
         if name in pieces:
             raise ValueError(f"{folder} gives {name!r} the id {token['id']}, but its model has it as {pieces[name]}; "
                              f"which is meant?")
-        if type(token["id"]) is not int or not 0 <= token["id"] < MOST or not name:
+        if token["id"] not in ID or not name:
             raise ValueError(f"{folder} adds {name!r} as {token['id']!r}, which is no name and id; download it again")
         flags = [flag for flag in FLAGS if token.get(flag)]
         if "single_word" in flags or flags and not token.get("special"):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import regex
 
-from minillm import disk
+from minillm import disk, reading
 from minillm.tokenizers import huggingface
 from minillm.tokenizers.merges import join_lowest, learn_merges
 from minillm.tokenizers.protocol import END_OF_TEXT, IN_UTF8, Tokenizer, longest_first
-from minillm.tokenizers.splitting import PATTERNS, count_chunks, cut
+from minillm.tokenizers.splitting import PATTERNS, compiled, count_chunks, cut
 
 # Where a chunk ends in each of PATTERNS, whatever stands around: between anything and a blank, between a letter
 # or digit and a new line, between one new line and a letter or digit, between a letter and a sign.
@@ -67,7 +67,7 @@ class BPETokenizer(Tokenizer):
             if rank is not None and self.ids[rank] != i:
                 raise ValueError(f"special token {name!r} is also how token {self.ids[rank]}, {tokens[rank]!r}, is "
                                  f"written; give it a name that no text holds, such as <|{name}|>")
-        self._split = regex.compile(self.pattern)
+        self._split = compiled(self.pattern)
 
     @classmethod
     def train(cls, texts: str | Iterable[str], vocab_size: int, *, pattern: str = "gpt4",
@@ -171,7 +171,7 @@ class BPETokenizer(Tokenizer):
 
     @classmethod
     def from_settings(cls, settings: dict, folder: Path) -> BPETokenizer:
-        return cls.from_tokenizer_json(folder / settings["vocabulary"])
+        return cls.from_tokenizer_json(reading.inside(folder, settings.get("vocabulary")))
 
     @classmethod
     def from_tokenizer_json(cls, path: str | os.PathLike) -> BPETokenizer:

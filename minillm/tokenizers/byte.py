@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from minillm import reading
 from minillm.tokenizers.protocol import Tokenizer
 
 
@@ -40,4 +41,5 @@ class ByteTokenizer(Tokenizer):
 
     @classmethod
     def from_settings(cls, settings: dict, folder: Path) -> ByteTokenizer:
+        reading.check(settings, {"special": [str]}, folder)
         return cls(special=settings["special"])

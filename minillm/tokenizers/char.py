@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from minillm import reading
 from minillm.tokenizers.protocol import Tokenizer, check_text
 
 
@@ -62,4 +63,5 @@ class CharTokenizer(Tokenizer):
 
     @classmethod
     def from_settings(cls, settings: dict, folder: Path) -> CharTokenizer:
+        reading.check(settings, {"characters": str, "special": [str]}, folder)
         return cls(settings["characters"], special=settings["special"])

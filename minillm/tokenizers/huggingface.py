@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from minillm import reading
 from minillm.tokenizers.merges import reached
-from minillm.tokenizers.protocol import IN_UTF8
+from minillm.tokenizers.protocol import ID, IN_UTF8
 from minillm.tokenizers.splitting import PATTERNS
 
 FILE = "tokenizer.json"
@@ -34,8 +35,16 @@ KNOWN = {
     "Digits": {"type": ANY, "individual_digits": (True,)},
     "Split": {"type": ANY, "pattern": ANY, "behavior": ANY, "invert": ANY},
 }
+MOST_WORK = 100_000_000  # squares of the lengths of all tokens; the largest that are published come to a tenth of it
 FLAGS = {"single_word": False, "lstrip": False, "rstrip": False}
-MOST = 1 << 24  # ids; a larger one would only fill the memory
+NAMED = {"type?": str}
+STEP = {"type?": str, "pattern?": {str: str}, "pretokenizers?": [NAMED], "normalizers?": [NAMED]}
+MODEL = {"vocab": {str: ID}, "merges": [(str, [str])], "ignore_merges?": bool}
+FORM = {
+    "model": {"type?": str},
+    "added_tokens?": [{"id": ID, "content": str, "special?": bool, "normalized?": bool}],
+    "pre_tokenizer?": {**STEP, "pretokenizers?": [STEP]}, "normalizer?": STEP,
+    "post_processor?": {"type?": str, "processors?": [NAMED]}}
 
 
 def files(tokenizer) -> dict[str, str]:
@@ -91,7 +100,9 @@ def first_of_every_text(content: dict[str, Any], path: Path) -> int | None:
         after = content.get("post_processor") or {}
         for step in after.get("processors", [after]):
             if step.get("type") == "TemplateProcessing" and "SpecialToken" in step["single"][0]:
-                return step["special_tokens"][step["single"][0]["SpecialToken"]["id"]]["ids"][0]
+                begin = step["special_tokens"][step["single"][0]["SpecialToken"]["id"]]["ids"][0]
+                reading.check(begin, ID, path, "post_processor")
+                return begin
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"{path} puts something before every text ({error!r}) that is no token of it; download it "
                          f"again") from None
@@ -113,14 +124,8 @@ def spelled_as(name: str) -> bytes | None:
 
 def read(path: str | os.PathLike) -> dict:
     """The arguments of `BPETokenizer` from a tokenizer.json; refuses what our byte-level BPE cannot repeat."""
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return _arguments(content, path)
-    except (KeyError, TypeError, AttributeError, IndexError, RecursionError, json.JSONDecodeError,
-            UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not a tokenizer.json of Hugging Face tokenizers ({error!r}); download it again"
-                         ) from None
+    content = reading.read_json(path, FORM)
+    return _arguments(content, Path(path))
 
 
 def _arguments(content: dict, path: Path) -> dict:
@@ -129,37 +134,45 @@ def _arguments(content: dict, path: Path) -> dict:
     if kind != "BPE" or model.get("byte_fallback"):
         raise ValueError(f"{path} holds {kind}{' over characters' if kind == 'BPE' else ''}, not byte-level BPE; "
                          "a tokenizer.model beside it is for SentencePieceTokenizer.from_model")
+    reading.check(model, MODEL, path, "model")
     _check("file", content, path)
     _check("model", model, path)
     special, added = _added_tokens(content, path)
     vocabulary = model["vocab"]
-    if not all(type(i) is int and 0 <= i < MOST for i in [*vocabulary.values(), *special.values(), *added.values()]):
-        raise ValueError(f"{path} holds ids that are no whole numbers from 0 to {MOST - 1}; download it again")
     for name, i in (special | added).items():
         if vocabulary.get(name, i) != i:
             raise ValueError(f"{path} gives {name!r} two ids, {vocabulary[name]} and {i}; which is meant?")
     single = sorted((name for name in vocabulary if len(name) == 1 and name in _VALUES), key=vocabulary.get)
     if len(missing := {character for character in _VALUES if _value(character) in IN_UTF8}.difference(single)):
         raise ValueError(f"{path} is not byte-level: its tokens hold {256 - len(missing)} of 256 bytes")
-    pairs = []
-    for pair in model["merges"]:
-        parts = pair.split(" ") if isinstance(pair, str) else pair
-        if len(parts) != 2:
-            raise ValueError(f"{path} joins {pair!r}, which are no two tokens; download it again")
-        left, right = parts
-        if left + right not in vocabulary:
-            raise ValueError(f"{path} joins {pair!r}, but {left + right!r} is not in its vocabulary")
-        pairs.append((_value(left), _value(right)))
+    pairs = [_pair(pair, vocabulary, path) for pair in model["merges"]]
+    if (work := sum(len(left + right) ** 2 for left, right in pairs)) > MOST_WORK:
+        raise ValueError(f"{path} joins tokens so long that finding their order takes {work:,} steps, more than "
+                         f"{MOST_WORK:,}; was it put together by hand?")
     tokens = [*map(_value, single), *reached(pairs)]
     ids = [vocabulary[_spell(token)] for token in tokens]
     if len(set(ids)) != len(ids):
         raise ValueError(f"{path} gives {len(ids) - len(set(ids))} ids to two tokens each; download it again")
-    unmerged = {_value(name): i for name, i in vocabulary.items() if name not in special and name not in added}
+    unmerged = {spelled_as(name): i for name, i in vocabulary.items() if name not in special and name not in added}
+    if None in unmerged:
+        raise ValueError(f"{path} holds a token whose name spells no bytes, id {unmerged[None]}; download it again")
     return {"tokens": tokens, "ids": ids, "special": special, "added": added,
             "unmerged": {token: i for token, i in unmerged.items() if token not in set(tokens)},
             "ignore_merges": bool(model.get("ignore_merges")),
             "pattern": _pattern(content.get("pre_tokenizer"), path),
             "normalization": _normalization(content.get("normalizer"), path)}
+
+
+def _pair(pair: str | list[str], vocabulary: dict[str, int], path: Path) -> tuple[bytes, bytes]:
+    """The two tokens that one of the merges joins, written "a b" or ["a", "b"]."""
+    parts = pair.split(" ") if isinstance(pair, str) else pair
+    values = [spelled_as(part) for part in parts]
+    if len(parts) != 2 or None in values or b"" in values:
+        raise ValueError(f"{path} joins {reading.shown(pair)}, which are no two tokens; download it again")
+    if "".join(parts) not in vocabulary:
+        raise ValueError(f"{path} joins {reading.shown(pair)}, but {reading.shown(''.join(parts))} is not in its "
+                         f"vocabulary")
+    return values[0], values[1]
 
 
 def _check(what: str, part: dict, path: Path) -> None:

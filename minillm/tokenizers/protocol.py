@@ -12,11 +12,14 @@ from types import MappingProxyType
 
 import regex
 
-from minillm import disk
+from minillm import disk, reading
 
 END_OF_TEXT = "<|endoftext|>"
 SETTINGS_FILE = "minillm_tokenizer.json"
 IN_UTF8 = {bytes([value]) for value in range(256) if value not in (0xC0, 0xC1, *range(0xF5, 0x100))}  # RFC 3629
+MOST = 1 << 24  # ids; a larger one would only fill the memory
+ID = range(MOST)
+ROLES = {"begin": (ID, None), "ends": [ID], "padding": (ID, None), "always?": bool}
 BLOCK = 1 << 16  # characters that a stream holds at a time
 
 
@@ -170,9 +173,12 @@ class Tokenizer(ABC):
             raise ValueError(f"{folder} holds a tokenizer of kind {settings['kind']!r}, not {cls.kind!r}; "
                              "load_tokenizer(folder) picks the right class")
         tokenizer = cls.from_settings(settings, Path(folder))
-        if "roles" in settings:
+        if settings.get("roles") is not None:
             roles = settings["roles"]
             tokenizer.roles = Roles(roles["begin"], tuple(roles["ends"]), roles["padding"], roles.get("always", False))
+            for token in (*roles["ends"], roles["begin"], roles["padding"]):
+                if token is not None:
+                    tokenizer.token_bytes(token)  # refuses an id that is none
         return tokenizer
 
     def _special_pattern(self) -> regex.Pattern:
@@ -266,15 +272,9 @@ def show_bytes(data: bytes) -> str:
 
 
 def read_settings(folder: str | os.PathLike) -> dict:
-    path = Path(folder) / SETTINGS_FILE
-    if not path.is_file():
+    if not (Path(folder) / SETTINGS_FILE).is_file():
         raise FileNotFoundError(f"{folder} holds no {SETTINGS_FILE}; tokenizer.save(folder) writes one")
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        settings["kind"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is damaged ({error!r}); save the tokenizer again") from None
-    return settings
+    return reading.read_json(Path(folder) / SETTINGS_FILE, {"kind": str, "roles?": ROLES}, within=folder)
 
 
 def _blocks(texts: Iterable[str]) -> Iterator[str]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import regex
 
-from minillm import disk
+from minillm import disk, reading
 from minillm.tokenizers.added import added_beside
 from minillm.tokenizers.protobuf import read_field
-from minillm.tokenizers.protocol import END_OF_TEXT, Tokenizer, check_text, longest_first
+from minillm.tokenizers.protocol import END_OF_TEXT, ID, Tokenizer, check_text, longest_first
 
 FILE = "tokenizer.model"
 NORMALIZATIONS = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf")
@@ -115,12 +115,12 @@ class SentencePieceTokenizer(Tokenizer):
     @classmethod
     def from_model(cls, path: str | os.PathLike) -> SentencePieceTokenizer:
         """Read a SentencePiece `.model`, of ours or of a published model (Llama 2, Mistral, Gemma, T5 …)."""
-        return cls(Path(path).read_bytes())
+        return cls(reading.contents(path))
 
     @classmethod
     def from_folder(cls, folder: str | os.PathLike) -> SentencePieceTokenizer:
         """Read a published folder: its `tokenizer.model`, and the tokens that other files add to it."""
-        model = (Path(folder) / FILE).read_bytes()
+        model = reading.contents(Path(folder) / FILE, within=folder)
         library = _library(model)
         pieces = {library.IdToPiece(i): i for i in range(library.GetPieceSize())}
         return cls(model, **added_beside(Path(folder), pieces))
@@ -227,7 +227,8 @@ class SentencePieceTokenizer(Tokenizer):
 
     @classmethod
     def from_settings(cls, settings: dict, folder: Path) -> SentencePieceTokenizer:
-        return cls((folder / settings["model"]).read_bytes(),
+        reading.check(settings, {"special?": {str: ID}, "added?": {str: ID}, "strips?": {str: [str]}}, folder)
+        return cls(reading.contents(reading.inside(folder, settings.get("model"))),
                    **{name: settings.get(name) for name in ("special", "added", "strips")})
 
     def _spelling(self, token: int, name: str) -> bytes:
@@ -250,8 +251,9 @@ def _library(model: bytes):
     processor = sentencepiece.SentencePieceProcessor()
     try:
         processor.LoadFromSerializedProto(model)
-        processor.GetPieceSize()
-    except RuntimeError:
+        for i in range(processor.GetPieceSize()):
+            processor.IdToPiece(i)
+    except (RuntimeError, UnicodeError):  # the library's own, or names that are no text
         raise ValueError(f"these {len(model)} bytes are not a SentencePiece model") from None
     return processor
 

@@ -8,6 +8,8 @@ import regex
 
 from minillm.tokenizers.protocol import check_text
 
+SECONDS = 2.0  # of a processor, that a pattern may take for a text; and one for 20,000 characters
+MOST_PATTERN = 10_000
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _REST = r"\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -27,9 +29,27 @@ PATTERNS = {  # where a text is cut into chunks before any merge; no token ever 
 }
 
 
+def compiled(pattern: str) -> regex.Pattern:
+    """A pattern, ready to cut.  Raises ValueError where it is none, or is longer than any that is published."""
+    if len(pattern) > MOST_PATTERN:
+        raise ValueError(f"pattern={pattern[:40]!r}… has {len(pattern):,} characters, more than {MOST_PATTERN:,}; take "
+                         f"one of: {', '.join(PATTERNS)}")
+    try:
+        return regex.compile(pattern)
+    except (regex.error, OverflowError, RecursionError, ValueError, IndexError) as error:
+        raise ValueError(f"pattern={pattern[:200]!r} is no regular expression ({error}); mend it, or take one of: "
+                         f"{', '.join(PATTERNS)}") from None
+
+
 def cut(text: str, pattern: regex.Pattern) -> list[str]:
-    """The chunks of a text.  Raises ValueError for a pattern that does not give all of it back."""
-    chunks = pattern.findall(text)
+    """The chunks of a text.  Raises ValueError for a pattern that does not give all of it back,
+    or not in a time that grows with the text: it may come from a file."""
+    limit = SECONDS + len(text) / 20_000
+    try:
+        chunks = pattern.findall(text, timeout=limit)
+    except TimeoutError:
+        raise ValueError(f"pattern={pattern.pattern!r} has not cut {len(text):,} characters in {limit:.0f} s; one that "
+                         f"tries the same letters again and again, as (a+)+ does, never ends: take another") from None
     if pattern.groups or sum(map(len, chunks)) != len(text):
         raise ValueError(f"pattern={pattern.pattern!r} passes over some characters; add |\\s|\\S at its end, write "
                          f"(?:...) for (...), or take one of: {', '.join(PATTERNS)}")
@@ -38,8 +58,8 @@ def cut(text: str, pattern: regex.Pattern) -> list[str]:
 
 def count_chunks(texts: str | Iterable[str], pattern: str) -> Counter[bytes]:
     """How often each chunk occurs.  A text has few distinct ones, so all that follows is fast."""
-    compiled, counts = regex.compile(pattern), Counter()
+    ready, counts = compiled(pattern), Counter()
     for text in [texts] if isinstance(texts, str) else texts:
         check_text(text)
-        counts.update(cut(text, compiled))
+        counts.update(cut(text, ready))
     return Counter({chunk.encode("utf-8"): count for chunk, count in counts.items()})
