@@ -171,5 +171,5 @@ def test_a_full_disk_is_a_sentence_for_an_adapter_too(adapter, tmp_path, monkeyp
 def test_a_damaged_adapter_is_a_sentence(adapter, tmp_path):
     (tmp_path / CONFIG).write_text("{")
     (tmp_path / WEIGHTS).write_bytes((adapter / WEIGHTS).read_bytes())
-    with pytest.raises(ValueError, match="adapter_config.json is damaged"):
+    with pytest.raises(ValueError, match="adapter_config.json is not JSON"):
         adapters.load_adapter(load("storyteller")[0], tmp_path)
