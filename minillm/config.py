@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from minillm.fields import check_experts, check_latent, check_numbers, check_stretch, check_type, made, require
+from minillm.fields import (
+    check_experts,
+    check_latent,
+    check_numbers,
+    check_stretch,
+    check_type,
+    made,
+    require,
+)
 
 BIASES = {  # which matrices have one: those that read queries, keys and values, attention's last, the MLP's
     "none": (), "qkv": ("qkv",), "attention": ("qkv", "out"), "mlp": ("mlp",), "all": ("qkv", "out", "mlp")}
