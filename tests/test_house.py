@@ -29,7 +29,8 @@ FLOORS = {  # a module imports from lower floors only; see also WITHIN
 }
 WITHIN = {  # the few imports between modules of one floor
     ("config", "fields"), ("cache", "config"),
-    ("reading", "disk"), ("tokenizers", "reading"), ("corpora", "reading"), ("tokenizers", "disk"), ("corpora", "disk"), ("environment", "disk"), ("pretrained", "checkpoints"),
+    ("reading", "disk"), ("tokenizers", "reading"),
+    ("tokenizers", "disk"), ("corpora", "disk"), ("environment", "disk"), ("pretrained", "checkpoints"),
     ("conversation", "data"), ("quantized", "lora"),
 }
 SHOWING = {"matplotlib", "seaborn", "ipywidgets", "IPython", "pandas"}  # heavy: they load lazily, where the course is
