@@ -105,18 +105,18 @@ def preference_curves(steps: Sequence[Any] | None = None, *, how: str = "goes on
     curve = ([[each.loss, each.margin, each.chosen, each.rejected] for each in steps] if steps is not None
              else runs.shipped()["preferences"][how]["steps"])
     table = np.array(curve)
-    figure = plots.picture(600, 260, title="What happens to the two log-probabilities?")
-    ax = plots.axes(figure, xlabel="step of DPO", ylabel="gain since the start (nats)")
+    figure = plots.picture(660, 260, title="What happens to the two log-probabilities?")
+    ax = plots.axes(figure, xlabel="step of DPO", ylabel="gain since the start (nats)", right=176)
     for column, name, colour in ((2, "chosen answer", GREEN), (3, "rejected answer", RED)):
         ax.plot(table[:, column], color=colour, linewidth=2, label=name)
     others = runs.shipped()["preferences"][how]["others"] if steps is None else []
     for i, each in enumerate(others):
         for gain, colour in zip(each["end"][2:], (GREEN, RED), strict=True):
             ax.plot(len(table) - 1, gain, "o", color=colour, markersize=5, markeredgecolor=CARD, clip_on=False,
-                    label="two more seeds end here" if i == 0 and colour == GREEN else None)
+                    label="two more seeds" if i == 0 and colour == GREEN else None)
     ax.fill_between(range(len(table)), table[:, 3], table[:, 2], color=BLUE, alpha=0.1, label="margin")
     ax.axhline(0, color=MUTED, linewidth=1)
-    ax.legend(fontsize=10, edgecolor="none", facecolor=CARD, loc="lower left")
+    ax.legend(fontsize=10, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure.describe(f"After {len(table)} steps the chosen answers gained {table[-1, 2]:+.1f} nats and the "
                            f"rejected ones {table[-1, 3]:+.1f}: the margin is {table[-1, 1]:.1f}"
                            + "".join(f"; with another seed {each['end'][2]:+.1f} and {each['end'][3]:+.1f}"
