@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from data.making.stories import allowed
 from data.making.stories import grammar as made
@@ -65,6 +66,17 @@ def test_the_page_s_figures_of_the_storyteller_are_its_card_s():
     assert (card["grammatical_sentences"], card["possible_stories"]) == (0.965, 0.05)
     page = Path(experiment.__file__).parents[3].joinpath("notebooks", "06_training.ipynb").read_text(encoding="utf-8")
     assert "96.5 % of the storyteller's sentences are possible, but only 5 of 100 whole stories" in page
+
+
+def test_a_model_of_this_page_is_judged_on_no_more_than_the_windows_it_learned_from():
+    material = experiment.known("stories")
+    run = experiment.Run(material, experiment.configure(experiment.OWN, "nano", material.tokenizer.vocab_size))
+    ids = torch.as_tensor(material.ids[:90].astype("int64"))[None]
+    with torch.no_grad():
+        whole, near = run.model.eval()(ids), verdict.near(run).eval()(ids)
+    assert torch.allclose(whole[:, :experiment.CONTEXT], near[:, :experiment.CONTEXT], atol=1e-5)
+    assert not torch.allclose(whole[:, -1], near[:, -1], atol=1e-5)
+    assert verdict.near(experiment.shipped()).config == experiment.shipped().model.config
 
 
 def judged(name: str, *, steps: int, n_tokens: int) -> str:

@@ -5,12 +5,14 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import cache, lru_cache
 from html import escape
 from typing import Any
 
 from minillm import corpora
-from minillm.lessons.training.experiment import Run, writing
+from minillm.lessons.training.experiment import CONTEXT, TOKENIZERS, Run, writing
+from minillm.model import Transformer
 from minillm.notebook import markup
 from minillm.notebook.clock import Clock
 from minillm.notebook.plots import GREEN, RED
@@ -72,9 +74,21 @@ def coloured(found: Iterable[tuple[str, bool]]) -> str:
                     f"{escape(sentence)}</span>" for sentence, allowed in found)
 
 
+def near(run: Run) -> Transformer:
+    """A copy of the model that looks no further back than the windows it learned from on this page: what lies beyond
+    them it never met, and longer texts would fall apart."""
+    config = run.model.config
+    if (run.material.kind not in TOKENIZERS or config.window or config.position != "rope"
+            or config.attention != "heads" or config.linear_attention):
+        return copy.deepcopy(run.model)
+    model = Transformer(replace(config, window=CONTEXT))
+    model.load_state_dict(run.model.state_dict())
+    return model
+
+
 def stories(run: Run, count: int, temperature: float = 0.8) -> Iterator[list[str]]:
     """Stories of the model as it is now, while they are written: all so far, the last one still growing."""
-    model, told = copy.deepcopy(run.model).eval(), []
+    model, told = near(run).eval(), []
     for seed in range(count):
         told.append("")
         for n, text in enumerate(writing(model, run.material, seed=seed, temperature=temperature,
