@@ -100,14 +100,15 @@ def watch(process: Process, limits: Limits, stopping: threading.Event, *, folder
 
     What it may use is told of all its processes together, of those below `roots` too.
     """
-    deadline, ended = time.monotonic() + limits.wall_seconds, None
+    deadline, ended, look = time.monotonic() + limits.wall_seconds, None, 0.0
     while process.poll() is None and ended is None:
         time.sleep(0.05)
         if stopping.is_set():
             ended = "stopped"
         elif time.monotonic() > deadline:
             ended = f"timed out after {limits.wall_seconds:g} s"
-        elif Path("/proc/self/stat").exists():
+        elif time.monotonic() > look and Path("/proc/self/stat").exists():
+            look = time.monotonic() + 0.3  # to look at every process takes milliseconds
             ended = too_much(used(process.pid, *roots), held(folder), limits)
     return ended
 
