@@ -70,7 +70,8 @@ def pairs_from(file: str | os.PathLike) -> list[tuple[str, str]]:
 def pairs_in(path: str, content: bytes) -> list[tuple[str, str]]:
     """As `pairs_from`, of a file's bytes; its name says what it is and stands in what is refused."""
     try:
-        lines = io.StringIO(content.decode("utf-8-sig"), newline="")
+        text = content.decode("utf-8-sig")
+        lines = io.StringIO(text if "\n" in text else text.replace("\r", "\n"), newline="")  # old Macs end lines by \r
         if path.lower().endswith(".csv"):
             rows = [(i, row) for i, row in enumerate(csv.DictReader(lines, strict=True), 1)]
         else:

@@ -200,3 +200,46 @@ def test_weights_that_a_step_has_spoiled_are_not_said_to_be_kept():
     with pytest.raises(FloatingPointError, match="that before has spoiled the weights"):
         model.embed.weight.data.fill_(torch.nan)
         next(training.train(model, [(ids, ids)], optimizer=optim.adamw(model), precision="fp32"))
+
+
+def test_a_server_that_drips_is_not_waited_for(tmp_path):
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    from minillm.corpora.download import DownloadError, fetch
+    left = threading.Event()
+
+    class Dripping(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            try:
+                while not left.wait(0.05):
+                    self.wfile.write(b"x")
+            except OSError:
+                pass
+
+        def log_message(self, *args):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with pytest.raises(DownloadError, match="it brought .* too few"):
+            fetch(f"http://127.0.0.1:{server.server_port}/x", tmp_path / "x", size=100_000, sha256="0", tries=1,
+                  timeout=0.5)
+    finally:
+        left.set()
+        server.shutdown()
+        server.server_close()
+    assert not (tmp_path / "x").exists()
+
+
+def test_tables_with_the_line_ends_of_old_macs_are_read(tmp_path):
+    from minillm.assignments.collect import read_table
+    from minillm.conversation import pairs_in
+    assert pairs_in("x.csv", b"prompt,answer\rWhy?,So\rHow?,Thus\r") == [("Why?", "So"), ("How?", "Thus")]
+    (tmp_path / "r.csv").write_bytes(b"student;file\rann;a.ipynb\r")
+    assert read_table(tmp_path / "r.csv", ("student",), example="student,file") == [{"student": "ann",
+                                                                                     "file": "a.ipynb"}]

@@ -228,6 +228,7 @@ def read_table(path: str | Path, columns: tuple[str, ...], *, example: str) -> l
         text = Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MasterError(f"{name} is not UTF-8 text (byte {error.start}); save it as CSV UTF-8") from None
+    text = text if "\n" in text else text.replace("\r", "\n")  # as Excel's "Macintosh CSV" ends its lines
     first = text.partition("\n")[0]
     lines = csv.reader(io.StringIO(text), delimiter=";" if ";" in first and "," not in first else ",")
     header, *rows = [[cell.strip() for cell in row] for row in lines if row] or [[]]

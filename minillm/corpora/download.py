@@ -14,6 +14,7 @@ from tqdm import tqdm
 from minillm import disk
 
 BLOCK = 1 << 16
+SLOWEST = 100  # bytes a second; a modem of 1990 brings more
 PAUSE = 0.5  # seconds before another try, and once more for each that failed
 
 
@@ -25,7 +26,8 @@ def fetch(url: str, path: Path, *, size: int, sha256: str, tries: int = 3, timeo
     """Bring a file of known size and checksum to `path`, with a progress bar on stderr.
 
     It is written under another name and renamed once whole and right, so `path` never holds half a file.  A
-    connection that breaks off, or is silent for `timeout` seconds, is tried again, `tries` times in all.
+    connection that breaks off, is silent for `timeout` seconds, or in that time brings fewer than SLOWEST bytes a
+    second, is tried again, `tries` times in all.
     """
     for attempt in range(1, tries + 1):
         try:
@@ -50,11 +52,15 @@ def fetch(url: str, path: Path, *, size: int, sha256: str, tries: int = 3, timeo
 def _fetch_once(url: str, path: Path, *, size: int, sha256: str, timeout: float) -> Path:
     request = Request(url, headers={"User-Agent": "minillm"})
     with urlopen(request, timeout=timeout) as response:
-        data = bytearray()
+        data, since, had = bytearray(), time.monotonic(), 0
         with tqdm(total=size, unit="B", unit_scale=True, desc=path.name, leave=False) as bar:
-            while len(data) <= size and (block := response.read(BLOCK)):
+            while len(data) <= size and (block := response.read1(BLOCK)):  # as it comes: `read` waits for all of it
                 data += block
                 bar.update(len(block))
+                if (waited := time.monotonic() - since) > timeout:
+                    if len(data) - had < SLOWEST * waited:
+                        raise ConnectionError(f"it brought {len(data) - had:,} bytes in {waited:.0f} s, too few")
+                    since, had = time.monotonic(), len(data)
     if len(data) < size:
         raise ConnectionError(f"it broke off after {len(data):,} of {size:,} bytes")
     if hashlib.sha256(data).hexdigest() != sha256:
