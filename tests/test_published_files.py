@@ -16,6 +16,7 @@ from minillm.conversation import Template, chat_template
 from minillm.model import Transformer
 from minillm.presets import PRESETS, scaled
 from minillm.pretrained import export_hf, load_pretrained
+from minillm.pretrained.families import ALSO, FAMILIES, MISSING
 from minillm.sampling import generate
 from minillm.tokenizers import BPETokenizer, SentencePieceTokenizer
 from minillm.tokenizers.protocol import Roles, UnreadTokenizer
@@ -101,6 +102,11 @@ def test_an_end_that_only_the_tokenizer_names_is_read(told, folder):
         change(folder / name, eos_token_id=None)
     change(folder / "tokenizer_config.json", eos_token=told)
     assert load_pretrained(folder)[1].end_of_text == TOKENIZER.special["<|eot|>"]
+
+
+def test_what_is_said_to_be_missing_is_of_families_that_transformers_has_and_minillm_has_not():
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    assert not set(MISSING) & {*FAMILIES, *ALSO} and set(MISSING) <= set(CONFIG_MAPPING_NAMES)
 
 
 BEFORE = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<|begin|>", "type_id": 0}},
@@ -222,6 +228,7 @@ def split(folder, names, state=None):
     (lambda f: change(f / "config.json", text_config={}), "a model of several senses"),
     (lambda f: change(f / "config.json", model_type="gpt_neo"), "the nearest is gpt_neox"),
     (lambda f: change(f / "config.json", model_type=["llama"]), "is not a family known here"),
+    (lambda f: change(f / "config.json", model_type="llama4_text"), "needs what minillm has not: attention in chunks"),
     (lambda f: change(f / "config.json", hidden_act=["silu"]), "hidden_act="),
     (lambda f: change(f / "config.json", eos_token_id="2"), "eos_token_id=.* is no id"),
 ])
