@@ -317,9 +317,9 @@ def test_tokens_beside_a_model_are_read_kept_and_exported(beside, tmp_path):
 
 @pytest.mark.parametrize(("harm", "words"), [
     ({"added_tokens.json": {"<|end|>": 7}}, "gives '<|end|>' two ids, 7 and"),
-    ({"added_tokens.json": {"<new>": "x"}}, "adds '<new>' as 'x', which is no name and id"),
+    ({"added_tokens.json": {"<new>": "x"}}, "where a whole number belongs"),
     ({"added_tokens.json": {"<s>": 9}}, "two ids, 9 and 1"),
-    ({"added_tokens.json": [1]}, "does not list tokens"),
+    ({"added_tokens.json": [1]}, "download or copy it again"),
     ({"tokenizer_config.json": {"added_tokens_decoder": {"999": {"content": "<x>", **PLAIN, "rstrip": True}}}},
      "adds '<x>' with rstrip, which is not built here"),
     ({"tokenizer_config.json": {"added_tokens_decoder": {"999": {"content": "<s>", **PLAIN}}}},
