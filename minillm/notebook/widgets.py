@@ -211,9 +211,11 @@ class Live:
         reasons = dict(self._rules(**self.values)) if self._rules else {}
         for name, control in self.controls.items():
             control.disabled = name in reasons
-        off = (f"<b>{escape(self.controls[name].description)}</b> is off: {escape(why)}"
-               for name, why in reasons.items())
-        self._say(" · ".join(off), look="opacity:.75;font-size:12px")
+        off: dict[str, list[str]] = {}
+        for name, why in reasons.items():
+            off.setdefault(why, []).append(f"<b>{escape(self.controls[name].description)}</b>")
+        self._say(" · ".join(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} off: {escape(why)}"
+                             for why, names in off.items()), look="opacity:.75;font-size:12px")
 
     def _say(self, html: str, *, look: str = "border-left:3px solid #D55E00;padding:2px 10px;font-size:14px") -> None:
         shown = f'<div role="note" style="line-height:1.5;{look}">{html}</div>' if html else ""

@@ -150,7 +150,7 @@ class Explorer(Live):
         for i, name in enumerate(("changed", "costs", "beside it", "equations", "code")):
             tabs.set_title(i, name)
         for each in tabs.children:
-            each.layout = ipywidgets.Layout(height="335px", overflow="auto")
+            each.layout = ipywidgets.Layout(height="330px", overflow="auto")
         row = ipywidgets.HBox([diagram, tabs], layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 12px"))
         return [remark, row]
 
