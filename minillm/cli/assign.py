@@ -169,8 +169,6 @@ def _grade(options: argparse.Namespace) -> int:
         raise ValueError(f"--late-share {options.late_share:g} is for work after the deadline, and there is none; give "
                          f"it with --deadline")
     roster = read_roster(options.roster) if options.roster else None
-    if not sandbox.bubblewrap() and not options.unsafe:
-        raise ValueError(f"{sandbox.isolation()}; or give --unsafe if you trust everybody whose work this is")
     names, found, skipped = list(books_of(options.grading)), {}, []
     for name in names:
         left_out: list[str] = []
@@ -189,6 +187,8 @@ def _grade(options: argparse.Namespace) -> int:
     if not any(found.values()):
         raise ValueError(f"nothing in {options.submissions} is a notebook of {' or '.join(names)}; name another "
                          f"--with, or grade one by --with GRADING/NAME.ipynb")
+    if not sandbox.bubblewrap() and not options.unsafe:
+        raise ValueError(f"{sandbox.isolation()}; or give --unsafe if you trust everybody whose work this is")
     for name, work in found.items():
         place = Path(options.out, name) if len(found) > 1 else Path(options.out)
         code = _grade_one(options, Grader(options.grading, assignment=name), work, place, roster)
