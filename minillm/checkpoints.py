@@ -223,12 +223,12 @@ def _undisturbed(folder: str | os.PathLike, read: Callable[[Path, Iterable[str]]
     """What `read` makes of a whole checkpoint; once more where another process replaced it meanwhile."""
     folder = Path(folder)
     for turn in range(20):
-        before = _seal(folder)
+        before, moving = _seal(folder), (folder / disk.NEXT).exists()  # its files move into their places one by one
         try:
             value = read(folder, _check(folder))
-        except (OSError, ValueError, SafetensorError) as error:
-            moved = isinstance(error, FileNotFoundError) and turn < 3  # into its place, after it was found beside it
-            if not moved and _seal(folder) == before:
+        except (OSError, ValueError, SafetensorError):
+            moving = moving or (folder / disk.NEXT).exists()
+            if not (moving and turn < 10) and _seal(folder) == before:
                 raise
         else:
             if _seal(folder) == before:
