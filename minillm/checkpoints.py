@@ -289,4 +289,5 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _read(folder: Path, name: str, form: Any = dict) -> Any:
-    return reading.read_json(reading.inside(folder, name), form, most=MOST.get(name, MOST_CONFIG))
+    return reading.read_json(reading.inside(folder, name), form, most=MOST.get(name, MOST_CONFIG),
+                             halves=name == "state.json")

@@ -212,12 +212,13 @@ def orthogonalize_quickly(matrices: Float[Tensor, "batch rows columns"]) -> Floa
     r"""Four rounds, each with the coefficients that suit it, and X itself multiplied only at the end.
     Amsel et al. 2025, arXiv:2505.16932.
 
-    $$ P_i = \kappa_{i0} + \kappa_{i1} A_i + \kappa_{i2} A_i^2, \qquad A_{i+1} = P_i^2 A_i, \qquad
-       X \leftarrow P_4 P_3 P_2 P_1 X, \qquad A_1 = X X^\top $$
+    $$ \mathrm{p}_i = \kappa_{i0} + \kappa_{i1}\,\mathrm{square}_i + \kappa_{i2}\,\mathrm{square}_i^2, \qquad
+       \mathrm{square}_{i+1} = \mathrm{p}_i^2\,\mathrm{square}_i, \qquad
+       X \leftarrow \mathrm{p}_4\,\mathrm{p}_3\,\mathrm{p}_2\,\mathrm{p}_1\,X, \qquad \mathrm{square}_1 = XX^\top $$
 
-    All of these are polynomials of one matrix, so their order does not matter, and A has the smaller side alone.
-    X is first divided by the root of |A|, which is nearer to its largest singular value than |X| is; what is above
-    1/200 of that ends in [0.8, 1.2].  In float32 always: bfloat16 would round A's small singular values away.
+    All of these are polynomials of one matrix, so their order does not matter, and `square` has the smaller side alone.
+    X is first divided by the root of |XX^T|, which is nearer to its largest singular value than |X| is; what is above
+    1/200 of that ends in [0.8, 1.2].  In float32 always: bfloat16 would round away what is small in `square`.
     """
     x = matrices.float()
     tall = x.shape[-2] > x.shape[-1]

@@ -67,21 +67,22 @@ def contents(path: str | os.PathLike, *, within: str | os.PathLike | None = None
 
 
 def read_json(path: str | os.PathLike, form: Any = dict, *, within: str | os.PathLike | None = None,
-              most: int = MOST_JSON) -> Any:
+              most: int = MOST_JSON, halves: bool = False) -> Any:
     """What a JSON file holds, if it has this form (`check`)."""
-    value = parse(contents(path, within=within, most=most), path)
+    value = parse(contents(path, within=within, most=most), path, halves=halves)
     check(value, form, path)
     return value
 
 
-def parse(data: str | bytes, source: Any) -> Any:
-    """JSON of bounded depth and number of parts, without halves of characters, as Python's values."""
+def parse(data: str | bytes, source: Any, *, halves: bool = False) -> Any:
+    """JSON of bounded depth and number of parts, as Python's values; without halves of characters, unless `halves` are
+    allowed, as Python writes them for a file's name that is no UTF-8."""
     try:
         text = data if isinstance(data, str) else data.decode("utf-8-sig")
         if (parts := text.count("{") + text.count("[")) > MOST_PARTS + len(text) // 64:
             raise ValueError(f"{parts:,} lists and objects, more than {MOST_PARTS:,} and one for 64 characters")
         value = json.loads(text)
-        if "\\ud" in text.lower():
+        if not halves and "\\ud" in text.lower():
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{source} is not JSON that can be read ({_reason(error)}); download or copy it again"

@@ -132,6 +132,7 @@ def test_weights_may_be_opened_in_half_precision(tmp_path):
 def test_every_preset_has_its_family():
     of = {name: family_for(config).model_type for name, config in PRESETS.items()}
     assert of.pop("phi-3-mini") == "mistral"  # the same function; Phi-3 differs in how its files are laid out
+    assert of.pop("solar-open-100b") == "glm4_moe"    # another file of the same function, too
     assert {of.pop("opt-125m"), of.pop("opt-6.7b")} == {"gpt2"}  # the same function again
     for name, family in of.items():
         first, second = name.split("-")[0], "-".join(name.split("-")[:2])
@@ -141,7 +142,7 @@ def test_every_preset_has_its_family():
                  "glm-4-9b-0414": "glm4", "smollm2": "llama", "exaone": "exaone4", "seed": "seed_oss",
                  "ernie": "ernie4_5", "olmo-3": "olmo3", "gpt-j": "gptj", "gpt-oss": "gpt_oss", "kimi": "deepseek_v3",
                  "deepseek-v3": "deepseek_v3", "glm-4.5": "glm4_moe", "glm-4.5-air": "glm4_moe",
-                 "solar": "solar_open", "youtu": "youtu"}
+                 "youtu": "youtu"}
         assert family == named.get(name, named.get(second, named.get(first, first))), name
 
 
@@ -195,7 +196,7 @@ def test_yarn_is_refused_where_nobody_published_it():
         family_for(replace(TINY["gpt-j-6b"], rope_scaling=yarn))
     theirs = FAMILIES["granite"].write(TINY["granite-3.1-2b"])
     theirs |= {"rope_parameters": FAMILIES["llama"].write(
-        replace(TINY["llama-2-7b"], rope_scaling=yarn))["rope_parameters"]}
+        replace(TINY["llama-2-7b"], rope_scaling=yarn, rope_theta=TINY["granite-3.1-2b"].rope_theta))["rope_parameters"]}
     with pytest.raises(ValueError, match="granite with rope scaling 'yarn' is not built here"):
         FAMILIES["granite"].read(theirs)
 
@@ -266,8 +267,8 @@ def test_what_would_be_computed_differently_is_refused(tmp_path):
     reference("llama", tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
     for change, reason in [({"model_type": "rwkv"}, "rwkv"), ({"hidden_act": "relu"}, "hidden_act='relu'"),
-                           ({"attention_bias": True}, "attention_bias=True"),
-                           ({"rope_parameters": {"rope_type": "yarn", "factor": 2.0}}, "yarn")]:
+                           ({"attention_bias": True}, "lack 'model.layers.0.self_attn.q_proj.bias'"),
+                           ({"rope_parameters": {"rope_type": "longrope", "factor": 2.0}}, "longrope")]:
         (tmp_path / "config.json").write_text(json.dumps(settings | change))
         with pytest.raises(ValueError, match=reason):
             load_pretrained(tmp_path)

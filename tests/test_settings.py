@@ -11,6 +11,7 @@ import torch
 import transformers
 from transformers import CONFIG_MAPPING
 
+from minillm import weights
 from minillm.pretrained import build, check_shapes, files, one_of_twins
 from minillm.pretrained.families import FAMILIES
 from minillm.pretrained.passed import PASSED

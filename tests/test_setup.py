@@ -386,7 +386,10 @@ def imports_below(*folders: str) -> set[str]:
     """The packages that the Python files below these folders import, our own and Python's left out."""
     found = set()
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py") if "_data" not in path.parts):
+        beside = {each.stem for each in path.parent.glob("*.py")}      # what is started as a file imports by that name
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in beside:
+                continue
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

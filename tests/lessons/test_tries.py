@@ -106,7 +106,7 @@ ELSEWHERE = (  # to train, to compute or to write for himself: the notebook and 
     "Press *run 100 steps* to add a run", "Press *run 50 steps*, then change the cure", "Turn one at a time in Llama 3",
     "Turn Llama's name of a tensor", "Press the button: GPT-2 is 550 MB", "Turn it into bits per byte",
     "Choose a text (ours, a famous one", "Press ▶ and watch", "Choose *batch* 0, train",
-    "Press *judge* now, then train", "Choose *the storyteller*, 3 million", "Press *run*, then try temperature 0 and 3",
+    "Press *judge* now", "Choose *the storyteller*, 3 million", "Press *run*, then try temperature 0 and 3",
     "Choose a way and press *measure*", "Press *run 100 steps*, stop", "Choose the other rows above")
 ASKS = re.compile(r"\b(?:Try|Turn|Move|Set|Press|Choose)\b [^.?!\n]*")
 
