@@ -195,8 +195,8 @@ def test_yarn_is_refused_where_nobody_published_it():
     with pytest.raises(ValueError, match="rope_scaling"):
         family_for(replace(TINY["gpt-j-6b"], rope_scaling=yarn))
     theirs = FAMILIES["granite"].write(TINY["granite-3.1-2b"])
-    theirs |= {"rope_parameters": FAMILIES["llama"].write(
-        replace(TINY["llama-2-7b"], rope_scaling=yarn, rope_theta=TINY["granite-3.1-2b"].rope_theta))["rope_parameters"]}
+    stretched = replace(TINY["llama-2-7b"], rope_scaling=yarn, rope_theta=TINY["granite-3.1-2b"].rope_theta)
+    theirs |= {"rope_parameters": FAMILIES["llama"].write(stretched)["rope_parameters"]}
     with pytest.raises(ValueError, match="granite with rope scaling 'yarn' is not built here"):
         FAMILIES["granite"].read(theirs)
 
