@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -16,11 +17,12 @@ Logits = Float[Tensor, "*batch vocab"]
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Python's or NumPy's."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def apply_temperature(logits: Logits, temperature: float) -> Logits:
@@ -171,9 +173,10 @@ def generate_batch(model: nn.Module, tokens: Int[Tensor, "batch seq"], *, n_toke
         raise ValueError(f"id {low if low < 0 else high} is outside vocab_size={model.config.vocab_size}; were these "
                          f"ids made by another model's tokenizer?")
     new = written = tokens.to(next(model.parameters()).device)
-    stops = torch.tensor([] if stop is None else [stop] if isinstance(stop, int) else [*stop], device=written.device)
+    stops = [] if stop is None else [stop] if isinstance(stop, Integral) else [*stop]
+    stops = torch.tensor(stops, device=written.device)
     nameless = list(getattr(model, "nameless", ()))  # rows to which the tokenizer has no token
-    generator = torch.Generator(written.device).manual_seed(seed)
+    generator = torch.Generator(written.device).manual_seed(int(seed))
     running = torch.ones(len(tokens), dtype=torch.bool, device=written.device)
     cache = KVCache(model.config)
     for _ in itertools.count() if n_tokens is None else range(n_tokens):

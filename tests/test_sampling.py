@@ -1,6 +1,8 @@
 """What the filters keep, and that generation is the model's own distribution, however long the text."""
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import islice, pairwise
 
 import jaxtyping
@@ -251,3 +253,27 @@ def test_what_could_become_a_stop_is_held_back():
     assert list(until(["Us", "er: more"], ["User:"])) == []
     with pytest.raises(ValueError, match="an empty stop"):
         next(until(["a"], [""]))
+
+
+UNCHECKED = """
+import numpy as np
+from minillm import ModelConfig, Transformer, generate
+model = Transformer(ModelConfig(vocab_size=13, d_model=16, n_layers=1, n_heads=2, context_length=12))
+usual = dict(temperature=0.7, top_k=5, top_p=0.9, min_p=0.01, seed=3, n_tokens=4, stop=0)
+of_numpy = {name: (np.int64 if isinstance(value, int) else np.float64)(value) for name, value in usual.items()}
+assert list(generate(model, [1, 2], **of_numpy)) == list(generate(model, [1, 2], **usual))
+for option, wrong in (("temperature", "hot"), ("temperature", True), ("top_k", 2.5), ("top_k", "5"), ("top_p", "0.9"),
+                      ("min_p", [0.1]), ("seed", 1.5), ("seed", 1 << 64), ("n_tokens", 2.0)):
+    try:
+        list(generate(model, [1, 2], **usual | {option: wrong}))
+    except ValueError as error:
+        assert str(error).startswith(f"{option}=") and len(str(error).splitlines()) == 1, error
+    else:
+        raise AssertionError(f"{option}={wrong!r} was taken")
+"""
+
+
+def test_numbers_of_another_kind_are_refused_in_a_sentence_and_numpy_s_are_numbers():
+    """In a process of its own: here types are checked before the library sees them, a reader's are not."""
+    done = subprocess.run([sys.executable, "-c", UNCHECKED], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -51,14 +52,15 @@ class Answers:
 
 
 def submissions(folder: str | Path, *, roster: dict[str, str] | None = None, deadline: datetime | None = None,
-                keep: str = "last", assignment: str | None = None, skipped: list[str] | None = None
-                ) -> list[Submission]:
+                keep: str = "last", assignment: str | None = None, others: Collection[str] = (),
+                skipped: list[str] | None = None) -> list[Submission]:
     """The notebooks below a folder (or one file), one per student: the `keep` ("last" or "first") of several.
 
     With a roster, the student is whom a part of the path names: a folder, or the file's name up to ``__`` or ``--``.
     Without, or where nobody is named: the folder's name where every student has one (see `_owners`), else the file's.
     A notebook that says it is another than `assignment` is left out, and so is one that does not say, beside one of
-    the same student that does.  `skipped` gets a sentence for each file that is not looked at.
+    the same student that does; or at all, where `others` are graded, too.  `skipped` gets a sentence for each file that
+    is not looked at, but for those of the others.
     """
     folder, skipped = Path(folder), [] if skipped is None else skipped
     if not folder.exists():
@@ -72,8 +74,12 @@ def submissions(folder: str | Path, *, roster: dict[str, str] | None = None, dea
     found: dict[str, list[Submission]] = {}
     for path in files:
         says = assignment_of(path) if assignment else None
-        if says not in (None, assignment):
-            skipped.append(f"{_shown(path, folder)} is a notebook of {says}")
+        if says not in (None, assignment) or says is None and others:
+            if says is None:
+                every = " and ".join(sorted([assignment, *others]))
+                skipped.append(f"{_shown(path, folder)} says not which of {every} it is")
+            elif says not in others:
+                skipped.append(f"{_shown(path, folder)} is a notebook of {says}")
             continue
         own = _readable(owners.get(path.parent) or re.split("__|--", path.stem)[0])
         student, note = own, ""

@@ -186,10 +186,15 @@ def asked_of(code: int, what: str) -> None:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
+def end_with_parent() -> None:
+    """Be ended when the process that started this one is; what this becomes keeps that.  Linux alone has it."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+
+
 def ask(path: str, asked: str, connection_file: str) -> None:
     """Stand for a kernel where one is started: ask for it, pass interrupts on, end with it."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    end_with_parent()
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     connection.connect(path)
     signal.signal(signal.SIGINT, lambda *_: connection.send(b"interrupt"))

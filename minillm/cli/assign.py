@@ -169,22 +169,14 @@ def _grade(options: argparse.Namespace) -> int:
         raise ValueError(f"--late-share {options.late_share:g} is for work after the deadline, and there is none; give "
                          f"it with --deadline")
     roster = read_roster(options.roster) if options.roster else None
-    names, found, skipped = list(books_of(options.grading)), {}, []
-    for name in names:
-        left_out: list[str] = []
-        work = submissions(options.submissions, roster=roster, deadline=options.deadline, keep=options.keep,
-                           assignment=name, skipped=left_out)
-        if len(names) > 1:  # who does not say which one he answers is not guessed at
-            left_out += [f"{one.file} of {one.student} says not which of {' and '.join(names)} it is" for one in work
-                         if not one.says]
-            work = [one for one in work if one.says]
-        if work or len(names) == 1:
-            found[name] = work
-        skipped += [sentence for sentence in left_out if len(names) == 1 or not sentence.endswith(
-            tuple(f"is a notebook of {other}" for other in names))]
+    names, skipped = list(books_of(options.grading)), []
+    found = {name: submissions(options.submissions, roster=roster, deadline=options.deadline, keep=options.keep,
+                               assignment=name, others=[other for other in names if other != name], skipped=skipped)
+             for name in names}
+    found = {name: work for name, work in found.items() if work}
     for sentence in dict.fromkeys(skipped):
         print(f"skipped: {sentence}", file=sys.stderr)
-    if not any(found.values()):
+    if not found:
         raise ValueError(f"nothing in {options.submissions} is a notebook of {' or '.join(names)}; name another "
                          f"--with, or grade one by --with GRADING/NAME.ipynb")
     if not sandbox.bubblewrap() and not options.unsafe:

@@ -59,7 +59,7 @@ class Clock(Live):
         self.history: list[Any] = []
         self.finished, self.meter = False, Meter()
         self._play = ipywidgets.Play(value=0, min=0, max=_NEVER, step=1, interval=50)
-        self._run_words = f"run {run} steps"
+        self._run_words = (buttons or {}).get("run", f"run {run} {unit}s")
         self._told = ipywidgets.HTML()
         if buttons is None:
             buttons = {"step": "one step", "run": self._run_words, "reset": "reset"}

@@ -72,11 +72,28 @@ def test_a_grader_that_was_stopped_grades_again(grader, handed_out, tmp_path, mo
         going = grade(work, grader)
         assert next(going).student == "ada"
         wait_for(lambda: any(kernel_s(words) for words in command_lines(os.getpid())))
+        kernels = [pid for pid in watching.descendants(os.getpid()) if kernel_s(command_line(pid))]
         begun = time.monotonic()
         going.close()
         assert time.monotonic() - begun < patient.cell_seconds / 2
+    wait_for(lambda: not any(kernel_s(command_line(pid)) for pid in kernels))  # whosever children they are by now
     assert not any(kernel_s(words) for words in command_lines(os.getpid()))
     assert grader.grade(work[0]).points == 0
+
+
+def test_a_kernel_ends_with_who_started_it():
+    """Without a sandbox, too, and where nobody was left to end it."""
+    launch = Path(sandbox.__file__).with_name("launch.py")
+    asked = json.dumps({"environment": {"PATH": os.environ["PATH"]}})
+    starter = ("import subprocess, sys; started = subprocess.Popen([sys.executable, *sys.argv[1:], 'sleep', '600']); "
+               "print(started.pid, flush=True); started.wait()")
+    parent = subprocess.Popen([sys.executable, "-c", starter, launch, asked], stdout=subprocess.PIPE, text=True)
+    started = int(parent.stdout.readline())
+    wait_for(lambda: command_line(started).startswith("sleep"))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    wait_for(lambda: not command_line(started))
 
 
 def kernel_s(words: str) -> bool:
@@ -91,11 +108,13 @@ def heed_ctrl_c() -> None:
 
 def command_lines(pid: int) -> list[str]:
     """How the processes below one were started."""
-    lines = []
-    for each in watching.descendants(pid):
-        with suppress(OSError):
-            lines.append(Path(f"/proc/{each}/cmdline").read_text())
-    return lines
+    return [command_line(each) for each in watching.descendants(pid)]
+
+
+def command_line(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    return ""
 
 
 def wait_for(holds: Callable[[], bool], seconds: float = 120) -> None:

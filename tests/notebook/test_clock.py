@@ -159,6 +159,17 @@ def test_on_a_page_run_sets_a_goal_that_the_clock_works_off(shown_clock):
     assert not shown_clock.playing and shown_clock["run"].description == "run 100 steps"
 
 
+@pytest.mark.parametrize(("options", "words"), [
+    ({}, "run 100 steps"), ({"unit": "turn"}, "run 100 turns"),
+    ({"buttons": {"run": "judge", "reset": "judge it again"}}, "judge")])
+def test_a_button_gets_its_own_words_back_after_each_run(options, words):
+    clock = counter(first=2, run=100, **options)
+    for act in (lambda: None, clock["run"].click, clock.pause, clock["reset"].click):
+        act()
+        assert clock["run"].description == words
+    clock.close()
+
+
 def test_stop_ends_the_goal_where_it_is(shown_clock):
     shown_clock["run"].click()
     tick(shown_clock)

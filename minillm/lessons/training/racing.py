@@ -200,8 +200,8 @@ class Track:
             highest, lowest = max(highest, ys.max()), min(lowest, ys.min())
             furthest = max(furthest, x[-1])
             said.append(f"{name} {mean[-1]:.2f}")
-        self.ax.set(xlim=(0, 1.02 * furthest), ylim=(min(lowest, highest) * 0.92, min(highest, 6.5) * 1.02),
-                    xlabel=xlabel)
+        seen = (lowest * 0.92, min(highest, 6.5) * 1.02) if said else (0, 6.5)
+        self.ax.set(xlim=(0, 1.02 * furthest), ylim=seen, xlabel=xlabel)
         if said:
             self.artists.append(self.ax.legend(fontsize=10, edgecolor="none", facecolor=CARD, loc="upper right"))
         return self.figure.describe(f"Bits per byte of held-out text: {', '.join(said)}." if said else
