@@ -7,13 +7,14 @@ import io
 import os
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 import nbformat
 
 from minillm.assignments.master import exercise_of, role_of
+from minillm.assignments.platforms import Told, student_in, time_of, told_by
 from minillm.assignments.reading import MOST_BYTES, MasterError, assignment_of, read_notebook
 
 DEPTH = 12  # folders in folders
@@ -32,6 +33,7 @@ class Submission:
     late: bool = False
     note: str = ""
     says: bool = False  # does it say which notebook it is?
+    told: Told = Told()
 
     @property
     def file(self) -> str:
@@ -51,13 +53,14 @@ class Answers:
     problems: dict[str, str] = field(default_factory=dict)
 
 
-def submissions(folder: str | Path, *, roster: dict[str, str] | None = None, deadline: datetime | None = None,
-                keep: str = "last", assignment: str | None = None, others: Collection[str] = (),
-                skipped: list[str] | None = None) -> list[Submission]:
+def submissions(folder: str | Path, *, roster: dict[str, str] | None = None, times: dict[str, datetime] | None = None,
+                deadline: datetime | None = None, keep: str = "last", assignment: str | None = None,
+                others: Collection[str] = (), skipped: list[str] | None = None) -> list[Submission]:
     """The notebooks below a folder (or one file), one per student: the `keep` ("last" or "first") of several.
 
-    With a roster, the student is whom a part of the path names: a folder, or the file's name up to ``__`` or ``--``.
-    Without, or where nobody is named: the folder's name where every student has one (see `_owners`), else the file's.
+    With a roster, the student is whom a part of the path names: a folder, or the file's name up to ``__`` or ``--``, or
+    as a platform writes it.  Without, or where nobody is named: the folder's name where every student has one (see
+    `_owners`), else the file's.  `times` says when some files (by their names, or their folders') were handed in.
     A notebook that says it is another than `assignment` is left out, and so is one that does not say, beside one of
     the same student that does; or at all, where `others` are graded, too.  `skipped` gets a sentence for each file that
     is not looked at, but for those of the others.
@@ -81,13 +84,16 @@ def submissions(folder: str | Path, *, roster: dict[str, str] | None = None, dea
             elif says not in others:
                 skipped.append(f"{_shown(path, folder)} is a notebook of {says}")
             continue
-        own = _readable(owners.get(path.parent) or re.split("__|--", path.stem)[0])
+        told = told_by(path)
+        own = _readable(told.student or student_in(owners.get(path.parent) or path.stem))
         student, note = own, ""
         if roster is not None:
             student, note = _on_roster(path.relative_to(folder) if path != folder else Path(path.name), own, roster)
-        when = _handed_in(path)
-        one = Submission(student, path, when, _digest(path), deadline is not None and when > deadline, note)
-        one.says = says is not None
+        names = path.name, path.stem, path.parent.name, student
+        told = replace(told, when=next((times[name] for name in names if name in (times or ())), told.when))
+        when = told.when or datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
+        late = deadline is not None and when > deadline if told.when or not told.number else told.late
+        one = Submission(student, path, when, _digest(path), late, note, says is not None, told)
         found.setdefault(student, []).append(one)
     return [_chosen(found[student], folder, keep, skipped) for student in sorted(found)]
 
@@ -145,7 +151,7 @@ def _owners(folder: Path, files: list[Path], assignment: str | None) -> dict[Pat
 
 def _on_roster(path: Path, own: str, roster: dict[str, str]) -> tuple[str, str]:
     """Whom the roster knows by a part of a path, and what is to be said of it."""
-    parts = [*path.parent.parts, path.stem, re.split("__|--", path.stem)[0]]
+    parts = [name for each in (*path.parent.parts, path.stem) for name in (each, student_in(each))]
     known = {student: part for part in parts for student in [roster.get(part) or roster.get(part.lower())] if student}
     if len(known) == 1:
         return next(iter(known)), ""
@@ -157,23 +163,25 @@ def _on_roster(path: Path, own: str, roster: dict[str, str]) -> tuple[str, str]:
 def _chosen(several: list[Submission], folder: Path, keep: str, skipped: list[str]) -> Submission:
     """One of a student's files, and a note of how it was chosen.
 
-    Those that say which notebook they are go before others.  Then counts when each was handed in as the platform
-    wrote it down (nbgrader's ``timestamp.txt``), then numbers in the names, and the file's date last, which unpacking
-    may change.
+    Those that say which notebook they are go before others.  Then counts when each was handed in, as the platform
+    wrote it down, then the platform's numbers, then others in the names, and the file's date last, which unpacking may
+    change.
     """
     if any(s.says for s in several):
         skipped += [f"{_shown(s.path, folder)} says not which notebook it is, beside {s.student}'s that does"
                     for s in several if not s.says]
         several = [s for s in several if s.says]
     by = "when they were handed in"
-    if not all(_timestamp(s.path) for s in several):
+    if all(s.told.when for s in several):
+        several = sorted(several, key=lambda s: (s.when, s.path.name))
+    elif all(s.told.number for s in several):
+        by, several = "the platform's numbers", sorted(several, key=lambda s: s.told.number)
+    else:
         places = [re.split(r"(\d+)", _shown(s.path, folder)) for s in several]
         counted = len(several) > 1 and len({tuple(place[::2]) for place in places}) == 1
         numbers = [[*map(int, place[1::2])] for place in places] if counted else [[]] * len(several)
         by = "the numbers in their names" if counted else "the files' dates"
         several = [s for _, _, s in sorted(zip(numbers, range(len(several)), several), key=lambda x: (x[0], x[2].when))]
-    else:
-        several = sorted(several, key=lambda s: (s.when, s.path.name))
     one = several[0] if keep == "first" else several[-1]
     if len(several) > 1:
         homes = sorted({_shown(s.path.parent, folder) for s in several} - {"."})
@@ -190,20 +198,6 @@ def _shown(path: Path, folder: Path) -> str:
 def _readable(name: str) -> str:
     """A file's name as text, whatever its bytes are."""
     return os.fsencode(name).decode("utf-8", "backslashreplace") if os.name == "posix" else name
-
-
-def _timestamp(path: Path) -> datetime | None:
-    """When nbgrader says that it was handed in."""
-    try:
-        text = (path.parent / "timestamp.txt").read_text("utf-8")[:60].strip()
-        when = datetime.fromisoformat(text.replace(" UTC", "+00:00").replace(" +", "+"))
-    except (OSError, ValueError):
-        return None
-    return when if when.tzinfo else when.replace(tzinfo=timezone.utc)
-
-
-def _handed_in(path: Path) -> datetime:
-    return _timestamp(path) or datetime.fromtimestamp(path.stat().st_mtime, timezone.utc)
 
 
 def _digest(path: Path) -> str:
@@ -225,6 +219,19 @@ def read_roster(path: str | Path) -> dict[str, str]:
             for row in rows
             for name in (row.get("file") or row["student"], row["student"])
             if name}
+
+
+def read_times(path: str | Path) -> dict[str, datetime]:
+    """A roster's column ``when``, if it has one: when a file (or all of a student's) was handed in."""
+    found = {}
+    for line, row in enumerate(read_table(path, ("student",), example="student,file,when"), 2):
+        if row.get("when"):
+            when = time_of(row["when"])
+            if when is None:
+                raise MasterError(f"{Path(path).name}, line {line}: {row['when']!r} is no time; write it as "
+                                  f"2026-11-30 23:59")
+            found[row.get("file") or row["student"]] = when
+    return found
 
 
 def read_table(path: str | Path, columns: tuple[str, ...], *, example: str) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib
+import gc
 import json
 import os
 import select
@@ -24,11 +24,13 @@ CAPABILITIES_V3 = 0x20080522
 SPARE = "/run/minillm"  # an empty folder of the sandbox, to hold on to mounts while others cover them
 
 
-def serve(path: str, preload: list[str], become: Callable[[socket.socket, dict, list[int]], None]) -> None:
+def serve(path: str, imports: list[str], become: Callable[[socket.socket, dict, list[int]], None]) -> None:
     """Fork for every message on a socket until standard input ends; the fork calls `become` and never returns."""
-    for name in preload:
-        with contextlib.suppress(Exception):  # a module that is not there is missed by the cell which needs it
-            importlib.import_module(name)
+    for line in imports:
+        with contextlib.suppress(Exception):  # what is not there is missed by the cell which needs it
+            exec(line, {})
+    gc.collect()
+    gc.freeze()  # a fork that looks for garbage would copy all of this
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
     listener.listen()

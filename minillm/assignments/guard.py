@@ -83,6 +83,9 @@ def _minillm_guard(names):
         path, _, last = name.rpartition(".")
         homes = {"": ["torch", "torch.nn.functional", "torch.Tensor"], "Tensor": ["torch.Tensor"]}.get(path, [path])
         for home in homes:  # a bare name is looked for where the course's functions live
+            if path:
+                try: importlib.import_module(home)  # before the answer can
+                except Exception: pass
             holder = None
             for cut in range(home.count(".") + 1, 0, -1):
                 module = sys.modules.get(".".join(home.split(".")[:cut]))

@@ -1,29 +1,31 @@
 """Put answers into the pristine notebook, and record what the right ones give."""
 from __future__ import annotations
 
-import ast
 import copy
-from contextlib import suppress
 
 import nbformat
 
 from minillm.assignments import guard
+from minillm.assignments.flow import binds, needed
 from minillm.assignments.master import Exercise, Master, MasterError
 from minillm.assignments.run import cell, execute
 from minillm.assignments.sandbox import Limits
-from minillm.assignments.syntax import tree_of
 from minillm.assignments.values import agree, emitting, values_of
 from minillm.assignments.warm import Warm
+
+QUIET = "check = lambda *answers: None  # public checks give feedback, not points\n"
 
 
 def graded_cells(master: Master) -> list[nbformat.NotebookNode]:
     """The code of a run with all reference answers, in the master's order; checks that bring no points are left out."""
-    cells = [cell("check = lambda *answers: None  # public checks give feedback, not points", "given")]
+    cells, quiet = [], _quiet(master)
     for i, (old, role) in enumerate(zip(master.notebook.cells, master.roles, strict=True)):
         exercise = owner(master, i)
         if old.cell_type == "code" and role == "given" and old.source.strip():
             cells.append(cell(old.source, "given"))
         elif role == "answer" and not exercise.manual:
+            if quiet:
+                cells.append(cell(QUIET, "given"))
             cells.append(cell(exercise.solution, "answer", exercise=exercise.id))
         for check in [c for e in master.exercises.values() if not e.manual for c in e.checks]:
             if check.cell == i and check.points > 0:
@@ -37,6 +39,14 @@ def graded_cells(master: Master) -> list[nbformat.NotebookNode]:
                 cells.append(
                     cell(source, "check", exercise=asker.id, points=check.points, tolerance=check.tolerance))
     return cells
+
+
+def _quiet(master: Master) -> bool:
+    """Whether `check`, as answers call it, is minillm's own or nothing, and not a function of the teacher's."""
+    given = [c.source for c, role in zip(master.notebook.cells, master.roles, strict=True)
+             if c.cell_type == "code" and role == "given"]
+    return guard.imported_as(given).get("check", "").startswith("minillm.") or not any(
+        "check" in binds(source) for source in given)
 
 
 def for_exercise(cells: list[nbformat.NotebookNode], id: str, answer: str, forbid: list[str], *, whole: bool = False
@@ -60,74 +70,6 @@ def for_exercise(cells: list[nbformat.NotebookNode], id: str, answer: str, forbi
             new.source = guard.ALLOW + new.source
         chosen.append(new)
     return chosen if whole else needed(chosen, id)
-
-
-def needed(cells: list[nbformat.NotebookNode], id: str) -> list[nbformat.NotebookNode]:
-    """The cells of a run without those that give no name which a later one uses, and touch none.
-
-    Goes from the last cell to the first.  A cell stays if it defines a wanted name, or has a line of its own that
-    does something with one (a seed, an append); what it uses is wanted in turn.  What cannot be read stays.
-    """
-    kept: list[nbformat.NotebookNode] = []
-    wanted: set[str] = set()
-    made = _made(cells)
-    for each in reversed(cells):
-        own = each.metadata.minillm
-        try:
-            defines, uses, touches = names_in(each.source, made)
-        except SyntaxError:
-            defines = uses = touches = wanted = wanted | {"check"}
-        guards = own.role == "given" and each.source.startswith(guard.GUARD[:40])
-        if own.get("exercise") == id or guards or "*" in defines or wanted & (defines | touches):
-            kept.insert(0, each)
-            wanted = wanted | uses
-    return kept
-
-
-def _made(cells: list[nbformat.NotebookNode]) -> dict[str, set[str]]:
-    """The functions that the cells make, and the names that each uses, those of functions called in it too."""
-    made: dict[str, set[str]] = {}
-    for each in cells:
-        with suppress(SyntaxError):
-            for node in tree_of(each.source).body:
-                if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                    made.setdefault(node.name, set()).update(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
-    for _ in range(len(made)):
-        before = sum(map(len, made.values()))
-        for names in made.values():
-            names.update(*(made[name] for name in [*names] if name in made))
-        if sum(map(len, made.values())) == before:
-            break
-    return made
-
-
-def names_in(source: str, made: dict[str, set[str]] | None = None) -> tuple[set[str], set[str], set[str]]:
-    """The names that a cell defines, those that it uses, and those that lines standing for themselves use.
-
-    A line that calls a function of the notebook's own (`made`: what each uses) may change all that this one uses.
-    """
-    tree = tree_of(source)
-    defines, uses, touches = set(), set(), set()
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            defines.add(node.name)
-        elif isinstance(node, ast.Name):
-            (uses if isinstance(node.ctx, ast.Load) else defines).add(node.id)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            defines |= {(a.asname or a.name).partition(".")[0] for a in node.names}
-    for node in tree.body:
-        stored = [t for t in getattr(node, "targets", []) if not isinstance(t, ast.Name)]  # x[0] = …, x.y = …
-        if (isinstance(node, (ast.Expr, ast.For, ast.While, ast.With, ast.If, ast.AugAssign, ast.Try))
-            or stored):
-            shown = isinstance(node, ast.Expr) and not isinstance(node.value, (ast.Call, ast.Await))
-            called = (
-                node.value.func if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) else None)
-            if isinstance(called, ast.Name) and called.id in (made or {}):
-                touches |= made[called.id] | {called.id} | {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-            if shown or isinstance(called, ast.Name):  # print(x) and Widget(x) show; x.append(1) does
-                continue
-            touches |= {n.id for n in ast.walk(called or node) if isinstance(n, ast.Name)}
-    return defines, uses, touches
 
 
 def recorded(cells: list[nbformat.NotebookNode], limits: Limits, what: str, warm: Warm) -> dict[int, list[str]]:

@@ -15,9 +15,10 @@ TRIES = 60  # seeds that are tried before a mistake is said to show nowhere
 
 CASES = """\
 import random as _random
-from minillm.notebook.checks import find as _find
+from minillm.lessons.{room}.exercises import EXERCISES as _exercises
+_cases = next(_each.cases for _each in _exercises if _each.id == "{id}")
 for _seed in {seeds}:
-    for _arguments in _find("{id}").cases(_random.Random(_seed)):
+    for _arguments in _cases(_random.Random(_seed)):
         print({name}(*_arguments))
 """
 MISTAKE = """\
@@ -43,15 +44,15 @@ def complete(master: Master, *, seed: int, telling: bool = False) -> Master:
             continue
         name = _answer_name(exercise)
         seeds = _telling(known, seed) if telling and known.cases else [seed * 1000 + k for k in range(1, 3)]
-        source = CASES.format(seeds=seeds, id=exercise.id, name=name) if known.cases else f"print({name})\n"
+        room = checks.ROOMS[exercise.id.partition(".")[0]]
+        source = (CASES.format(room=room, seeds=seeds, id=exercise.id, name=name) if known.cases
+                  else f"print({name})\n")
         exercise.points = exercise.points or float(known.points)
         at = max([exercise.answer, *(c.cell for c in exercise.checks)])
         exercise.checks.append(Check(at, source, exercise.points, hidden=True, tolerance=known.tolerance))
         for hint in checks._solution(exercise.id).mistakes:
             exercise.mistakes[hint] = (
-                MISTAKE.format(
-                    room=checks.ROOMS[exercise.id.partition(".")[0]], name=name, id=exercise.id, hint=hint),
-                0.0)
+                MISTAKE.format(room=room, name=name, id=exercise.id, hint=hint), 0.0)
     return master
 
 

@@ -20,6 +20,8 @@ from minillm.assignments.sandbox import KERNEL, Limits
 from minillm.assignments.values import MARK
 from minillm.assignments.warm import Forked, Warm
 
+LEFT_OUT = ("cacheprovider", "unraisableexception", "threadexception", "warnings", "faulthandler")  # of pytest
+
 
 @dataclass
 class CellReport:
@@ -84,8 +86,9 @@ def execute(cells: list[nbformat.NotebookNode], *, limits: Limits = Limits(), pa
 def _heard(run: Path, path: Path, limits: Limits, stopping: threading.Event, warm: Warm | None, roots: tuple[int, ...]
            ) -> Run:
     """Start pytest on a notebook and listen until it ends."""
-    arguments = ["-q", "-p", "no:cacheprovider", "-p", "nbval.plugin", "-p", "minillm.assignments.plugin",
-                 "-c", os.devnull, "--rootdir", str(run), "--nbval", "--nbval-kernel-name", KERNEL,
+    plugins = ["nbval.plugin", "minillm.assignments.plugin", *(f"no:{name}" for name in LEFT_OUT)]
+    arguments = ["-q", *(word for name in plugins for word in ("-p", name)), "-c", os.devnull, "--rootdir", str(run),
+                 "--confcutdir", str(run), "--nbval", "--nbval-kernel-name", KERNEL,
                  f"--nbval-cell-timeout={limits.cell_seconds}", "--color=no", str(path)]
     receive, send = os.pipe()
     lines: list[str] = []

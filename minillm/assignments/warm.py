@@ -1,7 +1,6 @@
 """Keep processes warm for a grader: one that becomes pytest, and sandboxes that become kernels (forking.py)."""
 from __future__ import annotations
 
-import ast
 import atexit
 import json
 import os
@@ -18,12 +17,17 @@ from pathlib import Path
 import nbformat
 
 from minillm.assignments import sandbox, watching
+from minillm.assignments.flow import lines_of
 from minillm.assignments.sandbox import INSIDE, Limits
-from minillm.assignments.syntax import tree_of
 
-RUNS = ["pytest", "nbval.plugin", "minillm.assignments.plugin"]
-KERNELS = ["ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.display",
-           "IPython.core.completer", "matplotlib_inline.backend_inline", "comm"]
+RUNS = [f"import {name}" for name in (
+    "pytest", "unittest", "pdb", "xml.etree.ElementTree", "nbval.plugin", "minillm.assignments.plugin", "IPython")]
+KERNELS = ["import sys; sys.modules['debugpy'] = None  # nobody debugs there, and it takes long"] + [
+    f"import {name}" for name in (
+        "ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.zmqshell", "ipykernel.debugger", "IPython.display",
+        "IPython.core.completerlib", "IPython.core.debugger", "IPython.core.logger", "IPython.core.oinspect",
+        "IPython.extensions.storemagic", "tornado.platform.asyncio", "tornado.queues", "faulthandler",
+        "matplotlib_inline.backend_inline", "comm")]
 POSSIBLE = sys.platform == "linux" and hasattr(os, "pidfd_open")
 
 
@@ -113,7 +117,7 @@ class Warm:
     """What a grader keeps warm; safe to use from several threads.  `cells` say what their kernels will import."""
 
     def __init__(self, package: Path, cells: Iterable[nbformat.NotebookNode] = ()):
-        self.package, self.modules = package, [*KERNELS, *imported(c.source for c in cells)]
+        self.package, self.before = package, [*KERNELS, *imports(cells)]
         self._free: list[Server] = []
         self._apart = POSSIBLE and bool(sandbox.bubblewrap())
         self._lock = threading.Lock()
@@ -142,7 +146,7 @@ class Warm:
         walls = sandbox.walls(sandbox.bubblewrap(), [self.package], [base], limits,
                               sandbox.kernel_environment(self.package, Path("/tmp")), may_mount=True)
         server = Server([*walls, "--remount-ro", "/", "--chdir", "/tmp", sys.executable, INSIDE, "kernels", f"{base}/z",
-                         json.dumps(self.modules)], folder)
+                         json.dumps(self.before)], folder)
         probe = sandbox.prepare(server.room(), [])
         with server.ask(asked(server, probe, self.package, limits)) as connection:
             connection.settimeout(60)
@@ -171,14 +175,6 @@ def kernel_command(server: Server, run: Path, package: Path, limits: Limits) -> 
             json.dumps(asked(server, run, package, limits)), "{connection_file}"]
 
 
-def imported(sources: Iterable[str]) -> list[str]:
-    """The modules that some cells import, those of `from package import module` tried too."""
-    found: dict[str, None] = {}
-    for source in sources:
-        with suppress(SyntaxError):
-            for node in ast.walk(tree_of(source)):
-                if isinstance(node, ast.Import):
-                    found |= dict.fromkeys(each.name for each in node.names)
-                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                    found |= dict.fromkeys([node.module, *(f"{node.module}.{each.name}" for each in node.names)])
-    return list(found)
+def imports(cells: Iterable[nbformat.NotebookNode]) -> list[str]:
+    """The lines by which some cells import, each once."""
+    return list(dict.fromkeys(line.imports for cell in cells for line in lines_of(cell.source) or () if line.imports))

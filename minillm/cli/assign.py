@@ -62,7 +62,8 @@ def define(parser: argparse.ArgumentParser) -> None:
     grade.add_argument(
         "--out", required=True, metavar="FOLDER", help="for grades.csv, feedback/, gradescope/ …")
     grade.add_argument("--jobs", type=COUNT, default=2, metavar="N", help="how many submissions at once")
-    grade.add_argument("--roster", metavar="CSV", help="with columns student,file: whose file is whose")
+    grade.add_argument("--roster", metavar="CSV",
+                       help="with columns student,file,when: whose file is whose, and when it came")
     grade.add_argument(
         "--deadline",
         metavar="TIME",
@@ -162,7 +163,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _grade(options: argparse.Namespace) -> int:
     from minillm.assignments import sandbox
-    from minillm.assignments.collect import read_roster, submissions
+    from minillm.assignments.collect import read_roster, read_times, submissions
     from minillm.assignments.grade import Grader, books_of
 
     if options.late_share < 1 and options.deadline is None:
@@ -170,8 +171,10 @@ def _grade(options: argparse.Namespace) -> int:
                          f"it with --deadline")
     roster = read_roster(options.roster) if options.roster else None
     names, skipped = list(books_of(options.grading)), []
-    found = {name: submissions(options.submissions, roster=roster, deadline=options.deadline, keep=options.keep,
-                               assignment=name, others=[other for other in names if other != name], skipped=skipped)
+    times = read_times(options.roster) if options.roster else None
+    found = {name: submissions(options.submissions, roster=roster, times=times, deadline=options.deadline,
+                               keep=options.keep, assignment=name, others=[other for other in names if other != name],
+                               skipped=skipped)
              for name in names}
     found = {name: work for name, work in found.items() if work}
     for sentence in dict.fromkeys(skipped):

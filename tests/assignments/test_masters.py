@@ -17,9 +17,7 @@ from minillm.assignments.guard import forbidden_names, guard, imported_as
 from minillm.assignments.lint import lint_submission
 from minillm.assignments.marks import where_it_failed
 from minillm.assignments.master import MasterError, find_exercises, read_notebook, role_of
-from minillm.assignments.pristine import needed
 from minillm.assignments.registry import complete
-from minillm.assignments.run import cell
 from minillm.assignments.syntax import plain, tree_of
 from minillm.notebook import checks
 
@@ -117,15 +115,6 @@ def test_a_library_may_use_what_an_answer_may_not():
     made = guard(["minillm", "fractions", "math.fsum"]) + f"exec(marshal.loads({marshal.dumps(answer)!r}))"
     ran = subprocess.run([sys.executable, "-c", f"import marshal\n{made}"], capture_output=True, text=True)
     assert ran.stdout.splitlines() == ["1.5", "this exercise asks you to do without fractions"], ran.stderr
-
-
-def test_given_cells_that_matter_are_kept():
-    given = ["from math import *", "def prepare(v):\n    CONFIG['k'] = v", "CONFIG = {}", "prepare(7)", "print(CONFIG)",
-             "import random as unused"]
-    cells = [cell(source, "given") for source in given]
-    cells += [cell("def f():\n    return CONFIG", "answer", exercise="f"), cell("f()", "check", exercise="f")]
-    kept = [c.source for c in needed(copy.deepcopy(cells), "f")]
-    assert kept == [*given[:4], "def f():\n    return CONFIG", "f()"]
 
 
 def test_an_error_is_told_by_its_kind_and_the_answers_own_line():

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import subprocess
+from datetime import datetime, timezone
 from pathlib import Path
 
 import nbformat
@@ -13,7 +14,7 @@ from nbformat import v4
 
 from minillm.__main__ import main
 from minillm.assignments import reading, reports, sandbox
-from minillm.assignments.collect import submissions
+from minillm.assignments.collect import read_times, submissions
 from minillm.assignments.grade import Grader, Result
 from minillm.assignments.marks import Mark
 from minillm.assignments.master import MasterError, read_notebook
@@ -107,6 +108,34 @@ def test_the_last_is_what_the_platform_says_and_not_the_date_of_a_file(tmp_path)
         (tmp_path / "n" / "bob" / place / "timestamp.txt").write_text(when)
     last, = submissions(tmp_path / "n", roster={"bob": "bob"})
     assert last.file == "new.ipynb" and "in 2 folders (bob/hw,bob/hw2)" in last.note and last.when.day == 2
+
+
+@pytest.mark.parametrize(("early", "late", "student", "by"), [
+    ("annsmith_101_5007_hw", "annsmith_LATE_101_5012_hw-1", "annsmith", "the platform's numbers"),             # Canvas
+    ("Ann Smith_77_assignsubmission_file_/2", "Ann Smith_77_assignsubmission_file_/10", "Ann Smith", "the numbers"),
+    ("HW 1_asmith_attempt_2026-11-02-10-22-33_hw", "HW 1_asmith_attempt_2026-11-03-09-00-00_a", "asmith", "when")])
+def test_platforms_say_whose_a_file_is_and_which_is_the_last(early, late, student, by, tmp_path):
+    handed_in(tmp_path, {f"{early}.ipynb": "hw", f"{late}.ipynb": "hw", "bob_102_5001_hw.ipynb": "hw"})
+    os.utime(tmp_path / f"{late}.ipynb", (1, 1))  # as if unpacked in the other order
+    found = {one.student: one for one in submissions(tmp_path)}
+    assert set(found) == {student, "bob"} and found[student].path.stem == Path(late).name
+    assert f"graded the last by {by}" in found[student].note
+    assert found[student].late == ("LATE" in late) and not found["bob"].late
+    assert submissions(tmp_path, roster={student: "A", "bob": "B"})[0].student == "A"
+
+
+def test_a_roster_may_say_when_files_were_handed_in(tmp_path):
+    handed_in(tmp_path / "in", {"ann__a.ipynb": "hw", "ann__b.ipynb": "hw", "bob.ipynb": "hw"})
+    table = tmp_path / "people.csv"
+    table.write_text("student,file,when\nann,ann__a,2026-11-03 09:00\nann,ann__b,2026-11-02T09:00+02:00\nbob,,\n")
+    times = read_times(table)
+    found = submissions(tmp_path / "in", times=times, deadline=datetime(2026, 11, 2, 12, tzinfo=timezone.utc))
+    assert [(one.student, one.path.name, one.late) for one in found][0] == ("ann", "ann__a.ipynb", True)
+    first = submissions(tmp_path / "in", times=times, keep="first")[0]
+    assert first.path.name == "ann__b.ipynb" and first.when < times["ann__a"]
+    table.write_text("student,when\nann,soon\n")
+    with pytest.raises(MasterError, match="line 2: 'soon' is no time; write it as 2026-11-30 23:59"):
+        read_times(table)
 
 
 def test_two_notebooks_of_one_course_are_each_graded_by_their_own(tmp_path, capsys):
