@@ -83,11 +83,6 @@ def _changed(line: Line, changes: dict[str, set[str]]) -> frozenset[str]:
     return line.changes.union(line.gives if own else (), *(changes[name] for name in own))
 
 
-def binds(source: str) -> frozenset[str]:
-    """The names that a cell binds in the notebook; none of one that cannot be read."""
-    return frozenset().union(*(line.binds for line in lines_of(source) or ()))
-
-
 @lru_cache(maxsize=2000)
 def lines_of(source: str) -> tuple[Line, ...] | None:
     """The statements of a cell; None where it cannot be read."""

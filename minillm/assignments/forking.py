@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 NEW_MOUNTS, NEW_IPC, NEW_PIDS = 0x00020000, 0x08000000, 0x20000000
 PRIVATE, BIND, RECURSIVE, NO_SUID, NO_DEVICES, DETACH = 1 << 18, 1 << 12, 1 << 14, 2, 4, 2
-DIE_WITH_PARENT, AMBIENT, CLEAR_ALL = 1, 47, 4
+DIE_WITH_PARENT, DUMPABLE, AMBIENT, CLEAR_ALL = 1, 4, 47, 4
 CAPABILITIES_V3 = 0x20080522
 SPARE = "/run/minillm"  # an empty folder of the sandbox, to hold on to mounts while others cover them
 
@@ -86,6 +86,7 @@ def a_kernel(connection: socket.socket, asked: dict, received: list[int]) -> int
             asked_of(libc.prctl(DIE_WITH_PARENT, signal.SIGKILL), "prctl")
             apart(libc, asked)
             connection.send(b"apart")
+            connection.close()  # what follows can only be ended from outside
             code = first_process(asked)
         finally:
             os._exit(code)
@@ -148,6 +149,7 @@ def first_process(asked: dict) -> int:
             code = end.code if isinstance(end.code, int) else 1
         finally:
             os._exit(code)
+    ctypes.CDLL(None).prctl(DUMPABLE, 0)  # nor can the kernel look into it
     signal.signal(signal.SIGINT, lambda *_: os.kill(kernel, signal.SIGINT))
     while True:
         ended, status = os.wait()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from minillm.assignments.syntax import tree_of
 from minillm.notebook.judging.forbidden import covers, mentioned
 
+CHECK = "minillm.notebook.check"
 NOTABLE = ("os._exit", "os.kill", "os.fork", "os.system", "os.open", "os.readlink", "os.getppid", "os.listdir",
            "subprocess", "socket", "ctypes", "gc", "inspect", "sys.modules", "sys._getframe", "multiprocessing",
            "threading", "concurrent", "signal", "shutil", "requests", "urllib", "builtins", "get_ipython", "importlib",
@@ -32,7 +33,10 @@ def forbidden_names(source: str, forbid: list[str], known: dict[str, str] | None
 
 
 def imported_as(sources: Iterable[str]) -> dict[str, str]:
-    """The names that cells give to what they import: {"F": "torch.nn.functional"}."""
+    """The names that cells give to what they import: {"F": "torch.nn.functional"}.
+
+    `check`, by which every answer's cell ends as it is handed out, is none that could be forbidden.
+    """
     known = {}
     for source in sources:
         with suppress(SyntaxError):
@@ -41,7 +45,7 @@ def imported_as(sources: Iterable[str]) -> dict[str, str]:
                     known |= {each.asname: each.name for each in node.names if each.asname}
                 elif isinstance(node, ast.ImportFrom) and node.module:
                     known |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
-    return known
+    return {name: full for name, full in known.items() if full != CHECK}
 
 
 def notable_names(source: str) -> list[str]:

@@ -6,7 +6,7 @@ import copy
 import nbformat
 
 from minillm.assignments import guard
-from minillm.assignments.flow import binds, needed
+from minillm.assignments.flow import lines_of, needed
 from minillm.assignments.master import Exercise, Master, MasterError
 from minillm.assignments.run import cell, execute
 from minillm.assignments.sandbox import Limits
@@ -43,10 +43,9 @@ def graded_cells(master: Master) -> list[nbformat.NotebookNode]:
 
 def _quiet(master: Master) -> bool:
     """Whether `check`, as answers call it, is minillm's own or nothing, and not a function of the teacher's."""
-    given = [c.source for c, role in zip(master.notebook.cells, master.roles, strict=True)
-             if c.cell_type == "code" and role == "given"]
-    return guard.imported_as(given).get("check", "").startswith("minillm.") or not any(
-        "check" in binds(source) for source in given)
+    return not any("check" in line.binds and not line.imports.startswith("from minillm.notebook ")
+                   for c, role in zip(master.notebook.cells, master.roles, strict=True)
+                   if c.cell_type == "code" and role == "given" for line in lines_of(c.source) or ())
 
 
 def for_exercise(cells: list[nbformat.NotebookNode], id: str, answer: str, forbid: list[str], *, whole: bool = False

@@ -3,11 +3,16 @@ from __future__ import annotations
 
 import socket
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from minillm.assignments import sandbox
+from minillm.assignments.pristine import for_exercise
+from minillm.assignments.run import cell, execute
+from minillm.assignments.values import emitting
+from minillm.assignments.warm import Warm
 from tests.assignments.conftest import PATIENT, isolated
 
 RIGHT = """
@@ -106,9 +111,6 @@ def scaled_mean(numbers):
 
 
 def _values(grader, source: str, warm=None) -> list[str]:
-    from minillm.assignments.pristine import for_exercise
-    from minillm.assignments.run import execute
-
     cells = for_exercise(grader.book("anyone").cells, "mean", source, [])
     run = execute(cells, limits=PATIENT, package=grader.warm.package, record=True,
                   warm=warm)
@@ -116,8 +118,10 @@ def _values(grader, source: str, warm=None) -> list[str]:
 
 
 LEAVES = """
-import os, subprocess, sys
+import builtins, os, subprocess, sys
 FOUND = [place for place in ("/tmp", "/dev/shm", ".") if os.path.exists(place + "/left")]
+FOUND += ["in memory"] * hasattr(builtins, "left")
+builtins.left = sys.modules["math"].left = "for the next answer"
 for place in ("/tmp", "/dev/shm", "."):
     open(place + "/left", "w").write("for the next answer")
 def scaled_mean(numbers):
@@ -133,6 +137,17 @@ def scaled_mean(numbers):
 def test_nothing_can_be_mounted_written_or_left_for_the_next_answer(grader, kept_warm):
     for _ in range(2 if kept_warm else 1):
         assert set(_values(grader, LEAVES, grader.warm if kept_warm else None)) == {"[]"}
+
+
+@isolated
+def test_what_the_notebook_imports_is_there_before_its_first_line_runs(tmp_path):
+    """Whoever waits for torch waits once, and not for every answer."""
+    looks = cell("import sys\nprint(*(name in sys.modules for name in ('colorsys', 'chunk')))", "given")
+    book = [looks, cell("from colorsys import hsv_to_rgb\nimport nowhere", "given")]
+    with closing(Warm(sandbox.student_package(tmp_path), book)) as warm:
+        run = execute([cell(emitting(looks.source), "given")], limits=PATIENT, package=warm.package, record=True,
+                      warm=warm)
+    assert run.cells[0].values == ["True False"]
 
 
 def test_an_environment_below_the_temporary_folder_is_seen():

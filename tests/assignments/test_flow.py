@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from minillm.assignments.flow import needed
+from minillm.assignments.guard import forbidden_names, imported_as
 from minillm.assignments.master import find_exercises, read_master
 from minillm.assignments.pristine import QUIET, for_exercise, graded_cells
 from minillm.assignments.registry import complete
@@ -84,6 +85,8 @@ def test_no_exercise_of_the_course_waits_for_what_decides_nothing(notebook):
     """Two cells are the grader's own, two the exercise's; imports, and what reads given models or tables, beyond."""
     one = complete(read_master(NOTEBOOKS / f"{notebook}.ipynb"), seed=1)
     cells = graded_cells(one)
+    known = imported_as(each.source for each in cells if each.metadata.minillm.role == "given")
     for id, exercise in one.exercises.items():
+        assert forbidden_names(exercise.stub, exercise.forbid, known) == []  # its last line calls minillm's `check`
         cut = for_exercise(cells, id, f"{exercise.solution}\n\ncheck({id!r}, None)", list(exercise.forbid))
         assert len(cut) <= 6, (id, [each.source[:60] for each in cut])

@@ -66,7 +66,8 @@ def kept_in_a_closure():
     ("from codecs import encode", "codecs"), ("'a'.encode()", ".encode"), ("str.encode('a')", ".encode"),
     ("loss.backward()", ".backward"), ("loss.backward()", "backward"), ("x.softmax(0)", "torch.Tensor.softmax"),
     ("x.y.z.softmax(0)", "Tensor.softmax"), ("minillm.layers.RMSNorm", "minillm"), ("x.__class__", "__class__"),
-    ("keep = F.rms_norm", "rms_norm"), ("[bytes(c) for c in x]", "bytes")])
+    ("keep = F.rms_norm", "rms_norm"), ("def f(x):\n    return rms_norm(x)", "rms_norm"),
+    ("def rms_norm(x):\n    return F.rms_norm(x)", "rms_norm"), ("[bytes(c) for c in x]", "bytes")])
 def test_a_forbidden_name_is_found_however_it_is_written(source, forbid):
     assert forbidden_in(ast.parse(source), [forbid]) == [forbid]
 
@@ -76,6 +77,7 @@ def test_a_forbidden_name_is_found_however_it_is_written(source, forbid):
     ("optimise(x)", "torch.optim"),
     ("torch.optimize", "torch.optim"), ("'cross_entropy'", "cross_entropy"),
     ("cross_entropy_of_mine(x)", "cross_entropy"),
+    ("def rms_norm(x):\n    return x\n\ncheck('04.2', rms_norm)", "rms_norm"),
     ("x.encoded", ".encode"), ("encode(x)", ".encode"), ("# torch.softmax\nx", "torch.softmax"),
     ("x.exp() / x.exp().sum()", "torch.softmax"), ("statistic.mean", "statistics"), ("bytes_of(x)", "bytes")])
 def test_honest_code_is_left_alone(source, forbid):

@@ -22,8 +22,13 @@ def forbidden_in(tree: ast.AST, forbid: Sequence[str], known: dict[str, str] | N
 
 
 def mentioned(tree: ast.AST, known: dict[str, str] | None = None) -> set[str]:
-    """All names of a program, in full: attributes, imports, bare names; of each method also "Tensor." + its name."""
+    """All names of a program, in full: attributes, imports, bare names; of each method also "Tensor." + its name.
+
+    What it defines itself is its own, whatever else bears that name.
+    """
     alias, found = dict(known or {}), set()
+    own = {node.name for node in (tree.body if isinstance(tree, ast.Module) else ())
+           if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for each in node.names:
@@ -39,7 +44,7 @@ def mentioned(tree: ast.AST, known: dict[str, str] | None = None) -> set[str]:
         while isinstance(at, ast.Attribute):
             parts.append(at.attr)
             at = at.value
-        if isinstance(at, ast.Name) and isinstance(node, (ast.Attribute, ast.Name)):
+        if isinstance(at, ast.Name) and isinstance(node, (ast.Attribute, ast.Name)) and at.id not in own:
             root = alias.get(at.id, USUAL.get(at.id, at.id))
             found.add(".".join([root, *reversed(parts)]))
         if isinstance(node, ast.Attribute):
