@@ -45,8 +45,10 @@ class Cells:
             layout=ipywidgets.Layout(height="0px", margin="0px", display="none"))
 
     def over(self, frame: ipywidgets.Box) -> ipywidgets.Box:
-        """The same frame, its picture now with these cells on it."""
-        picture, = frame.children
+        """The same frame, its picture now with these cells on it, in one form for all pages."""
+        picture, *narrow = frame.children
+        for form in narrow:
+            form.close()
         layout = ipywidgets.Layout(width=f"{picture.width}px", max_width="100%")
         held = ipywidgets.Box([picture, self.control, self._sheet], layout=layout)
         held.add_class("minillm-over")

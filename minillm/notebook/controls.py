@@ -6,10 +6,10 @@ from typing import Any
 
 import ipywidgets
 
-from minillm.notebook import markup
+from minillm.notebook import markup, narrow
 
 _OUTPUT = (".jp-OutputArea-child", ".output_area")     # one output, in JupyterLab and in the classic notebook
-STYLE = f"<style>{markup.STYLE}" + "".join([
+STYLE = f"<style>{markup.STYLE}{narrow.STYLE}" + "".join([
     ".minillm-any-script textarea, .minillm-any-script input {unicode-bidi: plaintext; text-align: start; "
     "font-size: 15px; line-height: 1.6} ",
     *(f"{one}:has(.minillm-hides-{n}) {f'+ {one} ' * after}{{display: none}} "
@@ -17,13 +17,15 @@ STYLE = f"<style>{markup.STYLE}" + "".join([
     ".minillm-stale {opacity: .25} .minillm-frame > img.minillm-part {margin: 0} ",   # else it scrolls by the margins
     ".minillm-controls > *, .minillm-controls > .widget-hbox > * {max-width: calc(100% - 4px) !important} ",  # margins
     ".minillm-controls .widget-html-content {min-width: 0} ",       # a wide table scrolls in its card, not all with it
-    "@media (max-width: 600px) {",           # a phone: the label above its slider, pictures that keep their letters
+    f"@media (max-width: {narrow.PHONE}px) {{",  # a phone: the label above its slider, pictures that keep their letters
     ".minillm-controls .widget-inline-hbox {flex-wrap: wrap; height: auto} ",
     ".minillm-controls .widget-label {flex-basis: 100%; text-align: start} ",
     ".minillm-controls .widget-hslider .slider-container {min-width: 120px; flex: 1 1 120px} ",
     ".minillm-controls button, .minillm-controls .widget-checkbox * {white-space: normal; height: auto; "
     "max-width: 100%} .minillm-controls .widget-upload {height: auto; line-height: 1.4} ",
     ".minillm-frame > img.minillm-part {max-width: 480px !important; flex: none} ",    # its frame scrolls, no more
+    *(f".minillm-controls .{kind}-TabBar-content {{flex-wrap: wrap}} .minillm-controls .{kind}-TabBar-tab "
+      f"{{flex: none !important; min-width: 0 !important}} " for kind in ("lm", "p")),     # ipywidgets 8 and 7
     "}</style>"])
 _WIDE = dict(description_width="initial")
 

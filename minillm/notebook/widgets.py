@@ -22,6 +22,7 @@ from traitlets import HasTraits
 
 from minillm.notebook.controls import STYLE, button, buttons, choice, row, slider, text, toggle
 from minillm.notebook.markup import Markup, in_words
+from minillm.notebook.narrow import Narrow
 from minillm.notebook.plots import DRAWING, Picture, png
 
 __all__ = ["Live", "Parts", "button", "buttons", "choice", "shown", "slider", "text", "toggle"]
@@ -64,6 +65,7 @@ class Live:
                          repr(getattr(control, "value", None))) for each, control in self.controls.items()]
         self._handles: list[DisplayHandle] = []
         self._views: list[ipywidgets.Widget] = []      # live images and texts, one per part, from the first touch on
+        self._narrow: list[Narrow | None] = []         # of each part that is a picture, its form for phones
         self._hidden: list[ipywidgets.Widget] = []
         self._busy = threading.RLock()
         self.parts: list[Picture | Markup] = []
@@ -90,8 +92,8 @@ class Live:
         with self._busy, DRAWING:
             drawn = self._draw(**self._arguments())
             self.parts = list(drawn) if isinstance(drawn, (list, tuple)) else [drawn]
-            for view, part in zip(self._views, self.parts, strict=bool(self._views)):
-                _fill(view, part)
+            for view, part, narrow in zip(self._views, self.parts, self._narrow, strict=bool(self._views)):
+                _fill(view, part, narrow)
             self._speak(" ".join(part.alt for part in self.parts))
         return self.parts
 
@@ -196,7 +198,10 @@ class Live:
             self._views = [_fresh_view(part) for part in self.parts]
             for view in self._views:
                 view.add_class("minillm-part")         # the browser tests look for it
-            self._box.children = (*self._box.children, *self._arranged([_framed(view) for view in self._views]))
+            self._narrow = [Narrow(part, view) if isinstance(part, Picture) else None
+                            for part, view in zip(self.parts, self._views, strict=True)]
+            framed = [_framed(view, narrow) for view, narrow in zip(self._views, self._narrow, strict=True)]
+            self._box.children = (*self._box.children, *self._arranged(framed))
             n_stored = len(self.parts) + any(isinstance(part, Picture) for part in self.parts)
             self._box.add_class(f"minillm-hides-{n_stored}")
             if not _replaces():
@@ -269,17 +274,20 @@ def _fresh_view(part: Picture | Markup) -> ipywidgets.Widget:
                             layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
 
 
-def _framed(view: ipywidgets.Widget) -> ipywidgets.Widget:
+def _framed(view: ipywidgets.Widget, narrow: Narrow | None) -> ipywidgets.Widget:
     """A picture in a frame as wide as the page at most, which scrolls where the picture is wider."""
-    if not isinstance(view, ipywidgets.Image):
+    if narrow is None:
         return view
-    frame = ipywidgets.Box([view], layout=ipywidgets.Layout(align_items="flex-start"))    # ipywidgets lets it scroll
+    both = [view, narrow.box] if narrow.box else [view]
+    frame = ipywidgets.Box(both, layout=ipywidgets.Layout(align_items="flex-start"))      # ipywidgets lets it scroll
     frame.add_class("minillm-frame")
     return frame
 
 
-def _fill(view: ipywidgets.Widget, part: Picture | Markup) -> None:
+def _fill(view: ipywidgets.Widget, part: Picture | Markup, narrow: Narrow | None) -> None:
     view.value = part.html if isinstance(part, Markup) else png(part, live=True)
+    if narrow:
+        narrow.follow(part)
 
 
 def _spoken(words: str) -> str:

@@ -327,11 +327,14 @@ NARROW = """cell => {
         .filter(node => node.offsetWidth);
     const longer = node => node.scrollWidth > node.clientWidth + 1;
     return {
-        cut: within(".widget-label", ".widget-label-basic", "label", "button", ".widget-readout").filter(longer),
+        cut: within(".widget-label", ".widget-label-basic", "label", "button", ".widget-readout",
+            ".lm-TabBar-tabLabel").filter(longer),
         track: within(".noUi-target").filter(node => node.offsetWidth < 80),
         scrolls: [...cell.querySelectorAll(".minillm-controls"), ...within(".widget-box")].filter(node =>
-            longer(node) && !node.matches(".minillm-frame") && !node.closest(".widget-tab-contents")),
-        letters: within("img.minillm-part").filter(img => img.clientWidth < Math.min(480, img.width)),
+            longer(node) && !node.matches(".minillm-frame, .minillm-narrow") && !node.closest(".widget-tab-contents")),
+        letters: within("img.minillm-part").filter(img => img.clientWidth < 0.66 * img.naturalWidth / 1.75),
+        twice: [...cell.querySelectorAll(".minillm-frame")].filter(frame => frame.offsetWidth && frame.querySelector(".minillm-narrow") &&
+            !frame.querySelector(":scope > img").offsetWidth == !frame.querySelector(".minillm-narrow").offsetWidth),
     };
 }"""
 SIDEWAYS = """() => [...document.querySelectorAll(".jp-WindowedPanel-outer, .jp-Notebook, body")]
