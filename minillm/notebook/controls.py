@@ -17,6 +17,8 @@ STYLE = f"<style>{markup.STYLE}{narrow.STYLE}" + "".join([
     ".minillm-stale {opacity: .25} .minillm-frame > img.minillm-part {margin: 0} ",   # else it scrolls by the margins
     ".minillm-controls > *, .minillm-controls > .widget-hbox > * {max-width: calc(100% - 4px) !important} ",  # margins
     ".minillm-controls .widget-html-content {min-width: 0} ",       # a wide table scrolls in its card, not all with it
+    *(f".minillm-controls .{kind}-TabBar-content {{flex-wrap: wrap}} .minillm-controls .{kind}-TabBar-tab "
+      f"{{flex: none !important; min-width: 0 !important}} " for kind in ("lm", "p")),     # whole names
     f"@media (max-width: {narrow.PHONE}px) {{",  # a phone: the label above its slider, pictures that keep their letters
     ".minillm-controls .widget-inline-hbox {flex-wrap: wrap; height: auto} ",
     ".minillm-controls .widget-label {flex-basis: 100%; text-align: start} ",
@@ -24,8 +26,6 @@ STYLE = f"<style>{markup.STYLE}{narrow.STYLE}" + "".join([
     ".minillm-controls button, .minillm-controls .widget-checkbox * {white-space: normal; height: auto; "
     "max-width: 100%} .minillm-controls .widget-upload {height: auto; line-height: 1.4} ",
     ".minillm-frame > img.minillm-part {max-width: 480px !important; flex: none} ",    # its frame scrolls, no more
-    *(f".minillm-controls .{kind}-TabBar-content {{flex-wrap: wrap}} .minillm-controls .{kind}-TabBar-tab "
-      f"{{flex: none !important; min-width: 0 !important}} " for kind in ("lm", "p")),     # ipywidgets 8 and 7
     "}</style>"])
 _WIDE = dict(description_width="initial")
 

@@ -333,8 +333,8 @@ NARROW = """cell => {
         scrolls: [...cell.querySelectorAll(".minillm-controls"), ...within(".widget-box")].filter(node =>
             longer(node) && !node.matches(".minillm-frame, .minillm-narrow") && !node.closest(".widget-tab-contents")),
         letters: within("img.minillm-part").filter(img => img.clientWidth < 0.66 * img.naturalWidth / 1.75),
-        twice: [...cell.querySelectorAll(".minillm-frame")].filter(frame => frame.offsetWidth && frame.querySelector(".minillm-narrow") &&
-            !frame.querySelector(":scope > img").offsetWidth == !frame.querySelector(".minillm-narrow").offsetWidth),
+        twice: within(".minillm-frame:has(> .minillm-narrow)").filter(frame =>          // one form of the two is seen
+            [...frame.children].filter(form => form.offsetWidth).length !== 1),
     };
 }"""
 SIDEWAYS = """() => [...document.querySelectorAll(".jp-WindowedPanel-outer, .jp-Notebook, body")]
