@@ -27,9 +27,10 @@ STYLE = (".minillm-narrow {display: none !important} "
 
 
 class Narrow:
-    """The narrow form of one picture: `box` goes beside the live image `view`; `follow` fits it to a new drawing.
+    """The narrow form of one picture, beside its live image `view`; `follow` fits it to a new drawing.
 
-    A picture whose title cannot be told from what is drawn beside it has none: `box` is None.
+    `frame` holds both, is as wide as the page at most, and scrolls where the picture is wider.  A picture whose title
+    cannot be told from what is drawn beside it has no narrow form: `box` is None.
     """
 
     def __init__(self, picture: Picture, view: ipywidgets.Image):
@@ -42,6 +43,9 @@ class Narrow:
             for name in ("minillm-narrow", self._name):
                 self.box.add_class(name)
             self.follow(picture)
+        forms = [view, self.box] if self.box else [view]
+        self.frame = ipywidgets.Box(forms, layout=ipywidgets.Layout(align_items="flex-start"))
+        self.frame.add_class("minillm-frame")
 
     def follow(self, picture: Picture) -> None:
         """Cut anew where the panels or the title have changed."""

@@ -200,7 +200,7 @@ class Live:
                 view.add_class("minillm-part")         # the browser tests look for it
             self._narrow = [Narrow(part, view) if isinstance(part, Picture) else None
                             for part, view in zip(self.parts, self._views, strict=True)]
-            framed = [_framed(view, narrow) for view, narrow in zip(self._views, self._narrow, strict=True)]
+            framed = [narrow.frame if narrow else view for view, narrow in zip(self._views, self._narrow, strict=True)]
             self._box.children = (*self._box.children, *self._arranged(framed))
             n_stored = len(self.parts) + any(isinstance(part, Picture) for part in self.parts)
             self._box.add_class(f"minillm-hides-{n_stored}")
@@ -272,16 +272,6 @@ def _fresh_view(part: Picture | Markup) -> ipywidgets.Widget:
         return ipywidgets.HTMLMath(part.html) if part.math else ipywidgets.HTML(part.html)
     return ipywidgets.Image(value=png(part, live=True), format="png", width=part.width,
                             layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
-
-
-def _framed(view: ipywidgets.Widget, narrow: Narrow | None) -> ipywidgets.Widget:
-    """A picture in a frame as wide as the page at most, which scrolls where the picture is wider."""
-    if narrow is None:
-        return view
-    both = [view, narrow.box] if narrow.box else [view]
-    frame = ipywidgets.Box(both, layout=ipywidgets.Layout(align_items="flex-start"))      # ipywidgets lets it scroll
-    frame.add_class("minillm-frame")
-    return frame
 
 
 def _fill(view: ipywidgets.Widget, part: Picture | Markup, narrow: Narrow | None) -> None:
