@@ -5,6 +5,8 @@ import json
 import re
 import threading
 import time
+import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 
 from minillm import corpora
 from minillm.corpora import Corpus, DownloadError, catalogue, fetch, mix, read
-from minillm.tokenizers import END_OF_TEXT, ByteTokenizer
+from minillm.data import Batches, TokenFile
+from minillm.tokenizers import END_OF_TEXT, PATTERNS, BPETokenizer, ByteTokenizer
+from minillm.tokenizers.splitting import count_chunks
 
 CATALOGUE = json.loads((corpora.data_folder() / "catalogue.json").read_text(encoding="utf-8"))
 FILES = {part["file"]: part for row in CATALOGUE.values() for part in row.get("parts", [row])}
@@ -128,7 +132,7 @@ SUM = hashlib.sha256(TEXT).hexdigest()
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Answers by path: /good /short /wrong /missing /busy-once /silent /long."""
+    """Answers by path: /good /short /wrong /missing /busy-once /silent /long /drip."""
     asked: list[str]
 
     def do_GET(self):
@@ -137,6 +141,12 @@ class Server(http.server.BaseHTTPRequestHandler):
             return self.send_error(404)
         if self.path == "/busy-once" and len(self.asked) == 1:
             return self.send_error(503)
+        if self.path == "/drip":  # a head without an end, a letter at a time
+            self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
+            for _ in range(40):
+                self.wfile.write(b"x")
+                time.sleep(0.02)
+            return None
         body = {"/wrong": TEXT.replace(b"happy", b"happx"), "/long": TEXT * 2}.get(self.path, TEXT)
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -177,10 +187,11 @@ def test_a_text_is_fetched_whole_and_nothing_else_is_left(server, tmp_path):
 
 @pytest.mark.parametrize("path, why, tries", [
     ("/short", r"broke off|more expected|IncompleteRead", 3), ("/wrong", "sha256 differs", 1), ("/long", "sha256", 1),
-    ("/missing", "404", 1), ("/silent", r"nothing came for 0\.1 s", 3)])
+    ("/missing", "404", 1), ("/silent", r"nothing came for 0\.1 s|not begun", 3), ("/drip", "had not begun after", 3)])
 def test_what_does_not_arrive_right_is_refused_with_a_way_out(server, tmp_path, path, why, tries):
     with pytest.raises(DownloadError, match=why) as error:
-        fetch(server.address + path, tmp_path / "t.txt", size=len(TEXT), sha256=SUM, timeout=0.1)
+        fetch(server.address + path, tmp_path / "t.txt", size=len(TEXT), sha256=SUM,
+              timeout=0.1 if path in ("/silent", "/drip") else 20)
     assert server.asked == [path] * tries
     assert list(tmp_path.iterdir()) == []
     assert any(word in str(error.value) for word in ("MINILLM_CORPORA", "browser"))
@@ -366,3 +377,44 @@ def test_nonsense_is_refused():
 
 def test_a_corpus_is_shown_by_its_name_and_size_not_by_its_text():
     assert repr(Corpus(name="t", documents=("ab", "c"))) == "Corpus('t', 5 characters in 2 documents)"
+
+
+@pytest.mark.parametrize("text", [
+    "one two\n\n\nthree, 4\r\n" * 300, "no line ends at all " * 400, "天地玄黃" * 900, "\n" * 3000 + "x",
+    "a\rb\r" * 900, "\ufeffone\n\ufefftwo\n" * 200, "x"],
+    ids=["lines", "blanks", "signs", "empty lines", "old", "marks", "short"])
+def test_a_stream_is_the_text_in_pieces_that_hold_its_chunks(text, tmp_path):
+    (tmp_path / "t.txt").write_bytes(text.encode())
+    whole, pieces = read(tmp_path / "t.txt").text, [*corpora.stream(tmp_path / "t.txt", block=100)]
+    assert "".join(pieces) == whole and max(map(len, pieces)) <= 1000
+    if "three" in text:
+        for pattern in PATTERNS.values():
+            assert count_chunks(pieces, pattern) == count_chunks(whole, pattern)
+
+
+def test_a_stream_refuses_what_is_no_text_at_its_place(tmp_path):
+    (tmp_path / "t.txt").write_bytes(b"good line\n" * 50 + b"bad \xff line\n")
+    with pytest.raises(ValueError, match=r"byte 504 \(line 51\) is 0xFF"):
+        list(corpora.stream(tmp_path / "t.txt", block=64))
+    for data, said in ((b"", "is empty"), (b" \n" * 900, "is empty"), (b"PK\x03\x04", "ZIP")):
+        (tmp_path / "t.txt").write_bytes(data)
+        with pytest.raises(ValueError, match=said):
+            list(corpora.stream(tmp_path / "t.txt", block=64))
+
+
+def test_a_text_becomes_a_tokenizer_ids_and_batches_in_flat_memory(tmp_path):
+    peaks = []
+    for n_lines in (1_000, 9_000, 27_000):  # what is made once, the first time, is not counted
+        path = tmp_path / str(n_lines)
+        path.write_text("".join(f"line {i % 997} of a text, {i % 13} words; the cat sat\n" for i in range(n_lines)))
+        pieces = partial(corpora.stream, path, block=1 << 16)
+        tracemalloc.start()
+        try:
+            tokenizer = BPETokenizer.train(pieces(), 300)
+            ids = TokenFile.write(tmp_path / "ids", tokenizer.encode_stream(pieces()), vocab_size=tokenizer.vocab_size)
+            Batches(ids, batch_size=4, context_length=32, seed=0)[0]
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+        assert tokenizer.decode(ids[:200].tolist()) in path.read_text()
+    assert peaks[2] < 1.2 * peaks[1]

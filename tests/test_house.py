@@ -19,8 +19,8 @@ from minillm.environment import ROOT
 PACKAGE = ROOT / "minillm"
 FLOORS = {  # a module imports from lower floors only; see also WITHIN
     "environment": 0, "fields": 0, "config": 0, "cache": 0, "tokenizers": 0, "corpora": 0, "precision": 0,
-    "disk": 0, "meter": 0, "reading": 0,
-    "presets": 1, "layers": 1, "model": 2, "quick": 3,
+    "disk": 0, "meter": 0, "reading": 0, "waiting": 0,
+    "presets": 1, "layers": 1, "model": 3,
     "data": 4, "conversation": 4, "optim": 4, "training": 4, "sampling": 4, "inspection": 4, "lora": 4, "costs": 4,
     "quantized": 4, "weights": 4,
     "checkpoints": 5, "drafts": 5, "answering": 5, "preferences": 5, "copying": 5, "speculation": 5, "recipes": 5,
@@ -30,7 +30,9 @@ FLOORS = {  # a module imports from lower floors only; see also WITHIN
 WITHIN = {  # the few imports between modules of one floor
     ("config", "fields"), ("cache", "config"),
     ("reading", "disk"), ("tokenizers", "reading"),
-    ("tokenizers", "disk"), ("corpora", "disk"), ("environment", "disk"), ("pretrained", "checkpoints"),
+    ("tokenizers", "disk"), ("corpora", "disk"), ("corpora", "reading"), ("corpora", "waiting"),
+    ("tokenizers", "waiting"),
+    ("environment", "disk"), ("pretrained", "checkpoints"),
     ("conversation", "data"), ("quantized", "lora"),
 }
 SHOWING = {"matplotlib", "seaborn", "ipywidgets", "IPython", "pandas"}  # heavy: they load lazily, where the course is

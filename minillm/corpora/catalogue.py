@@ -125,12 +125,19 @@ def _parts(row: dict[str, Any]) -> list[dict[str, Any]]:
 def _bytes(name: str, part: dict[str, Any]) -> bytes:
     """The file of a text, from the first place that has it."""
     if (own := os.environ.get("MINILLM_CORPORA")) and (path := Path(own) / part["file"]).is_file():
-        data = path.read_bytes()
-        if sha256(data).hexdigest() != part["sha256"]:
+        if (data := _known(path, part)) is None:
             raise ValueError(f"{path} is not the {name!r} of the catalogue (its sha256 differs); remove it, or read "
                              f"it as a file of your own with corpora.read({str(path)!r})")
         return data
     path = cache_folder() / part["file"]
-    if not path.is_file() or sha256(path.read_bytes()).hexdigest() != part["sha256"]:
-        fetch(part["url"], path, size=part["bytes"], sha256=part["sha256"])
-    return path.read_bytes()
+    if (data := _known(path, part)) is not None:
+        return data
+    return fetch(part["url"], path, size=part["bytes"], sha256=part["sha256"]).read_bytes()
+
+
+def _known(path: Path, part: dict[str, Any]) -> bytes | None:
+    """What a file holds, if that is the catalogue's: of another size it is not even read."""
+    if not path.is_file() or path.stat().st_size != part["bytes"]:
+        return None
+    data = path.read_bytes()
+    return data if sha256(data).hexdigest() == part["sha256"] else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import time
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -12,6 +13,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from minillm import disk
+from minillm.waiting import beside
 
 BLOCK = 1 << 16
 SLOWEST = 100  # bytes a second; a modem of 1990 brings more
@@ -26,8 +28,8 @@ def fetch(url: str, path: Path, *, size: int, sha256: str, tries: int = 3, timeo
     """Bring a file of known size and checksum to `path`, with a progress bar on stderr.
 
     It is written under another name and renamed once whole and right, so `path` never holds half a file.  A
-    connection that breaks off, is silent for `timeout` seconds, or in that time brings fewer than SLOWEST bytes a
-    second, is tried again, `tries` times in all.
+    connection that breaks off, has not begun to answer after `timeout` seconds, or in that time brings fewer than
+    SLOWEST bytes a second, is tried again, `tries` times in all.
     """
     for attempt in range(1, tries + 1):
         try:
@@ -40,7 +42,7 @@ def fetch(url: str, path: Path, *, size: int, sha256: str, tries: int = 3, timeo
             reason = f"no connection: {error.reason}"
         except TimeoutError:
             reason = f"nothing came for {timeout:g} s"
-        except (HTTPException, ConnectionError) as error:
+        except (HTTPException, ConnectionError, ValueError) as error:  # the last: it leads to what is no address
             reason = str(error) or type(error).__name__
         if attempt < tries:
             time.sleep(PAUSE * attempt)
@@ -51,7 +53,11 @@ def fetch(url: str, path: Path, *, size: int, sha256: str, tries: int = 3, timeo
 
 def _fetch_once(url: str, path: Path, *, size: int, sha256: str, timeout: float) -> Path:
     request = Request(url, headers={"User-Agent": "minillm"})
-    with urlopen(request, timeout=timeout) as response:
+    try:  # its head, too, may drip in, each letter in time
+        response = beside(partial(urlopen, request, timeout=timeout), seconds=timeout)
+    except TimeoutError:
+        raise ConnectionError(f"its answer had not begun after {timeout:g} s") from None
+    with response:
         data, since, had = bytearray(), time.monotonic(), 0
         with tqdm(total=size, unit="B", unit_scale=True, desc=path.name, leave=False) as bar:
             while len(data) <= size and (block := response.read1(BLOCK)):  # as it comes: `read` waits for all of it

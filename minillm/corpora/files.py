@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from minillm.corpora.text import Corpus, mix
+from minillm.reading import contents
 
 MAX_BYTES = 64 * 2 ** 20
 
@@ -35,7 +36,7 @@ def read(files: File | Iterable[File], *, name: str | None = None, max_bytes: in
                          f"part of the text, or allow more with max_bytes={sum(sizes):_}")
     corpora = []
     for file in files:
-        label, data = file if _is_upload(file) else (Path(file).name, Path(file).read_bytes())
+        label, data = file if _is_upload(file) else (Path(file).name, contents(file, most=max_bytes))
         text = decode(bytes(data), label)
         if not text.strip():
             raise ValueError(f"{label} is empty; choose a file with text in it")
@@ -45,13 +46,53 @@ def read(files: File | Iterable[File], *, name: str | None = None, max_bytes: in
     return Corpus(**vars(corpora[0]) | {"name": name or corpora[0].name})
 
 
+def stream(file: str | os.PathLike, *, block: int = 1 << 20) -> Iterator[str]:
+    """The text of a file that may be larger than the memory, `block` bytes at a time, cleaned as `read` cleans it.
+
+    A piece ends where the next line begins with a letter or digit, so that the pieces hold the same chunks as the whole
+    text: ``tokenizer = BPETokenizer.train(stream(path), 1024)``, and then
+    ``TokenFile.write(ids, tokenizer.encode_stream(stream(path)), vocab_size=tokenizer.vocab_size)``.  In a text that
+    has no such place for 8 blocks, it ends between two characters.  Refuses what `read` refuses, once it comes there.
+    """
+    path, held, size, lines, empty = Path(file), b"", 0, 0, True
+    _size(path)
+    with path.open("rb") as source:
+        while data := source.read(block):
+            held += data
+            place = _last_place(held, must=len(held) > 8 * block)
+            text = decode(held[:place], path.name, size=size, lines=lines)
+            size, lines, held = size + place, lines + held.count(b"\n", 0, place), held[place:]
+            empty = empty and not text.strip()
+            if text:
+                yield text
+    text = decode(held, path.name, size=size, lines=lines)
+    if empty and not text.strip():
+        raise ValueError(f"{path.name} is empty; choose a file with text in it")
+    if text:
+        yield text
+
+
+_PLACES = re.compile(rb"(?s).*[!-~\x80-\xff]\n(?=[A-Za-z0-9])")
+
+
+def _last_place(data: bytes, *, must: bool) -> int:
+    """The last place where a text may be cut; 0 if there is none, but between characters if it `must`."""
+    if found := _PLACES.match(data):
+        return found.end()
+    ends = range(len(data) - 1, max(0, len(data) - 100), -1) if must else ()  # not within a character, nor a line end
+    return next((end for end in ends if data[end] & 0xC0 != 0x80 and data[end - 1] != 13), 0)
+
+
 LINE_END = re.compile("\r*\n|\r")  # of Unix, Windows, old Macs, and of what was converted twice
 
 
-def decode(data: bytes, label: str) -> str:
-    """UTF-8 bytes as text with plain line ends; else say which byte is wrong and what the file may be."""
+def decode(data: bytes, label: str, *, size: int = 0, lines: int = 0) -> str:
+    """UTF-8 bytes as text with plain line ends; else say which byte is wrong and what the file may be.
+
+    Of a file `size` bytes and `lines` lines may have been before them.
+    """
     for start, kind in NOT_TEXT.items():
-        if data.startswith(start):
+        if data.startswith(start) and not size:
             raise ValueError(f"{label} is {kind}, not a text file; {SAVE_AS}")
     try:
         text = data.decode("utf-8-sig")
@@ -59,9 +100,10 @@ def decode(data: bytes, label: str) -> str:
     except UnicodeDecodeError as error:
         wrong = error.start + len(data) - len(error.object)  # the codec counts after the byte-order mark
     if wrong < 0:
-        return LINE_END.sub("\n", text).replace("\ufeff", "")  # a byte-order mark: two files were joined
-    raise ValueError(f"{label} is not UTF-8 text: byte {wrong:,} (line {data.count(10, 0, wrong) + 1:,}) is "
-                     f"0x{data[wrong]:02X}; {_likely(data, wrong)}")
+        text = LINE_END.sub("\n", text) if "\r" in text else text
+        return text.replace("\ufeff", "")  # a byte-order mark: two files were joined
+    raise ValueError(f"{label} is not UTF-8 text: byte {size + wrong:,} (line "
+                     f"{lines + data.count(10, 0, wrong) + 1:,}) is 0x{data[wrong]:02X}; {_likely(data, wrong)}")
 
 
 def _likely(data: bytes, place: int) -> str:

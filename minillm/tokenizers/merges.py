@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import heapq
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 Pair = tuple[int, int]
@@ -17,15 +19,16 @@ def learn_merges(chunks: Mapping[bytes, int]) -> Iterator[Pair]:
 
     The chunks lie one after the other in one linked list, and every pair knows where it occurs, so a merge
     costs only what it changes.  Two things may be out of date and are checked when used: a place where a pair
-    once stood, and a count in the heap that has fallen since.
+    once stood, and a count in the heap that has fallen since.  All are arrays: a list of numbers would take ten times
+    the memory.
     """
-    tokens, weight = [-1], [0]  # -1 stands between two chunks: no pair crosses it
+    tokens, weight = array("i", [-1]), array("q", [0])  # -1 stands between two chunks: no pair crosses it
     for chunk, count in chunks.items():
-        tokens += [*chunk, -1]
-        weight += [*[count] * len(chunk), 0]
-    before, after = list(range(-1, len(tokens) - 1)), list(range(1, len(tokens) + 1))
+        tokens.extend([*chunk, -1])
+        weight.extend([*[count] * len(chunk), 0])
+    before, after = array("q", range(-1, len(tokens) - 1)), array("q", range(1, len(tokens) + 1))
 
-    counts, places = defaultdict(int), defaultdict(list)
+    counts, places = defaultdict(int), defaultdict(partial(array, "q"))
     for place, pair in enumerate(pairwise(tokens)):
         if -1 not in pair:
             counts[pair] += weight[place]

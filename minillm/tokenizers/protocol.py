@@ -247,11 +247,13 @@ def check_text(text: object, position: int = 0) -> None:
     if not isinstance(text, str):
         raise TypeError(f"a tokenizer reads str, not {type(text).__name__}; decode bytes first: "
                         "data.decode('utf-8')")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(f"character {position + error.start} is U+{ord(text[error.start]):04X}, half of a "
-                         "surrogate pair and no character; read the source as UTF-8, or remove it") from None
+    for start in range(0, len(text), BLOCK):  # by parts, or a second text would stand in the memory
+        try:
+            text[start:start + BLOCK].encode("utf-8")
+        except UnicodeEncodeError as error:
+            place = start + error.start
+            raise ValueError(f"character {position + place} is U+{ord(text[place]):04X}, half of a surrogate pair and "
+                             f"no character; read the source as UTF-8, or remove it") from None
 
 
 def show_bytes(data: bytes) -> str:

@@ -5,7 +5,7 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import regex
@@ -14,16 +14,19 @@ from minillm import disk, reading
 from minillm.tokenizers.added import added_beside
 from minillm.tokenizers.protobuf import read_field
 from minillm.tokenizers.protocol import END_OF_TEXT, ID, Tokenizer, check_text, longest_first
+from minillm.waiting import beside
 
 FILE = "tokenizer.model"
 NORMALIZATIONS = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf")
 SPACE = "▁"  # U+2581: how a piece shows a blank
-LONGEST = 2000  # characters of a line that is learned from; the library takes the square of it in time
+LONGEST, LONGEST_WORD = 2000, 256  # characters that are learned from at once: the library's time is their square
 USER_DEFINED = 4  # of the kinds of piece
 PREFIX, NO_PREFIX = (b"\x1a\x02\x18" + value for value in (b"\x01", b"\x00"))
 # appended to a model, these set its add_dummy_prefix: in protobuf the last word holds
 _SURE_END = regex.compile(r"(?r)(?<=[^ ])(?= )|(?<=\n)|(?=\n)")
 _WORDS = regex.compile(r"\n| *[^ \n]+| +")
+_LONG_WORD = regex.compile(rf"[^ ]{{{LONGEST_WORD}}}(?=[^ ])")
+_PARTS = regex.compile(rf".{{1,{LONGEST}}}(?= |$)")  # of a line without longer words, cut where a word begins
 
 
 class SentencePieceTokenizer(Tokenizer):
@@ -97,16 +100,16 @@ class SentencePieceTokenizer(Tokenizer):
         frequent = [c for c, _ in characters.most_common()]
         rare = dict.fromkeys(map(ord, frequent[room:]), "\n")
         blank = {} if " " in frequent[:room] else {"required_chars": SPACE}  # a piece even where no text shows one
-        lines = [part[i:i + LONGEST] for line in lines for part in line.translate(rare).split("\n")
-                 for i in range(0, len(part), LONGEST)]
+        parts = (part for line in lines for part in _short(line.translate(rare)))
         model = io.BytesIO()
+        learn = partial(
+            sentencepiece.SentencePieceTrainer.train, sentence_iterator=parts, model_writer=model, model_type=algorithm,
+            vocab_size=vocab_size, hard_vocab_limit=False, character_coverage=1.0, byte_fallback=True,
+            normalization_rule_name=normalization, add_dummy_prefix=False, remove_extra_whitespaces=False,
+            user_defined_symbols=["\n"], control_symbols=list(special), unk_id=0, bos_id=-1, eos_id=-1, pad_id=-1,
+            **blank, max_sentence_length=1 << 24, num_threads=1, minloglevel=2)
         try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(lines), model_writer=model, model_type=algorithm,
-                vocab_size=vocab_size, hard_vocab_limit=False, character_coverage=1.0, byte_fallback=True,
-                normalization_rule_name=normalization, add_dummy_prefix=False, remove_extra_whitespaces=False,
-                user_defined_symbols=["\n"], control_symbols=list(special), unk_id=0, bos_id=-1, eos_id=-1,
-                pad_id=-1, **blank, max_sentence_length=1 << 24, num_threads=1, minloglevel=2)
+            beside(learn)
         except RuntimeError as error:
             raise ValueError(f"SentencePiece could not learn vocab_size={vocab_size} by {algorithm} from this "
                              f"text: {error}") from None
@@ -262,3 +265,11 @@ def _lines(texts: str | Iterable[str]) -> Iterator[str]:
     for text in [texts] if isinstance(texts, str) else texts:
         check_text(text)
         yield from filter(None, regex.split(rf"[\n{SPACE}\0]", text))
+
+
+def _short(text: str) -> Iterator[str]:
+    """Its lines in parts that are not too long, cut between words, or inside one that is too long itself."""
+    for line in text.split("\n"):
+        words = line if len(line) <= LONGEST_WORD else _LONG_WORD.sub(r"\g<0>\n", line)
+        for part in words.split("\n"):
+            yield from _PARTS.findall(part) if len(part) > LONGEST else [part] if part else []

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import regex
 
@@ -44,22 +45,37 @@ def compiled(pattern: str) -> regex.Pattern:
 def cut(text: str, pattern: regex.Pattern) -> list[str]:
     """The chunks of a text.  Raises ValueError for a pattern that does not give all of it back,
     or not in a time that grows with the text: it may come from a file."""
-    limit = SECONDS + len(text) / 20_000
-    try:
+    with _in_time(text, pattern) as limit:
         chunks = pattern.findall(text, timeout=limit)
-    except TimeoutError:
-        raise ValueError(f"pattern={pattern.pattern!r} has not cut {len(text):,} characters in {limit:.0f} s; one that "
-                         f"tries the same letters again and again, as (a+)+ does, never ends: take another") from None
-    if pattern.groups or sum(map(len, chunks)) != len(text):
-        raise ValueError(f"pattern={pattern.pattern!r} passes over some characters; add |\\s|\\S at its end, write "
-                         f"(?:...) for (...), or take one of: {', '.join(PATTERNS)}")
+    _check_all(sum(map(len, chunks)), len(text), pattern)
     return chunks
 
 
 def count_chunks(texts: str | Iterable[str], pattern: str) -> Counter[bytes]:
-    """How often each chunk occurs.  A text has few distinct ones, so all that follows is fast."""
-    ready, counts = compiled(pattern), Counter()
+    """How often each chunk occurs.  A text has few distinct ones, so all that follows is fast, and none of the others
+    is kept: in memory, counting takes nothing that grows with the text."""
+    ready, counts, size = compiled(pattern), Counter(), 0
     for text in [texts] if isinstance(texts, str) else texts:
         check_text(text)
-        counts.update(cut(text, ready))
+        with _in_time(text, ready) as limit:
+            counts.update(map(regex.Match.group, ready.finditer(text, timeout=limit)))
+        size += len(text)
+    _check_all(sum(len(chunk) * count for chunk, count in counts.items()), size, ready)
     return Counter({chunk.encode("utf-8"): count for chunk, count in counts.items()})
+
+
+@contextmanager
+def _in_time(text: str, pattern: regex.Pattern) -> Iterator[float]:
+    """How many seconds a text may take; where they do not suffice, that is said."""
+    limit = SECONDS + len(text) / 20_000
+    try:
+        yield limit
+    except TimeoutError:
+        raise ValueError(f"pattern={pattern.pattern!r} has not cut {len(text):,} characters in {limit:.0f} s; one that "
+                         f"tries the same letters again and again, as (a+)+ does, never ends: take another") from None
+
+
+def _check_all(found: int, there: int, pattern: regex.Pattern) -> None:
+    if pattern.groups or found != there:
+        raise ValueError(f"pattern={pattern.pattern!r} passes over some characters; add |\\s|\\S at its end, write "
+                         f"(?:...) for (...), or take one of: {', '.join(PATTERNS)}")

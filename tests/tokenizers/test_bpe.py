@@ -1,4 +1,5 @@
 """Byte-pair encoding: the merges of the textbook algorithm, and two encoders that agree id for id."""
+import tracemalloc
 from collections import Counter
 from itertools import islice, pairwise
 
@@ -9,7 +10,7 @@ from tokenizer_samples import ANY_TEXT, TEXT, TROUBLE
 
 from minillm.tokenizers import PATTERNS, BPETokenizer, bpe
 from minillm.tokenizers.merges import learn_merges
-from minillm.tokenizers.splitting import count_chunks
+from minillm.tokenizers.splitting import compiled, count_chunks, cut
 
 TOKENIZERS = {name: BPETokenizer.train(TEXT, 600, pattern=name) for name in PATTERNS}
 patterns = pytest.mark.parametrize("pattern", PATTERNS)
@@ -168,3 +169,20 @@ def test_where_a_stream_is_cut_a_chunk_ends(pattern, text):
     split = TOKENIZERS[pattern].split
     for match in bpe._SURE_END.finditer(text):
         assert split(text[:match.start()]) + split(text[match.start():]) == split(text)
+
+
+@given(texts=st.lists(st.text(), max_size=3))
+def test_counting_counts_what_cutting_gives(texts):
+    counted = count_chunks(texts, PATTERNS["gpt4"])
+    chunks = Counter(chunk.encode() for text in texts for chunk in cut(text, compiled(PATTERNS["gpt4"])))
+    assert counted == chunks
+
+
+def test_counting_keeps_nothing_that_grows_with_the_text():
+    text = "".join(f"the {i % 500} cats sat on mat {i % 7}\n" for i in range(20_000))
+    tracemalloc.start()
+    try:
+        count_chunks(text, PATTERNS["gpt4"])
+        assert tracemalloc.get_traced_memory()[1] < len(text) / 2  # a list of its chunks takes twelve times the text
+    finally:
+        tracemalloc.stop()

@@ -14,6 +14,7 @@ from tokenizer_samples import ANY_TEXT, TEXT
 
 from minillm.conversation import Template
 from minillm.tokenizers import BPETokenizer, SentencePieceTokenizer, load_tokenizer, published
+from minillm.tokenizers import sentencepiece as module
 
 TOKENIZERS = {name: SentencePieceTokenizer.train(TEXT, 400, algorithm=name) for name in ("unigram", "bpe")}
 both = pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
@@ -330,3 +331,26 @@ def test_tokens_beside_a_model_that_cannot_be_are_named(harm, words, beside):
         (folder / name).write_text(json.dumps(content))
     with pytest.raises(ValueError, match=re.escape(words)):
         load_tokenizer(folder)
+
+
+LONG = {"words": "ab" * 5000, "blanks": " " * 9000, "both": ("x" * 1999 + " " + "y" * 300) * 4,
+        "prose": "a cat sat " * 900, "rare": ("a" * 700 + "\n") * 3}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_a_long_line_is_learned_from_in_short_parts_and_all_of_it(text):
+    parts = [*module._short(text)]
+    assert "".join(parts) == text.replace("\n", "")
+    assert max(map(len, parts)) <= module.LONGEST
+    assert max(len(word) for part in parts for word in part.split(" ")) <= module.LONGEST_WORD
+    if text == LONG["prose"]:  # words that are short stay whole
+        assert {word for part in parts for word in part.split()} == {"a", "cat", "sat"}
+
+
+@pytest.mark.parametrize("text", ["a" * 100_000, "\n".join("a" * n for n in range(1, 400))], ids=["line", "lines"])
+def test_equal_letters_are_learned_from_at_all_and_ctrl_c_is_heard(text, monkeypatch):
+    """The library alone takes hours for the line."""
+    assert len(SentencePieceTokenizer.train(text, 300).encode(text)) < len(text) / 4
+    monkeypatch.setattr(module, "beside", lambda work: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        SentencePieceTokenizer.train(text, 300)
