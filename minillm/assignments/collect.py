@@ -16,6 +16,7 @@ import nbformat
 from minillm.assignments.master import exercise_of, role_of
 from minillm.assignments.platforms import Told, student_in, time_of, told_by
 from minillm.assignments.reading import MOST_BYTES, MasterError, assignment_of, read_notebook
+from minillm.reading import contents
 
 DEPTH = 12  # folders in folders
 ATTEMPT = re.compile(r"(attempt|try|version|submission|upload|draft|final|old|new|v)?[ _-]?\d{0,3}|\d{4}-\d\d-\d\d.*",
@@ -238,13 +239,16 @@ def read_table(path: str | Path, columns: tuple[str, ...], *, example: str) -> l
     """The rows of a CSV as a spreadsheet saves it: UTF-8 with or without BOM, cells cut by commas or semicolons."""
     name = Path(path).name
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = contents(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise MasterError(f"{name} is not UTF-8 text (byte {error.start}); save it as CSV UTF-8") from None
     text = text if "\n" in text else text.replace("\r", "\n")  # as Excel's "Macintosh CSV" ends its lines
     first = text.partition("\n")[0]
     lines = csv.reader(io.StringIO(text), delimiter=";" if ";" in first and "," not in first else ",")
-    header, *rows = [[cell.strip() for cell in row] for row in lines if row] or [[]]
+    try:
+        header, *rows = [[cell.strip() for cell in row] for row in lines if row] or [[]]
+    except csv.Error as error:
+        raise MasterError(f"{name} is not CSV ({error}); is a quotation mark missing?") from None
     missing = [column for column in columns if column not in header]
     if missing:
         raise MasterError(f"{name} has no column {missing[0]!r}; its first line should be: {example}")

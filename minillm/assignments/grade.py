@@ -32,7 +32,10 @@ from minillm.assignments.run import Stopped, execute
 from minillm.assignments.sandbox import Limits, student_package
 from minillm.assignments.variants import key_of, variant_of
 from minillm.assignments.warm import Warm
+from minillm.reading import check
 
+FORM = {"assignment": str, "exercises": {str: dict}, "order": [str], "variants?": {str: list}, "variant?": dict,
+        "seed?": int}  # of what `build` writes into a grading notebook's metadata
 
 @dataclass
 class Result:
@@ -159,8 +162,12 @@ def books_of(grading: str | Path) -> dict[str, list[Path]]:
     held: dict[str, list[Path]] = {}
     for path in paths:
         own = read_notebook(path).metadata.get("minillm") or {}
-        if "exercises" not in own:
-            raise MasterError(f"{path.name} is not a grading notebook; make one with minillm assign build")
+        try:
+            check(own, FORM, path.name, "minillm")
+            check({id: own["exercises"].get(id) for id in own["order"]}, {str: dict}, path.name, "minillm.exercises")
+        except ValueError as error:
+            raise MasterError(f"{path.name} is not a grading notebook ({str(error).partition(';')[0]}); make one with "
+                              f"minillm assign build") from None
         held.setdefault(own["assignment"], []).append(path)
     return held
 

@@ -5,10 +5,12 @@ import ast
 import builtins
 from pathlib import Path
 
+import nbformat
+
 from minillm.assignments.collect import answers_in
 from minillm.assignments.guard import forbidden_names, imported_as
 from minillm.assignments.marks import same_code
-from minillm.assignments.master import HIDDEN, MasterError, read_master, read_notebook
+from minillm.assignments.master import HIDDEN, MasterError, exercise_of, read_master, read_notebook
 from minillm.assignments.registry import complete
 from minillm.assignments.syntax import tree_of
 
@@ -52,20 +54,17 @@ def lint_submission(path: str | Path, master: str | Path | None = None) -> list[
     """
     notebook = read_notebook(path)
     handed_out = read_notebook(master) if master else notebook
-    wanted = {(c.metadata.get("minillm") or {}).get("exercise"): c.source
-              for c in handed_out.cells
-              if (c.metadata.get("minillm") or {}).get("role") == "answer"}
+    wanted = {own["exercise"]: c.source for c, own in _told(handed_out) if own.get("role") == "answer"}
     if not wanted:
-        wanted = dict.fromkeys(
-            filter(None, ((c.metadata.get("minillm") or {}).get("exercise") for c in notebook.cells)))
+        wanted = dict.fromkeys(filter(None, (own["exercise"] for _, own in _told(notebook))))
     if not wanted:
         return [
             f"{Path(path).name} names no exercises; compare it with the notebook as handed out: --with STUDENT.ipynb"
         ]
     answers = answers_in(notebook, list(wanted))
-    parts = [(c, c.metadata.get("minillm") or {}) for c in handed_out.cells]
-    forbid = {own.get("exercise"): own["forbid"] for _, own in parts if own.get("forbid")}
-    prose = {own.get("exercise") for c, own in parts if own.get("role") == "answer" and c.cell_type != "code"}
+    parts = _told(handed_out)
+    forbid = {own["exercise"]: own["forbid"] for _, own in parts}
+    prose = {own["exercise"] for c, own in parts if own.get("role") == "answer" and c.cell_type != "code"}
     texts = [c.source for c, own in parts if c.cell_type == "code" and own.get("role") != "answer"]
     found = list(answers.problems.values())
     given = _names_of(texts)
@@ -84,10 +83,21 @@ def lint_submission(path: str | Path, master: str | Path | None = None) -> list[
             found.append(
                 f"exercise {id} uses {', '.join(loose)}, defined in a cell of your own; only answer cells are "
                 f"graded, so define it there")
-        own = next((c.metadata.get("minillm") or {} for c in notebook.cells if c.source == source), {})
-        banned = forbidden_names(source, list(own.get("forbid") or forbid.get(id) or []), imported_as(texts))
+        mine = next((own["forbid"] for c, own in _told(notebook) if c.source == source), [])
+        banned = forbidden_names(source, mine or forbid.get(id) or [], imported_as(texts))
         if banned:
             found.append(f"exercise {id} uses {', '.join(banned)}, which it asks to do without")
+    return found
+
+
+def _told(notebook: nbformat.NotebookNode) -> list[tuple[nbformat.NotebookNode, dict]]:
+    """Each cell, and what its metadata tell minillm: the exercise, and what it asks to do without."""
+    found = []
+    for cell in notebook.cells:
+        own = cell.metadata.get("minillm") or {}
+        names = own.get("forbid") if isinstance(own.get("forbid"), list) else []
+        found.append((cell, {**own, "exercise": exercise_of(cell) if own.get("exercise") else None,
+                             "forbid": [name for name in names if isinstance(name, str)]}))
     return found
 
 

@@ -11,6 +11,7 @@ import nbformat
 from minillm.assignments.reading import MasterError, read_notebook
 from minillm.assignments.syntax import tree_of
 from minillm.notebook.explain import answer
+from minillm.reading import shown
 
 MARKER = re.compile(r"^\s*#\s*exercise:\s*(\S+)\s*$", re.MULTILINE | re.IGNORECASE)
 SOLUTION = re.compile(
@@ -21,6 +22,11 @@ LIKE_A_MARKER = re.compile(
     r"^.*#[\W_]*(?:BEGIN|END)[\W_]*(?:SOLUTIONS?|HIDDEN|TESTS?)(?![a-zA-Z]).*$", re.MULTILINE | re.IGNORECASE)
 ROLES = ("given", "answer", "solution", "check", "hint", "mistake")
 VISIBILITIES = ("public", "hidden")
+NUMBER, TEXTS = "a number", "a list of texts"
+SAID = {  # in a cell's metadata -> what it should be
+    "exercise": "a text", "role": "a text", "visibility": "a text", "name": "a text", "difficulty": "a text",
+    "grade_id": "a text", "points": NUMBER, "minutes": NUMBER, "score": NUMBER, "tolerance": NUMBER,
+    "forbid": TEXTS, "equal": TEXTS}
 
 
 @dataclass
@@ -156,6 +162,9 @@ def find_exercises(notebook: nbformat.NotebookNode, name: str) -> Master:
 def check_marks(cell: nbformat.NotebookNode, where: str) -> None:
     """Refuse what looks like a marker, a role or a visibility and is none: it would hand out a solution or a check."""
     own = cell.metadata.get("minillm") or {}
+    for key, value in [*own.items(), *(cell.metadata.get("nbgrader") or {}).items()]:
+        if key in SAID and not _is(value, SAID[key]):
+            raise MasterError(f"{where} has {key}={shown(value)} in its metadata; write {SAID[key]}, or leave it out")
     if own.get("role", "given") not in ROLES:
         raise MasterError(f"{where} has the role {own['role']!r}; write one of {', '.join(ROLES)}")
     if own.get("visibility", "public") not in VISIBILITIES:
@@ -172,6 +181,14 @@ def check_marks(cell: nbformat.NotebookNode, where: str) -> None:
         open_ = what if word == "BEGIN" else None
     if open_:
         raise MasterError(f"{where} has '### BEGIN {open_}' without '### END {open_}'; each BEGIN needs its END")
+
+
+def _is(value: object, said: str) -> bool:
+    if said == TEXTS:
+        return value is None or isinstance(value, list) and all(isinstance(each, str) for each in value)
+    if said == NUMBER:  # NaN lies between no bounds
+        return value is None or type(value) in (int, float) and -1e9 < value < 1e9
+    return value is None or isinstance(value, str)
 
 
 def share_points(exercise: Exercise) -> None:

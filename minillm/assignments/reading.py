@@ -65,17 +65,29 @@ def read_notebook(path: str | Path, *, max_bytes: int = MOST_BYTES) -> nbformat.
         ) from error
     if not isinstance(notebook.get("cells"), list):
         raise MasterError(f"{path.name} has no cells; hand in the .ipynb file itself")
-    if not isinstance(notebook.metadata.get("minillm", {}), dict):
-        del notebook.metadata["minillm"]
+    notebook.metadata = _ours(notebook.get("metadata"))
+    notebook.cells = [cell for cell in notebook.cells if isinstance(cell, dict)]
     for cell in notebook.cells:
-        if isinstance(cell.get("source"), list):
-            cell.source = "".join(cell.source)
-        if isinstance(cell.get("source"), str):
-            cell.source = cell.source.replace("\r\n", "\n").replace("\r", "\n")
-        for owner in ("minillm", "nbgrader"):  # whoever wrote something else there did not speak to us
-            if not isinstance(cell.metadata.get(owner, {}), dict):
-                del cell.metadata[owner]
+        source, kind = cell.get("source"), cell.get("cell_type")
+        source = "".join(filter(_is_text, source)) if isinstance(source, list) else source if _is_text(source) else ""
+        cell.source, cell.metadata = source.replace("\r\n", "\n").replace("\r", "\n"), _ours(cell.get("metadata"))
+        cell.cell_type = kind if _is_text(kind) else "raw"
     return notebook
+
+
+def _ours(metadata: object) -> nbformat.NotebookNode:
+    """Metadata without what is not as minillm, nbgrader or Jupyter writes it: whoever wrote it did not speak to us."""
+    kept = metadata if isinstance(metadata, dict) else nbformat.NotebookNode()
+    for owner in ("minillm", "nbgrader"):
+        if not isinstance(kept.get(owner, {}), dict):
+            del kept[owner]
+    if "tags" in kept:
+        kept["tags"] = [tag for tag in kept["tags"] if _is_text(tag)] if isinstance(kept["tags"], list) else []
+    return kept
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def parsed(text: bytes) -> nbformat.NotebookNode:

@@ -20,8 +20,12 @@ from minillm.assignments.collect import read_table
 from minillm.assignments.grade import Result
 from minillm.assignments.marks import MANUAL, TROUBLE, Mark
 from minillm.assignments.master import MasterError
+from minillm.reading import check, parse
 
 WRITTEN = ".written.json"  # digests of the tables, which tell whether somebody has edited them since
+MARK = {"exercise": str, "status": str, "points": float, "out_of": float, "reason": str, "remarks": [str]}
+ROW = {"key": str, "by": str, "result": {"student": str, "assignment": str, "file": str, "marks": [MARK], "late": bool,
+                                         "note": str}}  # what is kept of graded work
 LONGEST = 120  # bytes of a student's name in the name of a file
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -104,8 +108,8 @@ def as_dict(result: Result, late_share: float = 1.0) -> dict:
 
 def from_dict(row: dict) -> Result:
     """The inverse of `as_dict` (late work as it was graded, before its share)."""
-    return Result(row["student"], row["assignment"], row["file"], [Mark(**m) for m in row["marks"]],
-                  row["late"], row["note"])
+    return Result(row["student"], row["assignment"], row["file"],
+                  [Mark(**{name: m[name] for name in MARK}) for m in row["marks"]], row["late"], row["note"])
 
 
 class Log:
@@ -119,9 +123,11 @@ class Log:
 
     def read(self) -> dict[str, Result]:
         rows = []
-        for line in self.path.read_text("utf-8").splitlines() if self.path.exists() else []:
-            with suppress(ValueError):  # the last line may be cut short
-                rows.append(json.loads(line))
+        for line in self.path.read_bytes().splitlines() if self.path.exists() else []:
+            with suppress(ValueError):  # the last line may be cut short; what else is no row is graded again
+                row = parse(line, self.path)
+                check(row, ROW, self.path)
+                rows.append(row)
         done = {row["key"]: from_dict(row["result"]) for row in rows if row.get("by") == self.digest}
         return {key: result for key, result in done.items() if all(m.status != TROUBLE for m in result.marks)}
 
@@ -229,10 +235,12 @@ def check_place(out: Path, assignment: str, students: Iterable[str]) -> None:
     """Refuse to write over grades that the new ones would not hold: of another assignment, or of other students."""
     held = out / "grades.json"
     try:
-        rows = [(row["student"], row["assignment"]) for row in json.loads(held.read_text("utf-8"))]
+        held_now = parse(held.read_bytes(), held)
+        check(held_now, [{"student": str, "assignment": str}], held)
+        rows = [(row["student"], row["assignment"]) for row in held_now]
     except FileNotFoundError:
         return
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         raise MasterError(f"{held} is not one that `minillm assign grade` wrote; choose another --out") from None
     for name, digest in _read_written(out).items():
         if (out / name).exists() and _digest(out / name) != digest:
@@ -250,10 +258,11 @@ def check_place(out: Path, assignment: str, students: Iterable[str]) -> None:
 
 def _read_written(out: Path) -> dict[str, str]:
     try:
-        held = json.loads((out / WRITTEN).read_text("utf-8"))
+        held = parse((out / WRITTEN).read_bytes(), WRITTEN)
+        check(held, {str: str}, WRITTEN)
     except (OSError, ValueError):
         return {}
-    return held if isinstance(held, dict) else {}
+    return held
 
 
 def keep_manual(table: str | Path | None, out: Path, assignment: str) -> Path | None:

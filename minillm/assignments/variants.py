@@ -9,12 +9,19 @@ from typing import Any
 
 import nbformat
 
+from minillm.assignments.reading import MasterError
+from minillm.reading import shown
+
 HOLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
 def choices_of(notebook: nbformat.NotebookNode) -> dict[str, list]:
     """What a master lets vary: its metadata's ``minillm.variants``, name -> the values to choose from."""
-    return dict((notebook.metadata.get("minillm") or {}).get("variants") or {})
+    choices = (notebook.metadata.get("minillm") or {}).get("variants") or {}
+    if not isinstance(choices, dict) or not all(isinstance(values, list) and values for values in choices.values()):
+        raise MasterError(f"the notebook's metadata have minillm.variants={shown(choices)}; write the values of each "
+                          f"name in a list: {{\"n\": [3, 4, 5]}}")
+    return dict(choices)
 
 
 def variant_of(student: str, choices: dict[str, list], *, seed: int = 0) -> dict[str, Any]:

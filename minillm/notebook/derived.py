@@ -138,7 +138,7 @@ def equations_of(notebook) -> list[str]:
     """Every equation that a notebook shows, the library's included; not those of its table of symbols."""
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     texts += [output.data["text/markdown"] for cell in notebook.cells for output in cell.get("outputs", [])
-              if "text/markdown" in output.get("data", {})]
+              if isinstance(output.get("data", {}).get("text/markdown"), str)]
     return [each for text in texts for each in symbols.equations_in(_TABLE.sub("", text))]
 
 

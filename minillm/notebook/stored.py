@@ -6,19 +6,17 @@ What stands elsewhere already is written into them by `derived.py`.
 from __future__ import annotations
 
 import copy
-import json
 import os
 import re
 import sys
-import time
 from base64 import b64decode
-from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
 
 from minillm import disk
 from minillm.notebook.derived import NotebookError, address, write
+from minillm.reading import contents, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST_PICTURE, LARGEST_NOTEBOOK = 100_000, 1_000_000      # bytes; GitHub shows larger ones slowly, or not at all
@@ -114,18 +112,14 @@ def refresh(path: Path, *, check: bool = False, run: bool = True) -> bool:
     """
     from nbclient.exceptions import CellExecutionError
     try:
-        stored = path.read_text("utf-8")
-        raw = json.loads(stored)
-        if not isinstance(raw, dict) or raw.get("nbformat") != 4 or not raw.get("cells"):
-            raise NotebookError("this is not a notebook of format 4 with cells in it")
-        notebook = nbformat.reads(stored, as_version=4)
-        notebook = tidy(notebook, path.stem, address())
+        stored = _text(path)
+        notebook = tidy(_parsed(stored), path.stem, address())
         if run:
             notebook = tidy(execute(notebook, path.parent), path.stem, address())
         text = rendered(notebook)
-    except (CellExecutionError, NotebookError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (CellExecutionError, NotebookError, ValueError) as error:
         raise NotebookError(f"{path.name}: {_plain(str(error))}") from error
-    if path.read_text("utf-8") != stored:
+    if _text(path) != stored:
         raise NotebookError(f"{path.name} was saved by somebody else while it ran; it is left as it is now: run this "
                             f"again")
     changed = text != stored
@@ -134,20 +128,35 @@ def refresh(path: Path, *, check: bool = False, run: bool = True) -> bool:
     return changed
 
 
+def _text(path: Path) -> str:
+    return contents(path).decode("utf-8").replace("\r\n", "\n")
+
+
+def _parsed(text: str) -> nbformat.NotebookNode:
+    """A notebook of format 4, as the description of that format has it."""
+    raw = parse(text, "this")
+    if not isinstance(raw, dict) or raw.get("nbformat") != 4 or not raw.get("cells"):
+        raise NotebookError("this is not a notebook of format 4 with cells in it")
+    try:
+        nbformat.validate(nbformat.from_dict(raw), relax_add_props=True)
+    except (nbformat.ValidationError, AssertionError, TypeError) as error:  # the last two where no word is text
+        why = (str(error) or "the version is no number").strip().splitlines()[0][:200]
+        raise NotebookError(f"its cells are not as Jupyter writes them ({why}); open it there and save it again"
+                            ) from None
+    return nbformat.reads(text, as_version=4)
+
+
 def _plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
 
 
-def refresh_all(names: list[str], *, check: bool = False, run: bool = True, times: bool = False) -> int:
-    """Refresh the notebooks that are named, or all.  Returns 1 if one failed, or would change under `check`.
-
-    With `times`, README.md then says how long each took here."""
-    folder, trouble, seconds = ROOT / "notebooks", 0, {}
+def refresh_all(names: list[str], *, check: bool = False, run: bool = True) -> int:
+    """Refresh the notebooks that are named, or all.  Returns 1 if one failed, or would change under `check`."""
+    folder, trouble = ROOT / "notebooks", 0
     for name in names or sorted(folder.glob("*.ipynb")):
         try:
-            path, began = _locate(str(name), folder), time.perf_counter()
+            path = _locate(str(name), folder)
             changed = refresh(path, check=check, run=run)
-            seconds[path.stem] = time.perf_counter() - began
         except NotebookError as error:
             print(f"minillm: {error}", file=sys.stderr)
             trouble = 1
@@ -155,22 +164,7 @@ def refresh_all(names: list[str], *, check: bool = False, run: bool = True, time
         done = "would change: run `python -m minillm notebooks`" if check else "rewritten"
         print(f"{path.name}: {done if changed else 'unchanged'}", flush=True)
         trouble |= int(changed and check)
-    if times:
-        readme = ROOT / "README.md"
-        disk.write(readme, timed(readme.read_text("utf-8"), seconds))
     return trouble
-
-
-def timed(text: str, seconds: Mapping[str, float]) -> str:
-    """A README whose table of notebooks ends with how long each took, top to bottom, and whose next line says where."""
-    from minillm.precision import processor_name
-    for name, taken in seconds.items():
-        row = re.compile(rf"^(\| `{re.escape(name)}` \|.*\|)[^|\n]*\|$", re.M)
-        text, found = row.subn(rf"\g<1> {taken:.0f} s |", text)
-        if found != 1:
-            raise NotebookError(f"README.md has {found} rows for {name} in its table of notebooks, where one belongs")
-    where = f"Run All was timed on {os.cpu_count()} cores of this kind: {processor_name()}."
-    return re.sub(r"^Run All was timed on .*$", lambda line: where, text, flags=re.M)
 
 
 def _locate(name: str, folder: Path) -> Path:

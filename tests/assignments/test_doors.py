@@ -5,7 +5,9 @@ import csv
 import hashlib
 import html
 import json
+import math
 import os
+import re
 import shutil
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,10 +20,11 @@ from minillm.__main__ import main
 from minillm.assignments import reports, sandbox
 from minillm.assignments.build import build
 from minillm.assignments.collect import read_roster, read_submission, submissions
-from minillm.assignments.grade import Grader, Result, grade
+from minillm.assignments.grade import Grader, Result, books_of, grade
+from minillm.assignments.lint import lint_master, lint_submission
 from minillm.assignments.marks import Mark
 from minillm.assignments.master import MasterError, read_notebook
-from minillm.assignments.variants import filled, variant_of
+from minillm.assignments.variants import choices_of, filled, variant_of
 from tests.assignments.conftest import MASTER
 
 EMPTY = v4.new_notebook()
@@ -59,6 +62,61 @@ def test_strange_cells_are_read_as_cells_without_a_part(tmp_path):
     (tmp_path / "s.ipynb").write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": cells}))
     assert [(c.source, dict(c.metadata)) for c in read_notebook(tmp_path / "s.ipynb").cells] == [("a = 1\nb", {})]
     assert main(["assign", "lint", str(tmp_path / "s.ipynb")]) == 1
+
+
+def master(tmp_path, cells, **metadata):
+    path = tmp_path / "m.ipynb"
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 4, "metadata": metadata, "cells": cells}))
+    return path
+
+
+@pytest.mark.parametrize("cells", [
+    [3], [None, {}], [{"cell_type": "code"}], [{"cell_type": 3, "source": None, "metadata": None}], [[]],
+    [{"cell_type": "code", "source": [1.5, "a"], "metadata": {"tags": 3}, "outputs": "x"}],
+    [{"cell_type": "markdown", "source": {"a": 1}, "metadata": {"tags": [["x"], "hint"]}}],
+    [{"cell_type": "code", "source": "x", "metadata": {"minillm": {"exercise": {"a": 1}, "forbid": 3}}}]])
+def test_cells_of_no_shape_are_read_as_empty_ones_or_named(cells, tmp_path):
+    path = master(tmp_path, cells)
+    for read in (read_notebook, lint_submission, lint_master):
+        try:
+            read(path)
+        except MasterError as error:
+            assert "m.ipynb" in str(error)
+
+
+@pytest.mark.parametrize("said", [{"points": "two"}, {"points": math.nan}, {"points": 10**400}, {"minutes": [1]},
+                                  {"forbid": "sum"}, {"forbid": [3]}, {"equal": 1}, {"tolerance": True},
+                                  {"exercise": 3}, {"role": "check", "name": {"a": 1}}])
+def test_what_a_cell_says_of_itself_is_of_its_kind(said, tmp_path):
+    cell = {"cell_type": "code", "source": "# exercise: a.1\nx = 1", "outputs": [], "execution_count": None,
+            "metadata": {"minillm": {"exercise": "a.1", "role": "answer"} | said}}
+    found, = lint_master(master(tmp_path, [cell]))
+    assert re.search(r"cell 0 has \w+=.* in its metadata; write a", found)
+
+
+@pytest.mark.parametrize("variants", [3, [1], {"n": 3}, {"n": []}])
+def test_numbers_that_vary_have_values_to_choose_from(variants, tmp_path):
+    with pytest.raises(MasterError, match="write the values of each name in a list"):
+        choices_of(read_notebook(master(tmp_path, [], minillm={"variants": variants})))
+
+
+@pytest.mark.parametrize("own", [{}, {"exercises": 3}, {"exercises": {}, "assignment": [1], "order": []},
+                                 {"exercises": {}, "assignment": "a", "order": ["a.1"]}])
+def test_a_grading_notebook_says_what_build_wrote(own, tmp_path):
+    with pytest.raises(MasterError, match="m.ipynb is not a grading notebook"):
+        books_of(master(tmp_path, [], minillm=own))
+
+
+def test_graded_work_that_cannot_be_read_again_is_graded_again(tmp_path):
+    log, one = reports.Log(tmp_path / "log", "d"), Result("ann", "a", "a.ipynb", [Mark("a.1", "ok", 1.0, 2.0)])
+    log.append("good", one)
+    good = (tmp_path / "log").read_text()
+    row = json.loads(good)
+    bad = [3, "x", [], {}, row | {"result": 3}, row | {"key": "k", "result": row["result"] | {"marks": [3]}},
+           row | {"key": "k", "result": {name: x for name, x in row["result"].items() if name != "late"}}]
+    (tmp_path / "log").write_bytes(b"\xff\n" + b"[" * 100_000 + b"\n" + "".join(
+        json.dumps(each) + "\n" for each in bad).encode() + good.encode())
+    assert log.read() == {"good": one}
 
 
 def test_grading_nothing_is_refused_and_writes_nothing(grading, tmp_path, capsys):
