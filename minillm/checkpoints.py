@@ -40,8 +40,7 @@ def save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLik
 
 def rehearse(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLike, *,
              state: dict[str, Any] | None = None, log: Iterable[dict[str, Any]] = ()) -> None:
-    """Do all that `save` does, up to the last step, which would make it visible: what it raises, `save` would have
-    raised later, when there is more to lose."""
+    """Do all that `save` does but for the last step: what it raises, `save` would later, with more to lose."""
     with suppress(_Rehearsed):
         _save(model, tokenizer, folder, state, log, keep=False)
 
@@ -59,12 +58,10 @@ def load(folder: str | os.PathLike, *, device: str | torch.device = "cpu", dtype
         folder, dtype = ours, dtype or torch.float32
 
     def read(folder: Path, names: Iterable[str]) -> tuple[Transformer, Tokenizer | None]:
-        config = ModelConfig.from_dict(_read(folder, "config.json", {"model": dict})["model"])
-        held = weights.shapes([file := reading.inside(folder, "model.safetensors")])
-        weights.fits(weights.on_paper(config, held, folder), {name: row[0] for name, row in held.items()}, folder)
+        config = load_config(folder)
         with torch.random.fork_rng([]):  # drawing weights that are about to be replaced is nobody's business
             model = Transformer(config)
-        fill(model, dict(weights.tensors([file])), source=str(folder))
+        fill(model, dict(weights.tensors([reading.inside(folder, "model.safetensors")])), source=str(folder))
         spoken = any(name.startswith(f"{WITH_MODEL}/") for name in names)
         return model, load_tokenizer(disk.find(folder, WITH_MODEL)) if spoken else None
 
@@ -78,6 +75,12 @@ def shipped(name: str | os.PathLike) -> Path | None:
     """The folder of the model of this name that comes with minillm; None if there is none."""
     folder = data_folder() / "models" / name
     return folder if Path(name).parts == (folder.name,) and (folder / SUMS).is_file() else None
+
+
+def load_config(folder: str | os.PathLike) -> ModelConfig:
+    """What a checkpoint's model is made of, as the header of its weights bears out; none of them is read."""
+    told = _config(folder := Path(folder))
+    return weights.confirmed(told["model"], reading.inside(folder, "model.safetensors"), folder)
 
 
 def load_state(folder: str | os.PathLike) -> dict[str, Any]:
@@ -134,9 +137,8 @@ def check_described(model: nn.Module) -> None:
     for name in [*ours, *plain]:
         here, there = (tuple(x[name].shape) if name in x else "absent" for x in (ours, plain))
         if here != there:
-            raise ValueError(f"{name!r} is {here} in the model, but {there} by its configuration, so the model could "
-                             f"not be opened again; change model.config with it, or, with LoRA layers, "
-                             f"merge_lora(model) first")
+            raise ValueError(f"{name!r} is {here} in the model, but {there} by its configuration, so it could not be "
+                             f"opened again; change model.config with it, or merge_lora(model) first")
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
@@ -210,8 +212,7 @@ def _save(model: nn.Module, tokenizer: Tokenizer | None, folder: str | os.PathLi
                 raise _Rehearsed
     except (OSError, SafetensorError, UnicodeEncodeError) as error:
         before = "; what it held before is untouched" if disk.find(folder, SUMS).exists() else ""
-        raise OSError(f"{folder} could not be written ({error}){before}; make room, or save into another folder"
-                      ) from error
+        raise OSError(f"{folder} could not be written ({error}){before}; make room, or save elsewhere") from error
     return folder
 
 
@@ -242,14 +243,20 @@ def _seal(folder: Path) -> bytes | None:
             return reading.contents(disk.find(folder, SUMS), within=folder)
 
 
-def _check(folder: Path) -> list[str]:
-    """The names of all that is in a checkpoint, which is as it was saved."""
+def _config(folder: Path) -> dict[str, Any]:
     if not disk.find(folder, "config.json").exists():
         raise FileNotFoundError(f"{folder} holds no checkpoint: it has no config.json")
-    kind = _read(folder, "config.json").get("format")
-    if kind is None:
+    told = _read(folder, "config.json")
+    if told.get("format") is None:
         raise ValueError(f"{folder} was not written by minillm.save; for a Hugging Face model use "
                          f"load_pretrained({str(folder)!r})")
+    reading.check(told, {"model": dict}, folder / "config.json")
+    return told
+
+
+def _check(folder: Path) -> list[str]:
+    """The names of all that is in a checkpoint, which is as it was saved."""
+    kind = _config(folder)["format"]
     if not disk.find(folder, SUMS).exists():
         raise ValueError(f"{folder} is not finished: it has no {SUMS}; the copy or the download broke off")
     sums = _read(folder, SUMS, {str: str})

@@ -7,12 +7,13 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from minillm.data import IGNORED, Batch, Endless, answered, draw
+from minillm.data import IGNORED, Batch, Endless, answered, check_counts, draw
+from minillm.precision import choose_device
+from minillm.reading import contents
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def pairs_from(file: str | os.PathLike) -> list[tuple[str, str]]:
     The columns are called "prompt" or "question", and "answer", "response" or "completion"; others are left alone.
     Raises ValueError naming the first row, counted from 1, that lacks one of them or holds no text.
     """
-    return pairs_in(str(file), Path(file).read_bytes())
+    return pairs_in(str(file), contents(file))
 
 
 def pairs_in(path: str, content: bytes) -> list[tuple[str, str]]:
@@ -89,7 +90,7 @@ def pairs_in(path: str, content: bytes) -> list[tuple[str, str]]:
 def _json(line: str, number: int, path: str) -> dict:
     try:
         row = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"row {number} of {path} is not JSON ({error}); each line is one object, "
                          f'{{"prompt": "…", "answer": "…"}}') from None
     if not isinstance(row, dict):
@@ -122,8 +123,7 @@ class PromptBatches(Endless):
             if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(isinstance(x, str) for x in pair)):
                 raise ValueError(f"row {i} is {str(pair)[:60]!r} of type {type(pair).__name__}, not a pair of texts; "
                                  f"give (question, answer), say [(row[\"prompt\"], row[\"response\"]) for row in rows]")
-        if not pairs or batch_size < 1:
-            raise ValueError(f"pairs={len(pairs)} and batch_size={batch_size} must be at least 1")
+        check_counts(pairs=len(pairs), batch_size=batch_size, context_length=context_length)
         template = template or Template()
         asked = [template.ask(prompt, tokenizer) for prompt, _ in pairs]
         self.ids = [ask + template.answer(reply, tokenizer)
@@ -135,7 +135,8 @@ class PromptBatches(Endless):
                                  f"context_length={context_length}; shorten it or leave it out")
         self.batch_size, self.seed, self.padding = batch_size, seed, tokenizer.end_of_text
         self.n_batches = -(-len(pairs) // batch_size)  # of one epoch
-        self.step, self.device, self._ordered = start, device, (-1, np.zeros((0, 0), np.int64))
+        self.device = device and choose_device(str(device))
+        self.step, self._ordered = start, (-1, np.zeros((0, 0), np.int64))
 
     @property
     def signal(self) -> float:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from itertools import islice
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from minillm import disk
+from minillm import disk, reading
+from minillm.precision import choose_device
 
 IGNORED = -100  # a target that costs nothing
 Batch = tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]
@@ -45,14 +47,13 @@ class Batches(Endless):
     def __init__(self, tokens: Tokens, *, batch_size: int, context_length: int, seed: int, start: int = 0,
                  device: str | torch.device | None = None):
         self.tokens = compact(tokens)
-        if batch_size < 1 or context_length < 1:
-            raise ValueError(f"batch_size={batch_size} and context_length={context_length} must be at least 1")
+        check_counts(batch_size=batch_size, context_length=context_length)
         if len(self.tokens) <= context_length:
             raise ValueError(
                 f"tokens={len(self.tokens)} are too few for context_length={context_length}: a window needs "
                 f"{context_length + 1}, its last target included; take a longer text, or a shorter context")
         self.batch_size, self.context_length, self.seed = batch_size, context_length, seed
-        self.step, self.device = start, device
+        self.step, self.device = start, device and choose_device(str(device))
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of any step, without disturbing the iteration."""
@@ -63,6 +64,13 @@ class Batches(Endless):
     def starts(self, step: int) -> np.ndarray:
         """Where in the row of ids the windows of a step begin."""
         return (draw(self.seed, step, self.batch_size) % (len(self.tokens) - self.context_length)).astype(np.int64)
+
+
+def check_counts(**counts: object) -> None:
+    """Refuse what counts nothing."""
+    for name, count in counts.items():
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+            raise ValueError(f"{name}={count!r} must be a whole number, at least 1")
 
 
 def draw(seed: int, step: int, count: int) -> np.ndarray:
@@ -99,11 +107,13 @@ class TokenFile(Sequence):
 
     def __init__(self, path: str | os.PathLike):
         self.path = Path(path)
-        with self.path.open("rb") as file:
+        with reading.regular(self.path).open("rb") as file:
             head, size = file.read(self.header.size), os.fstat(file.fileno()).st_size
         if len(head) < self.header.size or not head.startswith(self.name):
             raise ValueError(f"{path} is no file of tokens; TokenFile.write makes one")
         _, width, self.vocab_size, count = self.header.unpack(head)
+        if width not in (2, 4):
+            raise ValueError(f"{path} says that an id takes {width:,} bytes, where 2 or 4 belong; copy it again")
         if size != self.header.size + width * count:
             raise ValueError(f"{path} should have {self.header.size + width * count:,} bytes for {count:,} ids, but "
                              f"has {size:,}; copy it again, or write it again")

@@ -30,6 +30,7 @@ YOUNG = 60.0        # seconds in which a draft may not have been claimed yet by 
 OLD = 86400.0       # seconds after which a draft is a dead one's also where nothing can be claimed
 NEXT = ".next"      # in a folder: all that is about to take its place
 CONTENTS = ".contents"
+MOST_NAMES = 1 << 24  # bytes of that list
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG, errno.EIO)
 _mine = threading.local()  # the folders that this thread writes into, by device and number
 
@@ -156,8 +157,8 @@ def _finish(place: Path, seal: str, ours: Callable[[Path], Iterable[str]]) -> No
     ready = place / NEXT
     if not ready.is_dir():
         return
-    if (ready / CONTENTS).is_file():
-        names = set(filter(leads_inside, json.loads((ready / CONTENTS).read_text(encoding="utf-8"))))
+    if (ready / CONTENTS).is_file() and not (ready / CONTENTS).is_symlink():
+        names = set(filter(leads_inside, _ready(ready / CONTENTS)))
         for name in set(filter(leads_inside, ours(place))) - names:
             (place / name).unlink(missing_ok=True)
             with suppress(OSError):
@@ -172,6 +173,20 @@ def _finish(place: Path, seal: str, ours: Callable[[Path], Iterable[str]]) -> No
                 os.replace(ready / part, place / part)
     shutil.rmtree(ready)
     _sync(place)
+
+
+def _ready(list_of_names: Path) -> list[str]:
+    """The names that `_settle` listed.  Refuses what another program may have put in its place."""
+    with list_of_names.open("rb") as file:
+        data = file.read(MOST_NAMES + 1)
+    try:
+        names = json.loads(data) if len(data) <= MOST_NAMES else None
+    except (ValueError, RecursionError):
+        names = None
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise ValueError(f"{list_of_names} is no list of names as minillm writes it; remove {list_of_names.parent}, in "
+                         f"which what was to replace the folder's files lies, and try again")
+    return names
 
 
 def leads_inside(name: str) -> bool:

@@ -245,7 +245,7 @@ def _linear_weights(model: nn.Module) -> dict[str, nn.Parameter]:
 def _check(**settings: float) -> None:
     """Refuse what would climb where it should descend, or never forget."""
     for name, value in settings.items():
-        below = 1.0 if name in ("momentum", "beta1", "beta2") else 3e38  # of fp32
+        below = 1.0 if name in ("momentum", "beta1", "beta2") else 1e36  # times a factor it is still fp32
         if not 0 <= value < below:  # NaN, too
             raise ValueError(f"{name}={value} must be at least 0 and below {below:g}")
 

@@ -99,10 +99,9 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
             mendable = precision.scaler.is_enabled() and math.isfinite(value) and precision.scaler.get_scale() >= 1
             if not (math.isfinite(norm) or mendable):
                 whole = all(torch.isfinite(p).all() for p in model.parameters())
-                raise FloatingPointError(
-                    f"loss={value:g} and gradient norm={norm:g} at step {step}; "
-                    f"{'the weights are those of the step before' if whole else 'that before has spoiled the weights'}"
-                    f". Lower the learning rate, or choose precision=\"fp32\"")
+                kept = "the weights are those of the step before" if whole else "that before has spoiled the weights"
+                raise FloatingPointError(f"loss={value:g} and gradient norm={norm:g} at step {step}; {kept}. Lower the "
+                                         f"learning rate, or choose precision=\"fp32\"")
             precision.scaler.step(optimizer)
             precision.scaler.update()
         yield Step(step, value, optimizer.param_groups[0]["lr"], norm, n_targets, time.perf_counter() - began)
@@ -119,8 +118,8 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
     prediction has between 1 and `context_length` tokens before it.  With a `stride`, windows begin that far
     apart and only their last `stride` predictions count: slower, and kinder, for each has more before it.
     """
-    if isinstance(tokens, str):
-        raise TypeError(f"tokens={tokens[:20]!r} is text, not ids; give tokenizer.encode(text)")
+    if isinstance(tokens, str) or tokens is None:
+        raise ValueError(f"tokens={tokens and tokens[:20]!r} is text or nothing, not ids; give tokenizer.encode(text)")
     if len(tokens) < 2:
         raise ValueError(f"tokens={len(tokens)} leave nothing to predict; at least 2 are needed")
     if context_length is not None and context_length < 1:
@@ -130,8 +129,7 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
     stride = context if stride is None else stride
     if not 1 <= stride <= context:
         raise ValueError(f"stride={stride} must lie between 1 and context_length={context}")
-    device = next(model.parameters()).device
-    way = Precision(precision, device)
+    way = Precision(precision, device := next(model.parameters()).device)
     ends = [*range(context, n, stride), n]  # the last window is moved back, and counts what is left
     fresh = [end - before for before, end in zip([0, *ends], ends, strict=False)]
     rows, total = max(1, min(8192, MOST_LOGITS // max(1, _vocabulary(model))) // context), 0.0
@@ -257,6 +255,8 @@ def _gradient(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss, mic
         with _synchronised(model, i == len(parts) - 1), precision.rounded():
             with precision.forward():
                 value = loss(model(x), y) * weight
+            if not value.requires_grad:
+                raise ValueError("loss(logits, targets) gave a number that no weight has a part in; use the logits")
             precision.scaler.scale(value * world).backward()  # DDP and FSDP take the mean over processes
         mean += value.detach()
     if world > 1:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -86,6 +87,13 @@ def fits(model: nn.Module, held: Mapping[str, tuple[int, ...]], source: object) 
     for name in held:
         if name not in wanted:
             raise ValueError(f"{source} has a tensor {name!r}, for which this model has no place")
+
+
+def confirmed(values: dict[str, Any], file: str | os.PathLike, source: object) -> ModelConfig:
+    """The configuration that these values tell, if it is that of the weights in a file."""
+    config, held = ModelConfig.from_dict(values), shapes([file])
+    fits(on_paper(config, held, source), {name: row[0] for name, row in held.items()}, source)
+    return config
 
 
 def once(model: nn.Module) -> dict[str, Tensor]:

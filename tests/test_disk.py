@@ -327,6 +327,17 @@ def test_a_rehearsal_raises_what_saving_would_and_leaves_nothing(tmp_path, monke
         rehearse(model(), None, tmp_path / ("x" * 300))
 
 
+@pytest.mark.parametrize("names", ["[" * 100_000, "{}", "[3]", '"x"', "", "[\"a\", null]"])
+def test_a_list_of_names_that_nobody_wrote_here_is_refused(names, tmp_path):
+    (tmp_path / ".next").mkdir()
+    (tmp_path / ".next" / ".contents").write_text(names)
+    (tmp_path / "mine.txt").write_text("two hours of work")
+    with (pytest.raises(ValueError, match="no list of names as minillm writes it; remove"),
+          disk.folder(tmp_path, seal="seal", ours=lambda folder: ["mine.txt"])):
+        pass
+    assert (tmp_path / "mine.txt").exists()
+
+
 def test_a_folder_from_outside_leads_nowhere_else(tmp_path):
     (tmp_path / "mine").write_text("mine")
     save(model(), None, tmp_path / "run")

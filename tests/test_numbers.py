@@ -1,18 +1,25 @@
 """Numbers at the edge: obeyed, or refused in a sentence that names them; tables that nothing rounds, loses or moves."""
 from __future__ import annotations
 
+import argparse
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from minillm import corpora
+from minillm.cli.numbers import number
 from minillm.config import ModelConfig, RopeScaling
+from minillm.conversation import PromptBatches
+from minillm.data import Batches, check_counts
 from minillm.model import Transformer
+from minillm.optim import adamw, muon
 from minillm.presets import PRESETS, scaled
 from minillm.pretrained import export_hf, load_pretrained
 from minillm.sampling import generate, next_token_probabilities
-from minillm.tokenizers import SentencePieceTokenizer
+from minillm.tokenizers import ByteTokenizer, SentencePieceTokenizer
+from minillm.training import train
 
 SIZES = dict(vocab_size=9, d_model=16, n_layers=1, n_heads=2, context_length=8)
 LOGITS = 5 * torch.randn(3, 20, generator=torch.Generator().manual_seed(0))
@@ -127,3 +134,42 @@ def test_a_text_in_one_line_can_be_learned_from(text):
     for algorithm in ("unigram", "bpe"):
         tokenizer = SentencePieceTokenizer.train(text, 400, algorithm=algorithm)
         assert tokenizer.decode(tokenizer.encode(text[:999])) == text[:999]
+
+
+@pytest.mark.parametrize(("kind", "text", "said"), [
+    (float, "1e400", "no number that"), (float, "nan", "no number that"), (int, "9" * 400, "at most"),
+    (int, "9" * 6000, "no whole number"), (int, "0", "at least 1"), (float, "x", "no number"), (int, "1.5", "whole")])
+def test_a_number_of_the_command_line_is_one(kind, text, said):
+    with pytest.raises(argparse.ArgumentTypeError, match=said):
+        number(kind, least=1, most=100)(text)
+
+
+@pytest.mark.parametrize("count", [1.5, True, 0, -1, None, "2", math.nan])
+def test_what_is_counted_is_a_whole_number(count):
+    with pytest.raises(ValueError, match="batch_size=.* must be a whole number, at least 1"):
+        check_counts(context_length=np.int64(3), batch_size=count)
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 0}, {"context_length": 0}, {"device": "gpu"}, {"device": "cuda:99"}])
+def test_batches_are_counted_and_on_a_device_that_is_there(change):
+    made = {"batch_size": 2, "context_length": 64, "seed": 0} | change
+    name = next(iter(change))
+    with pytest.raises(ValueError, match=f"{name}="):
+        Batches(range(200), **made)
+    with pytest.raises(ValueError, match=f"{name}="):
+        PromptBatches([("a", "b")], ByteTokenizer(special=("<|endoftext|>",)), **made)
+
+
+def test_a_loss_that_no_weight_has_a_part_in_is_refused():
+    model, ids = Transformer(ModelConfig(**SIZES)), torch.zeros(1, 4, dtype=torch.long)
+    steps = train(model, [(ids, ids)], optimizer=adamw(model), loss=lambda logits, targets: torch.zeros(()),
+                  precision="fp32")
+    with pytest.raises(ValueError, match="no weight has a part in"):
+        next(steps)
+
+
+@pytest.mark.parametrize("make", [adamw, muon])
+def test_a_rate_that_fp32_could_not_hold_is_refused(make):
+    model = Transformer(ModelConfig(**SIZES))
+    with pytest.raises(ValueError, match="lr=1e.308 must be at least 0 and below"):
+        make(model, lr=1e308)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import struct
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 import torch
 
 from minillm import reading, weights
-from minillm.checkpoints import load, load_log, load_state, save
+from minillm.checkpoints import load, load_config, load_log, load_state, save
 from minillm.config import ModelConfig
+from minillm.data import TokenFile
 from minillm.model import Transformer
 from minillm.tokenizers import BPETokenizer, ByteTokenizer, load_tokenizer
 from minillm.tokenizers.splitting import compiled, cut
@@ -243,3 +245,83 @@ def test_tables_with_the_line_ends_of_old_macs_are_read(tmp_path):
     (tmp_path / "r.csv").write_bytes(b"student;file\rann;a.ipynb\r")
     assert read_table(tmp_path / "r.csv", ("student",), example="student,file") == [{"student": "ann",
                                                                                      "file": "a.ipynb"}]
+
+
+@posix
+@pytest.mark.parametrize("change", ["deep", "pipe", "outside", "layers", "sizes", "form"])
+def test_eject_and_generate_believe_a_folder_no_more_than_load_does(change, folder, tmp_path):
+    from minillm.cli.eject import read_config
+    from minillm.cli.generate import open_model
+    path, told = folder / "config.json", json.loads((folder / "config.json").read_text())
+    path.unlink()
+    (tmp_path / "secret").write_text("{}")
+    {"deep": lambda: path.write_text("[" * 100_000), "pipe": lambda: os.mkfifo(path),
+     "outside": lambda: path.symlink_to(tmp_path / "secret"), "form": lambda: path.write_text("[3]"),
+     "layers": lambda: path.write_text(json.dumps(told | {"model": told["model"] | {"n_layers": 10**12}})),
+     "sizes": lambda: path.write_text(json.dumps(told | {"model": told["model"] | {"d_head": 10**10}}))}[change]()
+    vouched(folder)
+    for read in (lambda: read_config(Namespace(model=str(folder), given=set())), lambda: open_model(str(folder))):
+        with pytest.raises((ValueError, OSError), match=r"\w+ \w+ \w+"):
+            read()
+
+
+def test_eject_reads_the_configuration_that_the_weights_bear_out(folder):
+    assert load_config(folder) == CONFIG
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace('"d_model": 16', '"d_model": 32'))
+    with pytest.raises(ValueError, match=r"\(257, 16\) .*\(257, 32\)"):
+        load_config(folder)
+
+
+@posix
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv"])
+def test_questions_are_read_from_a_file_of_bounded_depth_and_size(name, tmp_path, monkeypatch):
+    from minillm.conversation import pairs_from, pairs_in
+    with pytest.raises(ValueError, match=f"{name} (is not|holds)|row 1 of {name}"):
+        pairs_in(name, b"[" * 100_000)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ValueError, match="a pipe or a device"):
+        pairs_from(tmp_path / name)
+
+
+def test_a_table_that_is_none_is_refused_in_a_sentence(tmp_path):
+    from minillm.assignments.collect import read_table
+    for data in (b'student\n"' + b"x" * 200_000 + b'"\n', b"\xff\xfe"):
+        (tmp_path / "r.csv").write_bytes(data)
+        with pytest.raises(ValueError, match="r.csv is not"):
+            read_table(tmp_path / "r.csv", ("student",), example="student,file")
+
+
+@pytest.mark.parametrize("width", [0, 1, 3, 8, 2**31])
+def test_a_file_of_tokens_has_two_or_four_bytes_an_id(width, tmp_path):
+    (tmp_path / "x").write_bytes(struct.pack("<16sIIQ", TokenFile.name, width, 10, 0))
+    with pytest.raises(ValueError, match="where 2 or 4 belong"):
+        TokenFile(tmp_path / "x")
+
+
+@posix
+@pytest.mark.parametrize(("name", "content", "kept"), [
+    ("chat_template.jinja", "{% for x in range(10**12) %}x{% endfor %}", "{% for x in range(10**12) %}x{% endfor %}"),
+    ("chat_template.jinja", b"\xff", None), ("chat_template.json", '{"chat_template": [{"name": ["x"]}, 3, null]}', ""),
+    ("chat_template.json", '{"chat_template": [{"name": "default", "template": "{{ x }}"}]}', "{{ x }}"),
+    ("tokenizer_config.json", '{"chat_template": {"a": 1}}', ""), ("chat_template.json", "[" * 100_000, None)])
+def test_a_chat_template_is_kept_as_it_stands_and_never_run(name, content, kept, tmp_path):
+    from minillm.pretrained.roles import take_chat
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    tokenizer = ByteTokenizer()
+    if kept is None:
+        with pytest.raises(ValueError, match=name):
+            take_chat(tokenizer, tmp_path)
+    else:
+        take_chat(tokenizer, tmp_path)
+        assert tokenizer.chat == kept
+
+
+@posix
+def test_a_chat_template_out_of_the_folder_is_not_read(tmp_path):
+    from minillm.pretrained.roles import take_chat
+    (tmp_path / "secret").write_text("mine")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "chat_template.jinja").symlink_to(tmp_path / "secret")
+    with pytest.raises(ValueError, match="a link that leads out"):
+        take_chat(ByteTokenizer(), tmp_path / "model")

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from minillm import corpora, tokenizers
 from minillm.cli.words import TOKENIZERS
 from minillm.config import ModelConfig, RopeScaling
 from minillm.presets import PRESETS, scaled
+from minillm.reading import parse
 from minillm.recipes import OWN
 
 KINDS = {  # kind of a field -> what a person calls it, how it is read
@@ -21,7 +21,7 @@ KINDS = {  # kind of a field -> what a person calls it, how it is read
     "float": ("a number", float),
     "bool": ("true or false", lambda text: {"true": True, "false": False}[text.lower()]),
     "RopeScaling": ('of the form {"kind": "linear", "factor": 4.0}',
-                    lambda text: vars(RopeScaling(**json.loads(text)))),
+                    lambda text: vars(RopeScaling(**parse(text, "it")))),
 }
 
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -42,18 +41,14 @@ def read_config(options: argparse.Namespace):
     from dataclasses import replace
     from difflib import get_close_matches
 
-    from minillm.config import ModelConfig
+    from minillm import disk
+    from minillm.checkpoints import load_config
     from minillm.presets import PRESETS, scaled
-    file = Path(options.model) / "config.json"
-    if file.is_file():
+    if disk.find(options.model, "config.json").exists():
         if unused := sorted(options.given & {"size", "vocab_size"}):
             raise ValueError(f"--{unused[0].replace('_', '-')} chooses how large a preset is; {options.model} is a "
                              f"checkpoint and has its own: leave it out, or name a preset")
-        try:
-            return ModelConfig.from_dict(json.loads(file.read_text(encoding="utf-8"))["model"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{file} is not that of a minillm checkpoint ({error!r}); copy it again from its source, "
-                             "or name a preset") from None
+        return load_config(options.model)
     if options.model not in PRESETS:
         near = ", ".join(get_close_matches(options.model, PRESETS, 3)) or ", ".join(PRESETS)
         raise ValueError(f"{options.model!r} is neither a checkpoint nor a preset; presets: {near}")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 
 
@@ -18,7 +19,9 @@ def number(kind: type = int, *, least: float | None = None, above: float | None 
             value = kind(text)
         except ValueError:
             raise argparse.ArgumentTypeError(f"{text!r} is no {'whole ' if kind is int else ''}number") from None
-        if not all(holds(value) for _, holds in bounds):  # NaN holds to no bound
+        if kind is float and not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"{text} is no number that anything can be reckoned with")
+        if not all(holds(value) for _, holds in bounds):
             raise argparse.ArgumentTypeError(f"{text} must be {' and '.join(words for words, _ in bounds)}")
         return value
 

@@ -56,10 +56,11 @@ def define(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--out", metavar="FOLDER", help="what to write; runs/TEXT if left out")
     where.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder")
     where.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    where.add_argument("--threads", type=COUNT, metavar="N", help="of a CPU; if left out, the fastest here, which it "
-                       "says (with --precision fp32 as many as PyTorch takes, for the bits hang on it)")
+    where.add_argument("--threads", type=number(least=1, most=1024), metavar="N", help="of a CPU; if left out, the "
+                       "fastest here, which it says (with --precision fp32 as many as PyTorch takes, for the bits hang "
+                       "on it)")
     where.add_argument("--fsdp", action="store_true", help="under torchrun, split the weights over the processes too")
-    where.add_argument("--evaluations", type=COUNT, default=10, metavar="N",
+    where.add_argument("--evaluations", type=number(least=1, most=1_000_000), default=10, metavar="N",
                        help="how often to look at the validation part, and save")
     where.add_argument("--max-mb", type=number(float, above=0), default=MAX_MB, metavar="MB",
                        help="refuse files larger than this")

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from minillm import reading
 from minillm.pretrained.files import read_json
 from minillm.tokenizers import Tokenizer, huggingface
 from minillm.tokenizers.protocol import Roles
@@ -50,15 +51,20 @@ def tell_roles(tokenizer: Tokenizer | None) -> dict[str, Any]:
 def take_chat(tokenizer: Tokenizer, folder: Path) -> None:
     """Keep a folder's chat template with its tokenizer, as it stands, so that an export has it again."""
     if (folder / CHAT).is_file():
-        tokenizer.chat = (folder / CHAT).read_bytes().decode("utf-8")  # its line ends, too
+        try:
+            tokenizer.chat = reading.contents(folder / CHAT, within=folder).decode("utf-8")  # its line ends, too
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{folder / CHAT} is not UTF-8 text (byte {error.start:,}); download it again, or remove "
+                             f"it: it is only handed on") from None
         return
     for name in ("chat_template.json", "tokenizer_config.json"):
         told = read_json(folder / name).get("chat_template") if (folder / name).is_file() else None
         if isinstance(told, list):  # several, by name; transformers uses the one called "default"
-            named = {each.get("name"): each.get("template") for each in told if isinstance(each, dict)}
+            named = {each["name"]: each.get("template") for each in told
+                     if isinstance(each, dict) and isinstance(each.get("name"), str)}
             told = named.pop("default", None)
             if named:
-                warnings.warn(f"{folder / name} has chat templates by the names {', '.join(map(str, named))}; "
+                warnings.warn(f"{folder / name} has chat templates by the names {', '.join(named)}; "
                               f"{'only “default” is' if told else 'none is'} kept for an export", stacklevel=3)
         if isinstance(told, str):
             tokenizer.chat = told
