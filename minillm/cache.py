@@ -47,6 +47,18 @@ class LayerCache:
         seen = min(self.length, self.capacity)
         return self.keys[:, :, :seen], self.values[:, :, :seen], self.positions[:seen]
 
+    def has_room(self, n_texts: int) -> bool:
+        """Can `append` take one position more of so many texts: room is there, and nothing wraps round?"""
+        return not self.ring and self.keys is not None and self.length < self.capacity and len(self.keys) == n_texts
+
+    def append(self, k: Float[Tensor, "batch kv_head 1 d_head"], v: Float[Tensor, "batch kv_head 1 d_value"]
+               ) -> tuple[Float[Tensor, "batch kv_head key d_head"], Float[Tensor, "batch kv_head key d_value"]]:
+        """`extend` by one position, where it `has_room`: nothing is looked at but the place."""
+        self.keys.narrow(2, self.length, 1).copy_(k)
+        self.values.narrow(2, self.length, 1).copy_(v)
+        self.length += 1
+        return self.keys.narrow(2, 0, self.length), self.values.narrow(2, 0, self.length)
+
     def forget(self, length: int) -> None:
         """Keep the first `length` positions only: what was read after them was a guess, and wrong.
 

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import math
+import platform
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -85,7 +87,7 @@ def choose_precision(name: str, device: torch.device, trial: Callable[[Precision
         chosen = Precision("bf16" if has_bf16(device) else "fp32", device)
         say(f"computing on the CPU in {chosen.name}")
         return chosen
-    taken = _race({name: partial(trial, Precision(name, device)) for name in ("fp32", "medium", "bf16")})
+    taken = race({name: partial(trial, Precision(name, device)) for name in ("fp32", "medium", "bf16")})
     seconds = {name: min(times) for name, times in taken.items()}
     best = min(seconds, key=lambda name: seconds[name] * (1.0 if name == "fp32" else 1.1))
     times = ", ".join(f"{name} {1000 * s:.3g} ms" for name, s in seconds.items())
@@ -110,7 +112,7 @@ def choose_threads(trial: Callable[[], object], *, say: Callable[[str], None] = 
     counts = sorted({1, max(1, most // 2), most})
     if len(counts) == 1:
         return most
-    taken = _race({n: partial(with_threads, n) for n in counts}, patience=3)
+    taken = race({n: partial(with_threads, n) for n in counts}, patience=3)
     seconds = {n: median(times) for n, times in taken.items()}
     best = min(seconds, key=lambda n: seconds[n] * (1.0 if n == 1 else 1.1))
     times = ", ".join(f"{n} {1000 * s:.3g} ms" for n, s in seconds.items())
@@ -143,7 +145,15 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
-def _race(ways: Mapping[Hashable, Callable[[], object]], *, rounds: int = 4, patience: float = math.inf
+def processor_name() -> str:
+    """What the CPU calls itself."""
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+             ] if info.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def race(ways: Mapping[Hashable, Callable[[], object]], *, rounds: int = 4, patience: float = math.inf
           ) -> dict[Hashable, list[float]]:
     """Seconds that each way takes, in turns, so that a neighbour's noise meets all.
 

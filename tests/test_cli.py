@@ -100,6 +100,18 @@ def test_a_model_learns_is_saved_and_writes(text, capsys):
     assert capsys.readouterr().out != first
 
 
+@pytest.mark.parametrize("weights", ["fp32", "bf16", "int8", "auto"])
+def test_weights_are_rounded_where_that_is_asked_for_and_the_price_is_told(weights, capsys):
+    ask = ("generate", "storyteller", "--prompt", "Once there was", "--tokens", "12", "--weights", weights)
+    assert call(*ask) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Once there was") and len(out) > 20
+    cost = re.search(r"weights in int8 cost (\S+) nats per token", err)
+    assert bool(cost) == (weights == "int8") and ("writing with weights in" in err) == (weights == "auto")
+    if cost:
+        assert 0 < float(cost[1]) < 0.05
+
+
 def test_the_validation_loss_is_that_of_the_whole_part(text, capsys):
     from minillm import corpora, evaluate
     call("train", text, *SMALL, "--steps", "5", "--set", "dropout=0.1")

@@ -1,12 +1,25 @@
 """NF4 is the published table and the nearest level; memory is what the formula says."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from minillm.lora import MATRICES, add_lora, corrections, merge_lora
 from minillm.model import Transformer
-from minillm.quantized import BLOCK, LEVELS, NF4Linear, QLoRALinear, dequantize, memory, quantize
+from minillm.quantized import (
+    BLOCK,
+    LEVELS,
+    Int8Linear,
+    NF4Linear,
+    QLoRALinear,
+    dequantize,
+    in_int8,
+    memory,
+    price,
+    quantize,
+)
 from tests.variants import SMALL
 
 TOKENS = torch.randint(31, (2, 12), generator=torch.Generator().manual_seed(0))
@@ -74,3 +87,48 @@ def test_memory_is_the_formula_s():
     assert found["learned"] == found["gradients"] == 2 * learned and found["Adam"] == 4 * learned
     full = memory(model())
     assert full["learned"] == 4 * total and sum(found.values()) < sum(full.values()) / 4
+
+
+def test_eight_bits_are_the_nearest_whole_numbers_of_each_row():
+    layer = torch.nn.Linear(40, 6)
+    with torch.no_grad():
+        layer.weight[2] *= 100.0  # a row of its own size spoils no other
+        layer.weight[3] = 0.0
+    rounded = Int8Linear(layer)
+    step = layer.weight.abs().amax(1, keepdim=True) / 127
+    assert ((rounded.weight - layer.weight).abs() <= step / 2 * 1.001).all()
+    assert rounded.codes.dtype == torch.int8
+    assert rounded.codes.abs().amax(1).tolist() == [127, 127, 127, 0, 127, 127]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("width", [64, 40, 31])
+@pytest.mark.parametrize("n_rows", [1, Int8Linear.few, Int8Linear.few + 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_few_rows_and_many_are_multiplied_by_the_same_matrix(width, n_rows, bias, dtype):
+    torch.manual_seed(0)
+    rounded, x = Int8Linear(torch.nn.Linear(width, 45, bias=bias)), torch.randn(n_rows, 1, width).to(dtype)
+    expected = torch.nn.functional.linear(x.bfloat16().float(), rounded.weight, rounded.bias)
+    with torch.no_grad():
+        y = rounded(x)
+    assert y.dtype == dtype and y.shape == expected.shape
+    torch.testing.assert_close(y.float(), expected, atol=0.02, rtol=0.02)  # what comes out has 8 bits, too
+
+
+@pytest.mark.parametrize("choices", [{}, {"bias": "all", "tie_embeddings": False}, {"n_experts": 4},
+                                     {"attention": "latent"}], ids=str)
+def test_a_model_in_eight_bits_says_nearly_the_same_and_at_what_price(choices):
+    exact, rounded = (Transformer(replace(SMALL, **choices)).eval() for _ in range(2))
+    with torch.no_grad():
+        for weight in exact.parameters():
+            weight.mul_(3.0)
+    rounded.load_state_dict(exact.state_dict())
+    in_int8(rounded)
+    assert not any(type(part) is torch.nn.Linear for name, part in rounded.named_modules() if "router" not in name)
+    text = TOKENS[0].tolist()
+    assert price(exact, exact, text) == pytest.approx(0.0, abs=1e-6)
+    assert 0 < price(exact, rounded, text) < 0.05
+    p, q = (model(TOKENS[:1])[0].log_softmax(-1).detach() for model in (exact, rounded))
+    assert price(exact, rounded, text) == pytest.approx(float((p.exp() * (p - q)).sum(-1).mean()), rel=1e-2, abs=1e-6)
+    wrong = [weight.copy_(weight.roll(1)) for weight in (rounded.embed.weight.data,)]
+    assert wrong and price(exact, rounded, text) > 0.01

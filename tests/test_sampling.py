@@ -16,6 +16,7 @@ from minillm.config import ModelConfig
 from minillm.model import Transformer
 from minillm.sampling import (
     apply_temperature,
+    choose_weights,
     generate,
     generate_batch,
     keep_min_p,
@@ -277,3 +278,22 @@ def test_numbers_of_another_kind_are_refused_in_a_sentence_and_numpy_s_are_numbe
     """In a process of its own: here types are checked before the library sees them, a reader's are not."""
     done = subprocess.run([sys.executable, "-c", UNCHECKED], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("seconds, kind", [({"fp32": [1.0], "bf16": [0.5]}, torch.bfloat16),
+                                           ({"fp32": [1.0], "bf16": [0.95]}, torch.float32),
+                                           ({"fp32": [1.0, 0.2], "bf16": [0.3, 0.3]}, torch.float32)])
+def test_weights_are_rounded_only_where_that_gains_a_tenth(monkeypatch, seconds, kind):
+    m, said = model(), []
+    monkeypatch.setattr("minillm.sampling.race", lambda ways: {name: seconds[name] for name in ways})
+    chosen = choose_weights(m, n_texts=16, say=said.append)
+    assert next(chosen.parameters()).dtype == kind and next(m.parameters()).dtype == torch.float32
+    assert (chosen is m) == (kind == torch.float32)
+    assert len(said) == 1 and ("bf16 (a token of 16 texts" if kind == torch.bfloat16 else "fp32 (a token") in said[0]
+
+
+def test_the_race_of_weights_is_run_and_leaves_the_model_as_it_was():
+    m, before = model().train(), list(generate(model(), [1], n_tokens=5))
+    chosen = choose_weights(m, say=str)
+    assert m.training and list(generate(m, [1], n_tokens=5)) == before
+    assert len(list(generate(chosen, [1], n_tokens=5))) == 5

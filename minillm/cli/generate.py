@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +38,10 @@ def define(parser: argparse.ArgumentParser) -> None:
                         help="above 1, what the text has already becomes less likely; 1.2 is usual")
     parser.add_argument("--seed", type=SEED, default=0, metavar="N", help="the same seed writes the same text")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    parser.add_argument("--bf16", action="store_true", help="round the weights to bfloat16: faster, nearly the same")
+    parser.add_argument("--weights", choices=("fp32", "bf16", "int8", "auto"), default="fp32",
+                        help="round them to 16 bits, or to 8 for one text's sake, and then say what that costs in "
+                        "loss; auto: to 16 where that is faster here")
+    parser.add_argument("--bf16", action="store_const", const="bf16", dest="weights", help="short for --weights bf16")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,10 +52,9 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"{options.model} holds a model without a tokenizer; it cannot read or write text")
     if options.adapter is not None:
         from minillm.pretrained.adapters import load_adapter
-        load_adapter(model, options.adapter, say=lambda words: print(words, file=sys.stderr))
+        load_adapter(model, options.adapter, say=say)
     model = model.to(choose_device(options.device))
-    if options.bf16:
-        model = model.bfloat16()
+    exact, model = model, with_weights(model, options.weights)
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt or ""
     if options.ask is not None:
         from minillm.conversation import Template
@@ -61,17 +64,38 @@ def run(options: argparse.Namespace) -> int:
     ids = tokenizer.prompt(prompt)
     if not ids:  # begin as a document does
         ids = [beginning(tokenizer)]
-    decoder = tokenizer.decoder(continues=bool(prompt))
+    decoder, written = tokenizer.decoder(continues=bool(prompt)), list(ids)
     print(prompt, end="", flush=True)
     try:
         for token in generate(model, ids, n_tokens=options.tokens, temperature=options.temperature,
                               top_k=options.top_k, top_p=options.top_p, min_p=options.min_p,
                               repetition_penalty=options.repetition_penalty, seed=options.seed, stop=tokenizer.ends):
             print(decoder.push(token), end="", flush=True)
+            written.append(token)
     except KeyboardInterrupt:
         pass
     print(decoder.finish())
+    if options.weights == "int8":
+        from minillm.quantized import price
+        start = written[:model.config.context_length]
+        say(f"weights in int8 cost {price(exact, model, start):.2g} nats per token of loss in this text")
     return 0
+
+
+def with_weights(model, kind: str):
+    """The model in fewer bits; "auto" says what it took.  In eight bits it is a copy, to be compared with."""
+    if kind == "auto":
+        from minillm.sampling import choose_weights
+        return choose_weights(model, say=say)
+    if kind == "int8":
+        from minillm.quantized import in_int8
+        return in_int8(copy.deepcopy(model))
+    return model.bfloat16() if kind == "bf16" else model
+
+
+def say(words: str) -> None:
+    """To people, not into the text."""
+    print(words, file=sys.stderr)
 
 
 def beginning(tokenizer) -> int:

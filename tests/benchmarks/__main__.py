@@ -6,11 +6,10 @@ MINILLM_CORPORA, or a network.
 from __future__ import annotations
 
 import argparse
-import platform
-from pathlib import Path
 
 import torch
 
+from minillm.precision import processor_name
 from tests.benchmarks.ingredients import ingredients
 from tests.benchmarks.models import generation, memory, training
 from tests.benchmarks.shakespeare import shakespeare
@@ -43,13 +42,6 @@ PARTS = {
 LONG = {"ingredients": [ingredients]}  # three quarters of an hour: only by name
 
 
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-             ] if info.exists() else []
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="part",
@@ -58,7 +50,7 @@ if __name__ == "__main__":
     for part in chosen:
         if part not in (*PARTS, *LONG):
             parser.error(f"no part is called {part!r}; there are {', '.join((*PARTS, *LONG))}")
-    print(f"{processor()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}; medians of interleaved "
+    print(f"{processor_name()}, {torch.get_num_threads()} threads, PyTorch {torch.__version__}; medians of interleaved "
           f"repeats; × is against the first row of each group\n")
     for part in chosen:
         for measure in (PARTS | LONG)[part]:

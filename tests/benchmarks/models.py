@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from minillm.config import ModelConfig
 from minillm.model import Transformer
 from minillm.optim import adamw
+from minillm.quantized import in_int8
 from minillm.recipes import Recipe, small
 from minillm.sampling import generate_batch
 from minillm.training import train
@@ -113,5 +114,9 @@ def generation(n_texts: int) -> list[Row]:
             model = Transformer(replace(M, **choices)).eval().to(dtype)
             label = f"minillm {name} ({'fp32' if dtype == torch.float32 else 'bf16 weights'})"
             rivals[label] = lambda model=model: list(generate_batch(model, prompt, n_tokens=224))
+        if n_texts == 1:
+            model = in_int8(Transformer(replace(M, **choices)).eval())
+            rivals[f"minillm {name} (int8 weights)"] = lambda model=model: list(
+                generate_batch(model, prompt, n_tokens=224))
     title = "generation M, one text" if n_texts == 1 else f"generation M, {n_texts} texts"
     return race(title, rivals, work=224 * n_texts, unit="tokens/s", warm=1)
