@@ -9,7 +9,9 @@ import copy
 import os
 import re
 import sys
+import time
 from base64 import b64decode
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -150,13 +152,16 @@ def _plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
 
 
-def refresh_all(names: list[str], *, check: bool = False, run: bool = True) -> int:
-    """Refresh the notebooks that are named, or all.  Returns 1 if one failed, or would change under `check`."""
-    folder, trouble = ROOT / "notebooks", 0
+def refresh_all(names: list[str], *, check: bool = False, run: bool = True, times: bool = False) -> int:
+    """Refresh the notebooks that are named, or all.  Returns 1 if one failed, or would change under `check`.
+
+    With `times`, README.md then says how long each took here."""
+    folder, trouble, seconds = ROOT / "notebooks", 0, {}
     for name in names or sorted(folder.glob("*.ipynb")):
         try:
-            path = _locate(str(name), folder)
+            path, began = _locate(str(name), folder), time.perf_counter()
             changed = refresh(path, check=check, run=run)
+            seconds[path.stem] = time.perf_counter() - began
         except NotebookError as error:
             print(f"minillm: {error}", file=sys.stderr)
             trouble = 1
@@ -164,7 +169,22 @@ def refresh_all(names: list[str], *, check: bool = False, run: bool = True) -> i
         done = "would change: run `python -m minillm notebooks`" if check else "rewritten"
         print(f"{path.name}: {done if changed else 'unchanged'}", flush=True)
         trouble |= int(changed and check)
+    if times:
+        readme = ROOT / "README.md"
+        disk.write(readme, timed(readme.read_text("utf-8"), seconds))
     return trouble
+
+
+def timed(text: str, seconds: Mapping[str, float]) -> str:
+    """A README whose table of notebooks ends with how long each took, top to bottom, and whose next line says where."""
+    from minillm.precision import processor_name
+    for name, taken in seconds.items():
+        row = re.compile(rf"^(\| `{re.escape(name)}` \|.*\|)[^|\n]*\|$", re.M)
+        text, found = row.subn(rf"\g<1> {taken:.0f} s |", text)
+        if found != 1:
+            raise NotebookError(f"README.md has {found} rows for {name} in its table of notebooks, where one belongs")
+    where = f"Run All was timed on {os.cpu_count()} cores of this kind: {processor_name()}."
+    return re.sub(r"^Run All was timed on .*$", lambda line: where, text, flags=re.M)
 
 
 def _locate(name: str, folder: Path) -> Path:

@@ -1,5 +1,7 @@
 """What is stored of a notebook: its outputs, and nothing that changes from run to run."""
 import json
+import os
+import re
 
 import nbformat
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from minillm.notebook import checks, derived, stored
 from minillm.notebook.checks import Exercise
 from minillm.notebook.derived import address, badge, setup_cell
-from minillm.notebook.stored import NotebookError, refresh, tidy
+from minillm.notebook.stored import NotebookError, refresh, refresh_all, tidy, timed
 
 HOME = "https://github.com/someone/minillm"
 
@@ -174,3 +176,43 @@ def test_an_attached_picture_is_not_thrown_away_without_a_word(written):
     with pytest.raises(NotebookError, match="cell 0 holds an attached picture.*link it"):
         refresh(path, run=False)
     assert path.read_bytes() == before
+
+
+TABLE = """| notebook | what | Run All |
+|---|---|---|
+| `some` | a \\| b | 1 min |
+| `other` | c | |
+
+Run All was timed on two cores.
+"""
+
+
+def test_times_stand_in_the_last_column_and_where_they_were_taken_below():
+    once = timed(TABLE, {"some": 41.4, "other": 7.0})
+    rows = once.splitlines()
+    assert rows[2] == "| `some` | a \\| b | 41 s |" and rows[3] == "| `other` | c | 7 s |"
+    assert rows[0] == TABLE.splitlines()[0] and f"{os.cpu_count()} cores" in rows[5] and "two cores" not in once
+    assert timed(once, {"some": 41.4, "other": 7.0}) == once
+    assert timed(TABLE, {}).splitlines()[:4] == TABLE.splitlines()[:4]
+
+
+def test_a_notebook_without_a_row_is_named():
+    with pytest.raises(NotebookError, match="0 rows for third"):
+        timed(TABLE, {"third": 1.0})
+
+
+def test_the_table_of_the_readme_has_a_row_for_every_notebook():
+    readme = (stored.ROOT / "README.md").read_text(encoding="utf-8")
+    names = [path.stem for path in sorted((stored.ROOT / "notebooks").glob("*.ipynb"))]
+    new = timed(readme, dict.fromkeys(names, 59.6))
+    assert new.count("| 60 s |") == len(names) == 8 and re.search(r"^Run All was timed on \d+ cores", new, re.M)
+
+
+def test_running_with_times_writes_them(written, monkeypatch, tmp_path, capsys):
+    path = written(book("1"))
+    monkeypatch.setattr(stored, "ROOT", tmp_path)
+    monkeypatch.setattr(stored, "refresh", lambda *given, **options: False)
+    (tmp_path / "README.md").write_text(TABLE, encoding="utf-8")
+    assert refresh_all([str(path)], times=True) == 0
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "| `some` | a \\| b | 0 s |" in text and "| `other` | c | |" in text
