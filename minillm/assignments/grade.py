@@ -161,7 +161,7 @@ def books_of(grading: str | Path) -> dict[str, list[Path]]:
         raise MasterError(f"{grading} holds no grading notebook; make one with minillm assign build")
     held: dict[str, list[Path]] = {}
     for path in paths:
-        own = read_notebook(path).metadata.get("minillm") or {}
+        own = json.loads(json.dumps(read_notebook(path).metadata.get("minillm") or {}))  # as plain values
         try:
             check(own, FORM, path.name, "minillm")
             check({id: own["exercises"].get(id) for id in own["order"]}, {str: dict}, path.name, "minillm.exercises")
