@@ -14,7 +14,7 @@ from minillm import disk, reading
 from minillm.tokenizers import huggingface
 from minillm.tokenizers.merges import join_lowest, learn_merges
 from minillm.tokenizers.protocol import END_OF_TEXT, IN_UTF8, Tokenizer, longest_first
-from minillm.tokenizers.splitting import PATTERNS, compiled, count_chunks, cut
+from minillm.tokenizers.splitting import PATTERNS, SENTENCES, compiled, count_chunks, cut
 
 # Where a chunk ends in each of PATTERNS, whatever stands around: between anything and a blank, between a letter
 # or digit and a new line, between one new line and a letter or digit, between a letter and a sign.
@@ -71,19 +71,35 @@ class BPETokenizer(Tokenizer):
 
     @classmethod
     def train(cls, texts: str | Iterable[str], vocab_size: int, *, pattern: str = "gpt4",
-              special: Iterable[str] = (END_OF_TEXT,)) -> BPETokenizer:
+              special: Iterable[str] = (END_OF_TEXT,), words: int | None = None) -> BPETokenizer:
         """Learn vocab_size - 256 - len(special) merges, fewer where no pair is left that occurs twice.
 
-        `pattern` is a name in `PATTERNS` or a regular expression; `learn_merges` says how ties are settled.
+        `pattern` is a name in `PATTERNS` or a regular expression; `learn_merges` says how ties are settled.  With
+        `words`, so many tokens (the 256 bytes among them) keep to the pattern, and all later ones may span whatever
+        stands in one sentence (`SENTENCES`, the pattern that the tokenizer then has): phrases, where a text repeats
+        them.  Liu et al. 2025, "SuperBPE", arXiv:2503.13423.
         """
         special = tuple(special)
         n_merges = vocab_size - 256 - len(special)
         if n_merges < 0:
             raise ValueError(f"vocab_size={vocab_size} has no room for the 256 bytes and {len(special)} special "
                              f"tokens; ask for at least {256 + len(special)}")
+        if words is not None and not 256 <= words <= 256 + n_merges:
+            raise ValueError(f"words={words} must be at least 256, the bytes, and at most the {256 + n_merges} tokens "
+                             f"that vocab_size={vocab_size} leaves")
+        if words is not None and not isinstance(texts, str):
+            texts = list(texts)                                                # they are read twice
         tokens = [bytes([value]) for value in range(256)]
-        for left, right in islice(learn_merges(count_chunks(texts, PATTERNS.get(pattern, pattern))), n_merges):
-            tokens.append(tokens[left] + tokens[right])
+
+        def learn(chunks: Mapping[Sequence[int], int], up_to: int) -> None:
+            for left, right in islice(learn_merges(chunks, first=len(tokens)), up_to - len(tokens)):
+                tokens.append(tokens[left] + tokens[right])
+
+        learn(count_chunks(texts, PATTERNS.get(pattern, pattern)), words or 256 + n_merges)
+        if words is not None:
+            pattern, known = SENTENCES, _encoding(r"(?s).+", {token: rank for rank, token in enumerate(tokens)})
+            learn({tuple(known.encode_ordinary(chunk.decode("utf-8"))): count
+                   for chunk, count in count_chunks(texts, pattern).items()}, 256 + n_merges)
         return cls(tokens, pattern=pattern, special=special)
 
     def split(self, text: str) -> list[str]:

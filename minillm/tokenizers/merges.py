@@ -11,11 +11,12 @@ from itertools import pairwise
 Pair = tuple[int, int]
 
 
-def learn_merges(chunks: Mapping[bytes, int]) -> Iterator[Pair]:
-    """Yield the pairs of ids to join, best first; the n-th joins into id 256 + n.
+def learn_merges(chunks: Mapping[Sequence[int], int], *, first: int = 256) -> Iterator[Pair]:
+    """Yield the pairs of ids to join, best first; the n-th, counted from 0, joins into id `first` + n.
 
-    Best is the pair that occurs most often; among equals the one with the lower left id, then the lower right
-    id.  Ends when no pair occurs twice.  Gage 1994; Sennrich et al. 2016, arXiv:1508.07909.
+    A chunk is a row of ids below `first`: bytes, or what earlier merges made of them.  Best is the pair that occurs
+    most often; among equals the one with the lower left id, then the lower right id.  Ends when no pair occurs
+    twice.  Gage 1994; Sennrich et al. 2016, arXiv:1508.07909.
 
     The chunks lie one after the other in one linked list, and every pair knows where it occurs, so a merge
     costs only what it changes.  Two things may be out of date and are checked when used: a place where a pair
@@ -36,7 +37,7 @@ def learn_merges(chunks: Mapping[bytes, int]) -> Iterator[Pair]:
     heap = [(-count, pair) for pair, count in counts.items()]
     heapq.heapify(heap)
 
-    new = 256
+    new = first
     while heap:
         count, pair = heapq.heappop(heap)
         if counts[pair] != -count:  # it has fallen since: back to where it belongs now

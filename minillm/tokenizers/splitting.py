@@ -28,6 +28,8 @@ PATTERNS = {  # where a text is cut into chunks before any merge; no token ever 
                        rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTIONS}?",
                        r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n/]*", _REST]),
 }
+# A sentence with the line ends before it, in the signs of many scripts: `BPETokenizer.train` with `words`
+SENTENCES = r"\n*[^\n.!?。！？।؟]{1,200}[.!?。！？।؟]*[\"”’»]?|[.!?。！？।؟]+[\"”’»]?|\n+"
 
 
 def compiled(pattern: str) -> regex.Pattern:

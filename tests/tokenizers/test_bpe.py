@@ -1,4 +1,5 @@
 """Byte-pair encoding: the merges of the textbook algorithm, and two encoders that agree id for id."""
+import re
 import tracemalloc
 from collections import Counter
 from itertools import islice, pairwise
@@ -54,6 +55,50 @@ def test_merges_of_a_text_are_those_of_the_textbook(pattern):
     assert merges == list(islice(textbook_merges(chunks, most_frequent_then_lowest), 250))
     assert merges != list(islice(textbook_merges(chunks, lambda counts: max(counts, key=counts.get)), 250)), \
         "ties by first occurrence would be another vocabulary: this text must have ties, or it tests nothing"
+
+
+def test_merges_go_on_from_what_earlier_ones_made():
+    """The chunks may be rows of ids: then the next merge is that of the whole list."""
+    chunks = count_chunks(TEXT, PATTERNS["gpt4"])
+    first = list(islice(learn_merges(chunks), 90))
+    rows = dict(chunks)
+    for new, pair in enumerate(first[:40], start=256):
+        joined = {}
+        for chunk, count in rows.items():
+            row, i = list(chunk), 0
+            while i < len(row) - 1:
+                row[i:i + 2] = [new] if (row[i], row[i + 1]) == pair else row[i:i + 2]
+                i += 1
+            joined[tuple(row)] = count
+        rows = joined
+    assert list(islice(learn_merges(rows, first=296), 50)) == first[40:]
+
+
+def test_after_so_many_words_tokens_may_span_words_but_never_sentences():
+    """The first tokens are those of a vocabulary of words; later ones are phrases; both encoders agree."""
+    told = [f"On {day} it rained all day. {who} was not at home. \"Where is {who}?\" said the cat.\nNobody knew."
+            for day in ("Monday", "Friday") for who in ("Ann", "Ben", "Cleo")]
+    plain = BPETokenizer.train(told, 300, special=())
+    wide = BPETokenizer.train(told, 340, special=(), words=300)
+    assert wide.tokens[:300] == plain.tokens and len(wide.tokens) == 340
+    assert any(token.strip().count(b" ") > 1 for token in wide.tokens)
+    assert not any(re.search(rb"[.?][\" \n]*\w", token) for token in wide.tokens)
+    assert sum(map(len, map(wide.encode, told))) < 0.6 * sum(map(len, map(plain.encode, told)))
+    for text in (*told, TEXT):
+        assert wide.decode(wide.encode(text)) == text and wide.encode(text) == wide.encode_readable(text)
+
+
+def test_a_vocabulary_of_phrases_is_the_same_after_saving(tmp_path):
+    wide = BPETokenizer.train(TEXT, 500, words=400)
+    wide.save(tmp_path)
+    assert BPETokenizer.load(tmp_path).encode(TEXT) == wide.encode(TEXT)
+    assert wide.merges[:100] == BPETokenizer.train(TEXT, 500).merges[:100]
+
+
+@pytest.mark.parametrize("words", [255, 500])
+def test_more_words_than_there_is_room_for_are_refused(words):
+    with pytest.raises(ValueError, match=f"words={words} must be at least 256, .* at most the 499"):
+        BPETokenizer.train(TEXT, 500, words=words)
 
 
 def test_equally_frequent_pairs_join_lowest_first():

@@ -44,7 +44,9 @@ TOKENIZERS = {  # name -> made from (all of the text, the part to learn from, sp
     "characters": lambda corpus, part, special: CharTokenizer.train(corpus.documents, special=special),
     "bytes": lambda corpus, part, special: ByteTokenizer(special=special),
     **{f"BPE, {size:,} tokens": lambda corpus, part, special, size=size: BPETokenizer.train(
-        part.documents, size, special=special) for size in (512, 1024, 2048)}}
+        part.documents, size, special=special) for size in (512, 1024, 2048)},
+    "phrases, 6,144 tokens": lambda corpus, part, special: BPETokenizer.train(
+        part.documents, 6144, special=special, words=3072)}
 OPTIMIZERS = {
     "adamw": lambda model, lr: adamw(model, lr=lr),
     "muon": lambda model, lr: muon(model, lr=lr * Recipe.lr / Recipe.adam_lr, adam_lr=lr, momentum=Recipe.momentum,
@@ -183,8 +185,7 @@ class Run:
     def _written(self, begin: bool) -> tuple[str | None, int]:
         """The sample that was begun some steps ago, when it is complete: so no step takes much longer than others."""
         if begin and self.writes and self._pen is None:
-            frozen = copy.deepcopy(self.model)
-            self._pen = self.done, writing(frozen, self.material, n_tokens=SAMPLE, temperature=0.8), ""
+            self._pen = self.done, self.writing(n_tokens=SAMPLE, temperature=0.8), ""
         if self._pen is None:
             return None, 0
         began, pen, text = self._pen
@@ -204,8 +205,21 @@ class Run:
         return collections.deque(self.writing(prompt, **options), maxlen=1).pop()
 
     def writing(self, prompt: str = "", **options: Any) -> Iterator[str]:
-        """The same while it is being written: "" first, then the text so far after each token."""
-        return writing(self.model, self.material, prompt, **options)
+        """The same while it is being written, by the model as it is now: "" first, then the text so far after each
+        token."""
+        return writing(self.near(), self.material, prompt, **options)
+
+    def near(self) -> Transformer:
+        """A copy of the model that looks no further back than the windows it learned from on this page: what lies
+        beyond them it never met, and longer texts would fall apart."""
+        config = self.model.config
+        if (self.material.kind not in TOKENIZERS or config.window or config.position != "rope"
+                or config.attention != "heads" or config.linear_attention):
+            return copy.deepcopy(self.model)
+        with torch.random.fork_rng([]):
+            model = Transformer(replace(config, window=CONTEXT))
+        model.load_state_dict(self.model.state_dict())
+        return model
 
     def next_batch(self) -> tuple[Tensor, Tensor]:
         """The batch that the next step will learn from."""
@@ -236,16 +250,9 @@ def writing(model: Transformer, material: Material, prompt: str = "", **options:
     tokenizer, written = material.tokenizer, []
     ids = tokenizer.encode(prompt) if prompt else [material.first]
     yield ""
-    was_training = model.training
-    tokens = generate(model.eval(), ids, stop=tokenizer.end_of_text, **options)
-    try:
-        for token in tokens:
-            written.append(token)
-            model.train(was_training)                 # between two tokens the model may be trained on
-            yield tokenizer.decode(written)
-            model.eval()
-    finally:
-        model.train(was_training)
+    for token in generate(model, ids, stop=tokenizer.end_of_text, **options):
+        written.append(token)
+        yield tokenizer.decode(written)
 
 
 def offered(choice: str) -> dict[str, str]:

@@ -1,18 +1,15 @@
 """Say which sentences of a model's own stories their grammar allows: beside the loss, what it has learned."""
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import cache, lru_cache
 from html import escape
 from typing import Any
 
 from minillm import corpora
-from minillm.lessons.training.experiment import CONTEXT, TOKENIZERS, Run, writing
-from minillm.model import Transformer
+from minillm.lessons.training.experiment import Run, writing
 from minillm.notebook import markup
 from minillm.notebook.clock import Clock
 from minillm.notebook.plots import GREEN, RED
@@ -74,24 +71,12 @@ def coloured(found: Iterable[tuple[str, bool]]) -> str:
                     f"{escape(sentence)}</span>" for sentence, allowed in found)
 
 
-def near(run: Run) -> Transformer:
-    """A copy of the model that looks no further back than the windows it learned from on this page: what lies beyond
-    them it never met, and longer texts would fall apart."""
-    config = run.model.config
-    if (run.material.kind not in TOKENIZERS or config.window or config.position != "rope"
-            or config.attention != "heads" or config.linear_attention):
-        return copy.deepcopy(run.model)
-    model = Transformer(replace(config, window=CONTEXT))
-    model.load_state_dict(run.model.state_dict())
-    return model
-
-
-def stories(run: Run, count: int, temperature: float = 0.8) -> Iterator[list[str]]:
+def stories(run: Run, count: int, temperature: float = 0.8, min_p: float = 0.0) -> Iterator[list[str]]:
     """Stories of the model as it is now, while they are written: all so far, the last one still growing."""
-    model, told = near(run).eval(), []
+    model, told = run.near(), []
     for seed in range(count):
         told.append("")
-        for n, text in enumerate(writing(model, run.material, seed=seed, temperature=temperature,
+        for n, text in enumerate(writing(model, run.material, seed=seed, temperature=temperature, min_p=min_p or None,
                                          n_tokens=LONGEST.get(run.material.kind, LONG))):
             told[-1] = text
             if n % AT_A_TIME == 0:
@@ -101,18 +86,18 @@ def stories(run: Run, count: int, temperature: float = 0.8) -> Iterator[list[str
 
 def verdict(current: Callable[[], Run]) -> Clock:
     """Let the model in training tell stories, and judge their sentences one by one."""
-    past: list[tuple[tuple[int, float], float, int]] = []     # (steps made, temperature), share allowed, of so many
+    past: list[tuple[tuple, float, int]] = []     # (steps made, temperature, min-p), share allowed, of so many
     at: dict[str, Any] = {}
 
-    def start(count: int, temperature: float) -> Iterator[list[str]]:
+    def start(count: int, temperature: float, min_p: float) -> Iterator[list[str]]:
         run = current()
         if run.material.corpus.name != "stories":
             raise ValueError(f"the grammar is that of the stories, and the model learns from "
                              f"{run.material.corpus.name!r}; choose “Stories of ten small towns” in the laboratory")
-        at.update(done=run.done, at=(run.done, temperature))
-        return stories(run, count, temperature)
+        at.update(done=run.done, at=(run.done, temperature, min_p))
+        return stories(run, count, temperature, min_p)
 
-    def draw(history: list[list[str]], count: int, temperature: float) -> markup.Markup:
+    def draw(history: list[list[str]], count: int, temperature: float, min_p: float) -> markup.Markup:
         told = history[-1] if history else []
         found = judged(sentence for place, text in enumerate(told)
                        for sentence in finished(text, ended=place < len(told) - 1))
@@ -123,13 +108,14 @@ def verdict(current: Callable[[], Run]) -> Clock:
             past[-1] = (at["at"], right / len(found), len(found))
         said = (f"After {at['done']} steps the grammar of the stories allows {right} of {len(found)} sentences"
                 f" ({right / len(found):.0%})." if found else "No sentence is finished yet.")
-        before = "; ".join(f"after {done} steps, temperature {warm:g}: {share:.0%} of {n}"
-                           for (done, warm), share, n in past[-6:])
+        before = "; ".join(f"after {done} steps, temperature {warm:g}, min-p {least:g}: {share:.0%} of {n}"
+                           for (done, warm, least), share, n in past[-6:])
         rest = f'<div style="{markup.FAINT}">So far: {before}</div>' if before else ""
         shown = f'<div style="line-height:1.8;min-height:9em">{coloured(found[-24:])}</div>'
         return markup.card(f"<b>{said}</b>{rest}{shown}", said)
 
     controls = {"count": slider("stories", [2, 4, 8, 16], 4),
-                "temperature": slider("temperature", [0.3, 0.5, 0.8, 1.0], 0.8)}
-    return Clock("verdict", controls, start, draw, first=1, run=200, rows=[["count", "temperature"]],
+                "temperature": slider("temperature", [0.3, 0.5, 0.8, 1.0], 0.8),
+                "min_p": slider("min-p", [0.0, 0.05, 0.1, 0.2])}
+    return Clock("verdict", controls, start, draw, first=1, run=200, rows=[["count", "temperature", "min_p"]],
                  buttons={"run": "judge", "reset": "judge it as it is now"})
