@@ -32,7 +32,7 @@ CHOICES = {
     "bias": tuple(BIASES),
 }
 GATED = ("swiglu", "swiglu-capped", "geglu")
-WINDOW = ("window", "global_every")
+WINDOW = ("window", "global_every", "global_first")
 MIXTURE = ("router", "router_bias", "balance_bias", "experts_per_token", "n_expert_groups", "groups_per_token",
            "n_shared_experts", "d_expert", "n_dense_layers", "normalize_experts")
 TURNED = ("rope_theta", "rope_theta_local", "rope_scaling", "rope_fraction", "rope_pairs", "nope_every")
@@ -116,6 +116,7 @@ class ModelConfig:
     qk_norm: str | None = None             # "head": per head (Qwen 3); "full": over all heads at once (OLMo 2)
     window: int | None = None              # a query sees the last `window` positions, itself included
     global_every: int | None = None        # of windowed layers, every n-th sees everything (Gemma 2: 2)
+    global_first: bool = False             # … the first of each n instead of the last (GPT-Neo)
     attention_scale: float | None = None   # None: 1 / sqrt(width of a key)
     attention_softcap: float | None = None
     attention_gate: bool = False           # x says how much of each head's output passes (Qwen3-Next)
@@ -211,9 +212,10 @@ class ModelConfig:
         return (self.d_rotary or d_head // 2) if self.attention == "latent" else d_head
 
     def is_windowed(self, layer: int) -> bool:
-        """Does this layer see only its window?  Layers count from 0; of `global_every`, the last is global."""
+        """Does this layer see only its window?  Layers count from 0; of `global_every`, one is global."""
+        turn = layer if self.global_first else layer + 1
         return self.window is not None and not self.is_linear(layer) and not (
-            self.global_every and (layer + 1) % self.global_every == 0)
+            self.global_every and turn % self.global_every == 0)
 
     def is_turned(self, layer: int) -> bool:
         """Does this layer turn its queries and keys?  Of every `nope_every` layers, the last does not."""
@@ -273,7 +275,7 @@ def without_effect(config: ModelConfig) -> frozenset[str]:
     idle += ["nope_every"] if all(turned) else ()
     idle += () if any(windowed) else WINDOW
     idle += () if any(w and t for w, t in zip(windowed, turned, strict=True)) else ["rope_theta_local"]
-    idle += ["global_every"] if all(windowed) else ()
+    idle += ["global_every", "global_first"] if all(windowed) else ()
     return frozenset(idle)
 
 
@@ -284,7 +286,8 @@ def set_aside(values: Mapping[str, Any]) -> dict[str, str]:
 
 IDLE = (  # these fields, because of this, where that holds
     (TURNED, "only RoPE turns queries and keys", lambda has: has["position"] != "rope"),
-    (("global_every",), "without a window, every layer sees everything", lambda has: has["window"] is None),
+    (WINDOW[1:], "without a window, every layer sees everything", lambda has: has["window"] is None),
+    (("global_first",), "none of the layers is global", lambda has: has.get("global_every", 0) is None),
     (("n_kv_heads",), "one latent serves all heads", lambda has: has["attention"] == "latent"),
     (("qk_norm",), "the latent is normed instead", lambda has: has["attention"] == "latent"),
     (("full_every", "full_first", "conv_width"), "without linear attention, every layer keeps its keys",

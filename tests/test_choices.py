@@ -130,7 +130,8 @@ TOGGLES = {  # fields that are no words: what each is beside its default, and wh
     "nope_every": (2, "no positions in 1 of 2 layers"), "attention_gate": (True, "a gate on each output"),
     "attention_sinks": (True, "a score more"),
 }
-EXPERTS = {  # fields of latent attention and of mixtures: what each is, beside what, and what a picture says of it
+EXPERTS = {  # fields that need others: what each is, beside what, and what a picture says of it
+    "global_first": (True, {"window": 5, "global_every": 2}, "not in the first of every 2"),
     "d_query": (12, LATENT | {"attention": "latent"}, "queries read from one of 12"),
     "router_bias": (True, {"n_experts": 4}, "the router has a bias"),
     "n_expert_groups": (4, {"n_experts": 8, "router": "sigmoid", "groups_per_token": 2}, "from 2 of 4 groups"),
@@ -155,7 +156,7 @@ def test_a_toggle_is_built_cached_counted_drawn_offered_and_ejected(field, atten
 
 
 @pytest.mark.parametrize("field", EXPERTS)
-def test_a_field_of_latents_and_experts_is_built_cached_counted_drawn_and_ejected(field):
+def test_a_field_that_needs_others_is_built_cached_counted_drawn_and_ejected(field):
     value, beside, words = EXPERTS[field]
     config = replace(SMALL, **beside, **{field: value})
     is_built_and_cached(config)
@@ -172,7 +173,14 @@ def test_the_explorer_offers_compressed_queries_groups_and_a_router_s_bias():
         explorer[control].value = value
         assert getattr(explorer.config, field) == wanted
     explorer["preset"].value = "gpt2"
-    assert explorer["groups"].disabled and explorer["d_query"].disabled
+    assert explorer["groups"].disabled and explorer["d_query"].disabled and explorer["global_first"].disabled
+
+
+def test_the_explorer_offers_windows_in_all_layers_but_the_first_of_each_few():
+    explorer = Explorer("gemma-3-1b")
+    assert explorer.config.is_windowed(0) and not explorer.config.is_windowed(5)
+    explorer["global_first"].value = True
+    assert not explorer.config.is_windowed(0) and explorer.config.is_windowed(5)
 
 
 @pytest.mark.parametrize("router", CHOICES["router"])

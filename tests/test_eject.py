@@ -19,6 +19,7 @@ LAYERED = replace(SMALL, n_layers=7)
 CONFIGS = variants(85) + [  # each value of each choice, and combinations that one draw seldom makes
     replace(LAYERED, window=5, global_every=3, rope_theta_local=500.0),
     replace(LAYERED, window=5, global_every=2, n_experts=4, n_dense_layers=2),
+    replace(LAYERED, window=5, global_every=3, global_first=True),
     replace(LAYERED, nope_every=4), replace(LAYERED, attention="latent", nope_every=2, window=5, global_every=3),
     replace(SMALL, n_experts=4, n_shared_experts=1, d_expert=20, n_dense_layers=1, bias="all"),
     replace(SMALL, position="alibi", n_heads=6, d_head=8), replace(SMALL, qk_norm="full", norm_weight=False),

@@ -15,11 +15,16 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyBboxPatch, PathPatch, Rectangle
 from matplotlib.path import Path
+from matplotlib.text import Text
+from PIL import Image, ImageDraw, ImageFont
 
 from minillm.notebook.plots import AMOUNT, CARD, EDGE, INK, MUTED, SIGNED, Picture, picture
 
@@ -43,6 +48,40 @@ class Box:
     @property
     def middle(self) -> tuple[float, float]:
         return self.left + self.width / 2, self.top + self.height / 2
+
+
+class Words(Text):
+    """A line of text, centred on its height and drawn in one piece: letter by letter, dozens of lines take a third of a
+    second, and somebody waits for them."""
+
+    def draw(self, renderer) -> None:
+        """Put the written line where it belongs."""
+        size, bold = round(renderer.points_to_pixels(self.get_fontsize())), self.get_fontweight() == "bold"
+        ink, left, bottom, wide = _written(self.get_text(), size, bold)
+        x, y = self.get_transform().transform(self.get_position())
+        x += left - wide * {"left": 0.0, "center": 0.5, "right": 1.0}[self.get_ha()]
+        picture = np.empty((*ink.shape, 4), np.uint8)
+        picture[..., :3], picture[..., 3] = np.multiply(to_rgb(self.get_color()), 255), ink[::-1]  # from below
+        style = renderer.new_gc()
+        renderer.draw_image(style, round(x), round(y - bottom), picture)
+        style.restore()
+        self.stale = False
+
+
+@lru_cache(maxsize=1024)
+def _written(text: str, size: int, bold: bool) -> tuple[np.ndarray, int, int, float]:
+    """A line's ink, where its left and its lower edge are from its beginning and its middle, and how wide it is."""
+    font = _font(size, bold)
+    left, top, right, bottom = font.getbbox(text, anchor="ls")
+    _, above, _, below = font.getbbox("lp", anchor="ls")
+    ink = Image.new("L", (max(1, right - left), max(1, bottom - top)))
+    ImageDraw.Draw(ink).text((-left, -top), text, fill=255, font=font, anchor="ls")
+    return np.asarray(ink), left, round((below - above) / 2 - below) + bottom, font.getlength(text)
+
+
+@lru_cache(maxsize=16)
+def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(findfont(FontProperties(weight="bold" if bold else "normal")), size)
 
 
 class Sheet:

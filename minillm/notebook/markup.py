@@ -10,7 +10,8 @@ white page as it does in pictures, and dark under a dark page's light ink.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from html import escape
 
 from matplotlib.colors import to_rgb
@@ -59,6 +60,29 @@ class Markup:
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return {"text/html": self.html, "text/plain": f"[{self.alt}]"}, {}
+
+
+class Later(Markup):
+    """Markup that is written when somebody looks at it."""
+
+    def __init__(self, write: Callable[[], Markup]):
+        self._write = write
+
+    @cached_property
+    def _written(self) -> Markup:
+        return self._write()
+
+    @property
+    def html(self) -> str:
+        return self._written.html
+
+    @property
+    def alt(self) -> str:
+        return self._written.alt
+
+    @property
+    def math(self) -> bool:
+        return self._written.math
 
 
 def card(inside: str, alt: str, *, width: int | None = None, math: bool = False) -> Markup:

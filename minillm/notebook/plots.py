@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import io
+import struct
 import threading
 import zlib
 from base64 import b64encode
 
+import numpy as np
 from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
@@ -112,18 +114,35 @@ def png(figure: Figure, *, live: bool = False) -> bytes:
     """Render to PNG.  Live pictures are packed fast; stored ones small, and never above 100 kB."""
     if live and getattr(figure, "finished", None):   # a picture that no artist will change any more
         return figure.finished
-    with DRAWING:
-        if figure.stale:                        # else it is drawn already, and nothing has changed since
-            figure.canvas.draw()
-        size, pixels = figure.canvas.get_width_height(), figure.canvas.buffer_rgba()
-        image = Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
+    image = _drawn(figure)
     if live:
-        return _packed(image, compress_level=1, compress_type=zlib.Z_RLE)
+        return _at_once(image)
     packed = _packed(image.quantize(getattr(figure, "colours", 256), dither=Image.Dither.NONE), compress_level=9)
     while len(packed) > 100_000:                # fewer colours; of what is still too much, fewer pixels
         packed = _packed(image.quantize(64, dither=Image.Dither.NONE), compress_level=9)
         image = image.resize([side * 3 // 4 for side in image.size])
     return packed
+
+
+def _drawn(figure: Figure) -> Image.Image:
+    with DRAWING:
+        if figure.stale:                        # else it is drawn already, and nothing has changed since
+            figure.canvas.draw()
+        size, pixels = figure.canvas.get_width_height(), figure.canvas.buffer_rgba()
+        return Image.frombuffer("RGBA", size, pixels, "raw", "RGBA", 0, 1).convert("RGB")
+
+
+def _at_once(image: Image.Image) -> bytes:
+    """The same pixels as a PNG, in a third of Pillow's time, which tries five filters on every row: each is stored as
+    what differs from the row above."""
+    pixels = np.asarray(image).reshape(image.height, -1)
+    rows = np.concatenate([np.full((image.height, 1), 2, np.uint8), pixels], axis=1)  # 2: less what is above
+    rows[1:, 1:] -= pixels[:-1]
+    packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    size = struct.pack(">IIBBBBB", image.width, image.height, 8, 2, 0, 0, 0)          # 8 bits of red, green, blue
+    chunks = (b"IHDR" + size, b"IDAT" + packer.compress(rows) + packer.flush(), b"IEND")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks)
 
 
 def _packed(image: Image.Image, **options) -> bytes:

@@ -92,9 +92,7 @@ class Live:
         with self._busy, DRAWING:
             drawn = self._draw(**self._arguments())
             self.parts = list(drawn) if isinstance(drawn, (list, tuple)) else [drawn]
-            for view, part, narrow in zip(self._views, self.parts, self._narrow, strict=bool(self._views)):
-                _fill(view, part, narrow)
-            self._speak(" ".join(part.alt for part in self.parts))
+            self._fill()
         return self.parts
 
     def close(self) -> None:
@@ -108,6 +106,11 @@ class Live:
     kept: tuple[str, ...] = ()        # attributes that go over to a widget that takes this one's place
     fleeting: tuple[str, ...] = ()    # controls whose values do not
     at_once = False                   # live before the first touch, where the stored outputs would be too long
+
+    def _fill(self) -> None:
+        for view, part, narrow in zip(self._views, self.parts, self._narrow, strict=bool(self._views)):
+            fill(view, part, narrow)
+        self._speak(" ".join(part.alt for part in self.parts))
 
     def _speak(self, words: str) -> None:
         self._words.value = _spoken(words)
@@ -147,8 +150,6 @@ class Live:
         if name in self._on_press:
             self._on_press[name]()
         self._changed(name)
-
-    # how it works
 
     def _ipython_display_(self) -> None:
         before = _SHOWN.get(self.name)
@@ -274,7 +275,8 @@ def _fresh_view(part: Picture | Markup) -> ipywidgets.Widget:
                             layout=ipywidgets.Layout(max_width="100%", object_fit="contain"))
 
 
-def _fill(view: ipywidgets.Widget, part: Picture | Markup, narrow: Narrow | None) -> None:
+def fill(view: ipywidgets.Widget, part: Picture | Markup, narrow: Narrow | None) -> None:
+    """Show a part in its live view."""
     view.value = part.html if isinstance(part, Markup) else png(part, live=True)
     if narrow:
         narrow.follow(part)

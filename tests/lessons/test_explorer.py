@@ -15,9 +15,10 @@ from minillm.lessons.architectures import explorer as explorer_page
 from minillm.lessons.architectures import fetching
 from minillm.lessons.architectures.comparison import differences, ledger
 from minillm.lessons.architectures.diagrams import block_diagram
-from minillm.lessons.architectures.explorer import GROUPS, ROLES, Explorer, ways_out
+from minillm.lessons.architectures.explorer import Explorer, ways_out
 from minillm.lessons.architectures.fetching import hub
 from minillm.lessons.architectures.insides import class_of, classes_in_use
+from minillm.lessons.architectures.offers import GROUPS, ROLES
 from minillm.model import Transformer
 from minillm.notebook.explain import equations
 from minillm.notebook.plots import Picture

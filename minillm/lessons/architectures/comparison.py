@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from functools import lru_cache
 from html import escape
 from typing import Any
 
@@ -45,6 +46,7 @@ def changes(before: ModelConfig, after: ModelConfig, context: int) -> Markup:
                 f"What the last turn changed: {words}.", f"{words}: {', '.join(label for label, *_ in rows) or 'none'}")
 
 
+@lru_cache(maxsize=16)
 def _costs(config: ModelConfig, context: int) -> dict[str, str]:
     return {label: re.sub(r"<[^>]+>", "", str(cell)) for label, cell in _rows((config,), context)}
 

@@ -12,6 +12,7 @@ from minillm.layers import ADDED, BIASED, MLPS, POSITIONS
 from minillm.layers.accounts import label, tally
 from minillm.lessons.architectures.insides import order
 from minillm.model import labels
+from minillm.notebook.drawings import Words
 from minillm.notebook.plots import CARD, COLOURS, INK, MUTED, Picture, picture
 
 HEIGHT = 540
@@ -64,7 +65,8 @@ def attention_facts(config: ModelConfig) -> list[str]:
         facts.append({"head": "queries, keys normed per head", "full": "queries, keys normed at full width"}[c.qk_norm])
     windowed = sum(c.is_windowed(i) for i in range(c.n_layers))
     if windowed:
-        facts.append(f"window {c.window:,} in {windowed} of {c.n_layers} layers")
+        facts.append(f"window {c.window:,} in {windowed} of {c.n_layers} layers" + (
+            f", not in the first of every {c.global_every}" if c.global_first and c.global_every else ""))
     if c.attention_softcap:
         facts.append(f"scores capped at {c.attention_softcap:g}")
     facts += ["a score more, for nothing (sinks)"] * c.attention_sinks
@@ -133,7 +135,7 @@ def _stack(ax, c: ModelConfig) -> None:
         if i + 1 < len(steps):
             _arrow(ax, 131, y + tall, y + tall + gap)
         if shape:
-            ax.text(139, y + tall + gap / 2 + 1, shape, va="center", fontsize=8.5, color=MUTED)
+            _words(ax, 139, y + tall + gap / 2 + 1, shape, fontsize=8.5, color=MUTED)
         y += tall + gap
 
 
@@ -151,7 +153,7 @@ def strips(c: ModelConfig) -> dict[str, list[bool]]:
 def _strip(ax, y: float, what: str, holds: Sequence[bool]) -> None:
     """One cell for each layer, filled where something holds."""
     left, wide = 96, 142 / len(holds)
-    ax.text(left - 6, y + 5, what, ha="right", va="center", fontsize=8.5, color=INK)
+    _words(ax, left - 6, y + 5, what, ha="right", fontsize=8.5)
     gap = min(1.0, wide / 5)
     for colour, wanted in ((COLOURS["residual"] + "40", False), (COLOURS["attention"], True)):
         corners = [[(left + wide * i, y), (left + wide * (i + 1) - gap, y), (left + wide * (i + 1) - gap, y + 10),
@@ -167,7 +169,7 @@ def _block(ax, c: ModelConfig) -> None:
     norm, x = _said(c, "norm") + ("" if c.norm_weight else ", no gain"), 312
     before = {"pre": norm, "sandwich": norm}.get(c.norm_order)
     after = {"output": norm, "sandwich": norm}.get(c.norm_order)
-    ax.text(x + 8, 64, f"seq × {c.d_model:,}", fontsize=8.5, color=MUTED, va="center")
+    _words(ax, x + 8, 64, f"seq × {c.d_model:,}", fontsize=8.5, color=MUTED)
     if c.norm_order.startswith("parallel"):
         _beside(ax, c, x, norm, attention, mlp)
         return
@@ -240,8 +242,12 @@ def _box(ax, left: float, y: float, width: float, height: float, lines: Sequence
                                 ec=colour, lw=1.2))
     middle = y + height / 2 - 7.5 * (len(lines) - 1)
     for i, line in enumerate(lines):
-        ax.text(left + width / 2, middle + 15 * i, line, ha="center", va="center", color=INK,
+        _words(ax, left + width / 2, middle + 15 * i, line, ha="center", color=INK,
                 fontsize=9.5 if i == 0 else 8.5, fontweight="bold" if i == 0 and len(lines) > 1 else "normal")
+
+
+def _words(ax, x: float, y: float, text: str, **style) -> None:
+    ax.add_artist(Words(x, y, text, **{"va": "center", "color": INK, **style}))
 
 
 def _line(ax, xs: Sequence[float], ys: Sequence[float], **style) -> None:
@@ -259,4 +265,4 @@ def _arrow(ax, x: float, top: float, bottom: float) -> None:
 
 def _plus(ax, x: float, y: float) -> None:
     ax.add_artist(Circle((x, y), 9, fc=CARD, ec=INK, lw=1.2))
-    ax.text(x, y, "+", ha="center", va="center", fontsize=12, color=INK)
+    _words(ax, x, y, "+", ha="center", fontsize=12)

@@ -8,28 +8,32 @@ from typing import Any
 
 import ipywidgets
 
-from minillm.config import GATED, ModelConfig, set_aside
+from minillm.config import GATED, ModelConfig
 from minillm.costs import parameters
 from minillm.lessons.architectures.comparison import CONTEXTS, changes, differences, ledger, word
 from minillm.lessons.architectures.diagrams import block_diagram
 from minillm.lessons.architectures.insides import classes_in_use, code, written
-from minillm.model import labels
-from minillm.notebook.markup import Markup, card
+from minillm.lessons.architectures.offers import (
+    GROUPS,
+    NONE,
+    ROLES,
+    aside,
+    choices_of,
+    groupings,
+    mixture_of,
+    mixtures,
+    offered,
+    plain,
+    turned_from,
+    values_of,
+)
+from minillm.notebook.markup import Later, Markup, card
 from minillm.notebook.plots import Picture, png
-from minillm.notebook.widgets import Live, choice, slider, toggle
+from minillm.notebook.widgets import Live, choice, fill, slider, toggle
 from minillm.presets import PRESETS, SIZES, scaled
 
-_LEDGER = 2         # place of the costs among the parts
-ROLES = ("block", "attention", "norm", "position", "MLP", "whole model")
-GROUPS = {  # the choices, by what they are about; what is shown of the code stands beside it
-    "norms and stream": ["norm", "norm_order", "residual"],
-    "MLP and experts": ["mlp", "mixture", "groups", "router", "router_bias", "balance_bias"],
-    "attention": ["attention", "d_query", "n_kv_heads", "qk_norm", "attention_gate", "attention_sinks", "window",
-                  "global_every"],
-    "linear layers": ["linear_attention", "full_every", "full_first", "conv_width"],
-    "positions": ["position", "rope_pairs", "nope_every"],
-    "bias and ties": ["bias", "tie_embeddings"]}
-NONE = "nothing chosen"  # a drop-down takes None for that; "none" is a choice of bias and position
+_LEDGER = 2         # place of the costs among the parts; what comes from there on stands behind tabs
+_TABS = {6: "changed", _LEDGER: "costs", 3: "beside it", 4: "equations", 5: "code"}
 
 
 class Explorer(Live):
@@ -48,32 +52,32 @@ class Explorer(Live):
             "size": choice("at size", ["published", *SIZES], "published"),
             "compare": choice("beside", list(PRESETS), compare),
             "context": slider("context for the ledger", CONTEXTS, 1024, show=lambda n: f"{n:,}"),
-            "norm": choice("norm", _values("norm"), base.norm),
-            "norm_order": choice("where", _values("norm_order"), base.norm_order),
-            "position": choice("positions", _values("position"), base.position),
-            "rope_pairs": choice("pairs that turn", _values("rope_pairs"), base.rope_pairs),
-            "attention": choice("attention", _values("attention"), base.attention),
+            "norm": choice("norm", values_of("norm"), base.norm),
+            "norm_order": choice("where", values_of("norm_order"), base.norm_order),
+            "position": choice("positions", values_of("position"), base.position),
+            "rope_pairs": choice("pairs that turn", values_of("rope_pairs"), base.rope_pairs),
+            "attention": choice("attention", values_of("attention"), base.attention),
             "nope_every": choice("layers without (NoPE)", {"none": NONE, "every 2nd layer": 2, "every 4th layer": 4}),
-            "linear_attention": choice("linear layers", _values("linear_attention")),
-            "full_every": choice("full layers", _named({NONE: "none"} | {
-                n: f"every {n}{'nd' if n == 2 else 'th'} layer" for n in (2, 4)})),
+            "linear_attention": choice("linear layers", values_of("linear_attention")),
+            "full_every": choice("full layers", {"none": NONE, "every 2nd layer": 2, "every 4th layer": 4}),
             "full_first": toggle("the first of them", base.full_first),
-            "conv_width": choice("short convolution", _named({NONE: "none", 4: "of 4 tokens"})),
-            "n_kv_heads": choice("key heads", _named(_offered("n_kv_heads", "one per query head"))),
-            "d_query": choice("queries from", _named(_offered("d_query", "the stream"))),
-            "qk_norm": choice("query, key norm", _values("qk_norm")),
+            "conv_width": choice("short convolution", {"none": NONE, "of 4 tokens": 4}),
+            "n_kv_heads": choice("key heads", offered("n_kv_heads", "one per query head")),
+            "d_query": choice("queries from", offered("d_query", "the stream")),
+            "qk_norm": choice("query, key norm", values_of("qk_norm")),
             "attention_gate": toggle("output gate", base.attention_gate),
             "attention_sinks": toggle("sinks", base.attention_sinks),
-            "window": choice("window", _named(_offered("window", "none"))),
-            "global_every": choice("global layers", _named(_offered("global_every", "none"))),
-            "mlp": choice("MLP", _values("mlp"), base.mlp),
-            "mixture": choice("experts", _mixtures(), _mixture(base)),
-            "router": choice("router", _values("router"), base.router),
-            "groups": choice("their groups", _groups(), (1, 1)),
+            "window": choice("window", offered("window", "none")),
+            "global_every": choice("global layers", offered("global_every", "none")),
+            "global_first": toggle("global ones first", base.global_first),
+            "mlp": choice("MLP", values_of("mlp"), base.mlp),
+            "mixture": choice("experts", mixtures(), mixture_of(base)),
+            "router": choice("router", values_of("router"), base.router),
+            "groups": choice("their groups", groupings(), (1, 1)),
             "router_bias": toggle("router bias", base.router_bias),
             "balance_bias": toggle("nudged bias", base.balance_bias),
-            "residual": choice("residual", _values("residual"), base.residual),
-            "bias": choice("bias", _values("bias"), base.bias),
+            "residual": choice("residual", values_of("residual"), base.residual),
+            "bias": choice("bias", values_of("bias"), base.bias),
             "tie_embeddings": toggle("unembedding = embedding", base.tie_embeddings),
             "role": choice("show the code of", ROLES, "block"),
         }
@@ -97,17 +101,17 @@ class Explorer(Live):
     def _follow(self, controls: dict[str, Any], base: ModelConfig) -> None:
         self._following = True
         try:
-            for name, value in _choices(base).items():
+            for name, value in choices_of(base).items():
                 controls[name].value = NONE if value is None else value
         finally:
             self._following = False
 
     @staticmethod
     def _idle(**values: Any) -> dict[str, str]:
-        return _set_aside({name: _none(value) for name, value in values.items()})
+        return aside({name: plain(value) for name, value in values.items()})
 
     def _show(self, preset: str, size: str, compare: str, context: int, role: str, **chosen: Any) -> list:
-        chosen = {name: _none(value) for name, value in chosen.items()}
+        chosen = {name: plain(value) for name, value in chosen.items()}
         try:
             self.config, turned, remarks = chosen_config(preset, size, chosen)
         except ValueError as error:  # what is below stays, and can still be compared and read
@@ -123,36 +127,35 @@ class Explorer(Live):
         size, label = self._size, self._label
         other = PRESETS[compare] if size == "published" else scaled(PRESETS[compare], size, vocab_size=512)
         names = label, _label(compare, size)
-        return [remark, _diagram(self.config, label), ledger(self.config, other, names, context, before=before),
-                differences(self.config, other, names), written(self.config), code(self.config, role),
-                self._turn(before, context)]
-
-    def _turn(self, before: ModelConfig, context: int) -> Markup:
-        """What the last turn changed, all of it in one place: costs, and classes with their equations and code."""
-        if before == self.config:
-            return _said("Turn a choice: all that it changes will stand here.")
-        old, new = (list(classes_in_use(each)) for each in (before, self.config))
-        gone, come = [each for each in old if each not in new], [each for each in new if each not in old]
-        said = f"Equations and code: {', '.join(gone) or 'nothing'} went, {', '.join(come) or 'nothing'} came."
-        costs = changes(before, self.config, context)
-        return Markup(f"{costs.html}{card(said, said).html if gone or come else ''}",
-                      f"{costs.alt}. {said if gone or come else ''}")
+        now = self.config
+        return [remark, _diagram(now, label), Later(lambda: ledger(now, other, names, context, before=before)),
+                Later(lambda: differences(now, other, names)), Later(lambda: written(now)),
+                Later(lambda: code(now, role)), Later(lambda: turn(before, now, context))]
 
     # the page: controls above; the picture and what changed side by side; the rest behind tabs
 
     at_once = True
 
     def _arranged(self, views: list[ipywidgets.Widget]) -> list[ipywidgets.Widget]:
-        remark, diagram, costs, others, equations, source, turn = views
+        remark, diagram, *_, source, _ = views
         diagram.layout.width = "520px"
-        tabs = ipywidgets.Tab([turn, costs, others, equations, ipywidgets.VBox([self["role"], source])],
-                              layout=ipywidgets.Layout(width="520px", max_width="100%", flex="1 1 400px"))
-        for i, name in enumerate(("changed", "costs", "beside it", "equations", "code")):
+        behind = [views[place] for place in _TABS][:-1] + [ipywidgets.VBox([self["role"], source])]
+        self._tabs = tabs = ipywidgets.Tab(behind, layout=ipywidgets.Layout(width="520px", max_width="100%",
+                                                                           flex="1 1 400px"))
+        for i, name in enumerate(_TABS.values()):
             tabs.set_title(i, name)
         for each in tabs.children:
             each.layout = ipywidgets.Layout(height="330px", overflow="auto")
+        tabs.observe(lambda _: self._safely(self._fill), "selected_index")
         row = ipywidgets.HBox([diagram, tabs], layout=ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 12px"))
         return [remark, row]
+
+    def _fill(self) -> None:
+        """What stands behind a tab is written and sent when that is opened: nobody waits for what is not seen."""
+        seen = range(_LEDGER) if not self._views else [*range(_LEDGER), list(_TABS)[self._tabs.selected_index or 0]]
+        for i in seen if self._views else ():
+            fill(self._views[i], self.parts[i], self._narrow[i])
+        self._speak(" ".join(self.parts[i].alt for i in seen))
 
     def _stored(self, part: Picture | Markup) -> tuple[dict, dict]:
         """What comes after the costs is folded on a page without a kernel."""
@@ -164,24 +167,36 @@ class Explorer(Live):
 
     def _way_out(self, error: ValueError, preset: str, size: str, chosen: dict[str, Any]) -> Markup:
         """Why a choice cannot be, which control to turn, and what is on show until then."""
-        named = {name: {_none(value): word for word, value in self.controls[name].options}
-                 for name in chosen if hasattr(self.controls[name], "options")}
-        ways = ways_out(preset, size, chosen, {name: list(words) for name, words in named.items()})
+        said = {name: {plain(value): word for word, value in self.controls[name].options}
+                for name in chosen if hasattr(self.controls[name], "options")}
+        ways = ways_out(preset, size, chosen, {name: list(words) for name, words in said.items()})
         turns = []
         for name, values in ways.items():
-            *most, last = [named[name][value] for value in values]
+            *most, last = [said[name][value] for value in values]
             to = f"{', '.join(most)} or {last}" if most else last
-            turns.append(f"<b>{self.controls[name].description}</b> from {escape(named[name][chosen[name]])} "
+            turns.append(f"<b>{self.controls[name].description}</b> from {escape(said[name][chosen[name]])} "
                          f"to {escape(to)}")
         return _said(f"<b>Impossible:</b> {escape(str(error), quote=False)}. The way out: turn {', or '.join(turns)}. "
                      f"Until then all below shows {self._what}, the last model that could be; what else you turn "
                      "counts from then on.")
 
 
+def turn(before: ModelConfig, now: ModelConfig, context: int) -> Markup:
+    """What the last turn changed, all of it in one place: costs, and classes with their equations and code."""
+    if before == now:
+        return _said("Turn a choice: all that it changes will stand here.")
+    old, new = (list(classes_in_use(each)) for each in (before, now))
+    gone, come = [each for each in old if each not in new], [each for each in new if each not in old]
+    said = f"Equations and code: {', '.join(gone) or 'nothing'} went, {', '.join(come) or 'nothing'} came."
+    costs = changes(before, now, context)
+    return Markup(f"{costs.html}{card(said, said).html if gone or come else ''}",
+                  f"{costs.alt}. {said if gone or come else ''}")
+
+
 def chosen_config(preset: str, size: str, chosen: dict[str, Any]) -> tuple[ModelConfig, dict[str, Any], list[str]]:
     """The configuration that the controls say, what of it is not the preset's, and what follows from that."""
     base = PRESETS[preset]
-    turned, idle = _turned(base, chosen), _set_aside(chosen)
+    turned, idle = turned_from(base, chosen), aside(chosen)
     usual = {field.name: field.default for field in fields(base) if field.name in idle}
     change = {name: value for name, value in turned.items() if name not in ("mixture", "groups")} | usual
     remarks = []
@@ -207,7 +222,7 @@ def ways_out(preset: str, size: str, chosen: dict[str, Any], offered: dict[str, 
     Where no single control can, those that were turned go back to the preset's, one after the other.
     """
     ways: dict[str, list] = {}
-    for name in offered.keys() - _set_aside(chosen).keys():
+    for name in offered.keys() - aside(chosen).keys():
         for value in offered[name]:
             try:
                 chosen_config(preset, size, chosen | {name: value})
@@ -215,8 +230,8 @@ def ways_out(preset: str, size: str, chosen: dict[str, Any], offered: dict[str, 
                 continue
             ways.setdefault(name, []).append(value)
     if not ways:
-        usual = _choices(PRESETS[preset])
-        ways = {name: [usual[name]] for name in _turned(PRESETS[preset], chosen) if name in offered}
+        usual = choices_of(PRESETS[preset])
+        ways = {name: [usual[name]] for name in turned_from(PRESETS[preset], chosen) if name in offered}
     return {name: ways[name] for name in chosen if name in ways}
 
 
@@ -236,63 +251,7 @@ def _said(html: str) -> Markup:
     return card(html, unescape(html.replace("<b>", "").replace("</b>", "")))
 
 
-def _none(value: Any) -> Any:
-    return None if value == NONE else value
-
-
-def _turned(base: ModelConfig, chosen: dict[str, Any]) -> dict[str, Any]:
-    usual, idle = _choices(base), _set_aside(chosen)
-    return {name: value for name, value in chosen.items() if value != usual[name] and name not in idle}
-
-
-def _set_aside(chosen: dict[str, Any]) -> dict[str, str]:
-    """The controls that mean nothing beside the others, with the reason."""
-    aside = set_aside(chosen | {"n_experts": chosen["mixture"][0]})
-    aside |= {"groups": aside["n_dense_layers"]} if "n_dense_layers" in aside else {}
-    return {name: aside[name] for name in chosen if name in aside}
-
-
-def _choices(base: ModelConfig) -> dict[str, Any]:
-    names = ("residual", "router", "router_bias", "balance_bias", "norm", "norm_order", "attention", "d_query",
-             "linear_attention", "full_every", "full_first", "conv_width", "position", "rope_pairs", "nope_every",
-             "n_kv_heads", "qk_norm", "attention_gate", "attention_sinks", "window", "global_every", "mlp", "bias",
-             "tie_embeddings")
-    return {name: getattr(base, name) for name in names} | {
-        "mixture": _mixture(base), "groups": (base.n_expert_groups, base.groups_per_token)}
-
-
-def _mixture(base: ModelConfig) -> tuple[int, int, int]:
-    return (base.n_experts, base.experts_per_token, base.n_shared_experts) if base.n_experts else (0, 0, 0)
-
-
-def _mixtures() -> dict[str, tuple[int, int, int]]:
-    def words(n: int, k: int, shared: int) -> str:
-        return f"{n}, {k} per token" + (f" + {shared} shared" if shared else "") if n else "none (dense)"
-    return {words(*each): each for each in sorted({_mixture(base) for base in PRESETS.values()})}
-
-
-def _groups() -> dict[str, tuple[int, int]]:
-    found = {(base.n_expert_groups, base.groups_per_token) for base in PRESETS.values()} | {(4, 2)}
-    return {"none" if each == (1, 1) else f"{each[0]}, {each[1]} per token": each for each in sorted(found)}
-
-
-def _offered(field: str, none: str) -> dict[Any, str]:
-    found = sorted({getattr(base, field) for base in PRESETS.values()} - {None})
-    if field == "n_kv_heads":
-        found = sorted({1, 2, *found})
-    words = {"global_every": "every {}th layer", "window": "{:,} tokens", "d_query": "latent of {:,}"}.get(field, "{}")
-    return {NONE: none} | {value: words.format(value).replace("2th", "2nd") for value in found}
-
-
-def _values(choice: str) -> dict[str, Any]:
-    return {word: NONE if value is None else value for value, word in labels(choice).items()}
-
-
-def _named(words: dict[Any, str]) -> dict[str, Any]:
-    return {word: value for value, word in words.items()}
-
-
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)    # more of them, thousands of objects each, make Python's search for garbage slow
 def _diagram(config: ModelConfig, label: str) -> Picture:
     figure = block_diagram(config, label)
     figure.finished = png(figure, live=True)  # turning what it does not show draws nothing anew

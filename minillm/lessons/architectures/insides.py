@@ -10,7 +10,7 @@ from torch import nn
 
 from minillm.config import ModelConfig
 from minillm.layers import POSITIONS
-from minillm.model import Transformer
+from minillm.model import Transformer, WithoutWeights
 from minillm.notebook.explain import equations, source
 from minillm.notebook.markup import FAINT, Markup, card
 from minillm.presets import scaled
@@ -58,7 +58,7 @@ def order(config: ModelConfig) -> tuple[str, ...]:
     return _order(_nano(config))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _order(config: ModelConfig) -> tuple[str, ...]:
     return max((_ran(block.attention) for block in _model(config).blocks), key=len)
 
@@ -68,10 +68,10 @@ def _ran(attention: nn.Module) -> tuple[str, ...]:
     seen: list[str] = []
     hooks = [part.register_forward_hook(lambda *_, name=name: seen.append(name))
              for name, part in attention.named_children() if not isinstance(part, nn.Identity)]
-    fused, attention.fused = attention.fused, False  # line by line
+    attention.fused = False              # line by line
+    attention.to_empty(device="cpu")     # any numbers will do
     with torch.no_grad():
         attention(torch.zeros(1, 2, attention.o_proj.out_features))
-    attention.fused = fused
     for hook in hooks:
         hook.remove()
     return tuple(STEPS[name] for name in dict.fromkeys(seen) if name in STEPS and not _is_idle(attention, name))
@@ -91,12 +91,13 @@ def _nano(config: ModelConfig) -> ModelConfig:
     return replace(scaled(config, "nano", vocab_size=8), dropout=0.0)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=2)
 def _model(config: ModelConfig) -> Transformer:
-    return Transformer(config)
+    with WithoutWeights():
+        return Transformer(config)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _classes(config: ModelConfig) -> tuple[tuple[str, type[nn.Module]], ...]:
     found: dict[str, type[nn.Module]] = {}
     for module in _model(config).modules():

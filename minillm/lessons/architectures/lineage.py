@@ -35,8 +35,8 @@ COLUMNS = {  # of the table of toggles, with the choices that each is about
     "positions": ("position", "rope_fraction", "rope_pairs", "rope_theta", "rope_theta_local", "rope_scaling",
                   "nope_every"),
     "MLP": ("mlp",), "bias": ("bias", "unembed_bias"), "tied": ("tie_embeddings", "embed_scale", "logit_softcap"),
-    "keys": ("attention", "n_kv_heads", "d_query"), "sees": ("window", "global_every", "linear_attention", "full_every",
-                                                           "full_first", "conv_width"),
+    "keys": ("attention", "n_kv_heads", "d_query"),
+    "sees": ("window", "global_every", "global_first", "linear_attention", "full_every", "full_first", "conv_width"),
     "queries": ("qk_norm", "attention_scale", "attention_softcap", "attention_sinks", "attention_gate"),
     "experts": ("n_experts", "experts_per_token", "n_shared_experts", "normalize_experts"),
     "router": ("router", "router_bias", "balance_bias", "n_expert_groups", "groups_per_token")}
