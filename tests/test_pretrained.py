@@ -206,7 +206,8 @@ PUBLISHED = {  # config.json of the published models, without what changes nothi
         model_type="deepseek_v3", attention_bias=False, first_k_dense_replace=3, hidden_act="silu", hidden_size=7168,
         intermediate_size=18432, kv_lora_rank=512, max_position_embeddings=163840, moe_intermediate_size=2048,
         moe_layer_freq=1, n_group=8, n_routed_experts=256, n_shared_experts=1, norm_topk_prob=True,
-        num_attention_heads=128, num_experts_per_tok=8, num_hidden_layers=61, num_key_value_heads=128, q_lora_rank=1536,
+        num_attention_heads=128, num_experts_per_tok=8, num_hidden_layers=61, num_key_value_heads=128,
+        num_nextn_predict_layers=1, q_lora_rank=1536,
         qk_nope_head_dim=128, qk_rope_head_dim=64, rms_norm_eps=1e-6, rope_theta=10000, routed_scaling_factor=2.5,
         rope_scaling=dict(type="yarn", factor=40, beta_fast=32, beta_slow=1, mscale=1.0, mscale_all_dim=1.0,
                           original_max_position_embeddings=4096),
@@ -222,6 +223,13 @@ PUBLISHED = {  # config.json of the published models, without what changes nothi
         rope_scaling=dict(type="yarn", factor=32.0, beta_fast=1.0, beta_slow=1.0, mscale=1.0, mscale_all_dim=1.0,
                           original_max_position_embeddings=4096),
         topk_group=1, topk_method="noaux_tc", v_head_dim=128, vocab_size=163840),
+    "glm-4.5-air": dict(
+        model_type="glm4_moe", attention_bias=True, first_k_dense_replace=1, head_dim=128, hidden_act="silu",
+        hidden_size=4096, intermediate_size=10944, max_position_embeddings=131072, moe_intermediate_size=1408,
+        n_group=1, n_routed_experts=128, n_shared_experts=1, norm_topk_prob=True, num_attention_heads=96,
+        num_experts_per_tok=8, num_hidden_layers=46, num_key_value_heads=8, num_nextn_predict_layers=1,
+        partial_rotary_factor=0.5, rms_norm_eps=1e-5, rope_scaling=None, rope_theta=1000000, routed_scaling_factor=1.0,
+        tie_word_embeddings=False, topk_group=1, use_qk_norm=False, vocab_size=151552),
     "gpt-oss-20b": dict(
         model_type="gpt_oss", attention_bias=True, experts_per_token=4, head_dim=64, hidden_act="silu",
         hidden_size=2880, initial_context_length=4096, intermediate_size=2880,

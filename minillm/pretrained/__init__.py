@@ -6,6 +6,7 @@ import os
 import warnings
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,6 +23,7 @@ from minillm.pretrained.families import family_for, family_of
 from minillm.pretrained.layouts import State
 from minillm.pretrained.roles import CHAT, GENERATION, take_chat, take_roles, tell_roles
 from minillm.pretrained.settings import Family, same_model
+from minillm.pretrained.wrapped import inner_name, text_of
 from minillm.tokenizers import Tokenizer
 from minillm.tokenizers.published import export_tokenizer, published_tokenizer
 
@@ -47,12 +49,18 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
                          f"is in {folder / disk.NEXT} one level up")
     theirs = files.read_json(folder / "config.json")
     files.check_kind(folder, theirs)
-    family, parts = family_of(theirs), files.parts(folder)
+    if "text_config" not in theirs:
+        family_of(theirs)  # what is of no family is refused as that, whatever else the folder lacks
+    parts = files.parts(folder)
     held = weights.shapes(parts)
+    outer, theirs = theirs, text_of(theirs, held)
+    family = family_of(theirs)
     family.check_depth(theirs, len(held))
     config = family.read(theirs)
-    check_shapes(family, config, held)
-    theirs_by_name = one_of_twins(family, config, dict(weights.tensors(parts)))
+    names = names_of(family, config, theirs, {name: inner_name(name) if outer is not theirs else name for name in held})
+    check_shapes(family, config, {names[name]: what for name, what in held.items() if name in names})
+    theirs_by_name = one_of_twins(family, config, {
+        names[name]: x for name, x in weights.tensors(parts) if name in names})
     state = family.load(theirs_by_name, config, theirs)
     model, tokenizer = build(config, cast(state, dtype)), published_tokenizer(folder)
     if tokenizer is not None:
@@ -60,6 +68,26 @@ def load_pretrained(source: str | os.PathLike, *, dtype: torch.dtype = torch.flo
         take_chat(tokenizer, folder)
         model.nameless = tokenizer.nameless(config.vocab_size)
     return model, tokenizer
+
+
+def names_of(family: Family, config: ModelConfig, theirs: dict[str, Any], names: dict[str, str | None]
+             ) -> dict[str, str]:
+    """Name in the file -> name in the language model.  What is of no use to it is left out, and told by its names."""
+    out = {name for name, inner in names.items() if inner is None or family.is_ahead(inner, theirs, config.n_layers)}
+    for what, left in (("of other senses than text", {name for name in out if names[name] is None}),
+                       ("that guess tokens further ahead", {name for name in out if names[name] is not None})):
+        if left:
+            begins = sorted({_place(name) for name in left})
+            more = f" and {len(begins) - 3} more" * (len(begins) > 3)
+            warnings.warn(f"{len(left)} tensors {what} are left out: {', '.join(begins[:3])}{more}; the model here "
+                          f"reads and writes text, one token after the other", stacklevel=3)
+    return {name: inner for name, inner in names.items() if inner is not None and name not in out}
+
+
+def _place(name: str) -> str:
+    """"model.layers.61.mlp.…" -> "model.layers.61", "model.vision_tower.…" -> "model.vision_tower" """
+    deep = 1 + name.startswith("model.") + name.startswith("model.layers.")
+    return ".".join(name.split(".")[:deep])
 
 
 def cast(state: State, dtype: torch.dtype) -> State:

@@ -6,25 +6,11 @@ from typing import Any
 
 from minillm.config import ModelConfig, canonical
 from minillm.pretrained import gpts, llamas, mixtures
+from minillm.pretrained.missing import MISSING
 from minillm.pretrained.settings import Family
 
 FAMILIES = {family.model_type: family for family in (*llamas.ROWS, *gpts.ROWS, *mixtures.ROWS)}
-ALSO = {"kimi_k2": "deepseek_v3"}  # another name of the same code
-_DELTA = "the delta rule with a decay, behind three convolutions, and a gate on the shared expert"
-MISSING = {  # what keeps a family out that is asked for often
-    "phimoe": "a router of SparseMixer's kind",
-    "llama4": "attention in chunks, queries that grow with their position, and images",
-    "llama4_text": "attention in chunks, and queries that grow with their position",
-    "qwen3_next": _DELTA, "qwen3_5_text": _DELTA, "qwen3_5_moe_text": _DELTA,
-    "qwen2_moe": "a gate on the shared expert",
-    "gemma3n_text": "an embedding for each layer",
-    "bitnet": "weights that are rounded to three values as they are used",
-    "diffllama": "the difference of two attentions",
-    **dict.fromkeys(("mamba", "mamba2", "falcon_mamba"), "state spaces in place of attention"),
-    **dict.fromkeys(("jamba", "bamba", "zamba2", "falcon_h1", "nemotron_h"), "state spaces beside attention"),
-    **dict.fromkeys(("rwkv", "recurrent_gemma"), "its recurrence in place of attention"),
-    **dict.fromkeys(("bert", "roberta", "modernbert"), "attention in both directions: it reads and does not write"),
-    **dict.fromkeys(("t5", "bart"), "an encoder beside the decoder")}
+ALSO = {"kimi_k2": "deepseek_v3", "gpt-sw3": "gpt2"}  # another name of the same code
 
 
 def family_of(theirs: dict[str, Any]) -> Family:

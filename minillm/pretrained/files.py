@@ -31,9 +31,6 @@ def check_kind(folder: Path, theirs: dict) -> None:
     if theirs.get("quantization_config"):
         raise ValueError(f"{folder} holds quantized weights (quantization_config), which are not opened here; choose "
                          f"the checkpoint in full precision that they were made from")
-    if "text_config" in theirs or "vision_config" in theirs:
-        raise ValueError(f"{folder} holds a model of several senses (text_config, vision_config), whose language model "
-                         f"is not opened by itself here; choose a checkpoint for text alone")
 
 
 def parts(folder: Path) -> list[Path]:

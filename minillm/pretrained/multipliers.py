@@ -46,8 +46,12 @@ class Multipliers:
 
     def load(self, state: State, theirs: dict[str, Any]) -> State:
         branch = _number(theirs, self.branch) / _number(theirs, self.embed)
-        factors = {"o_proj": branch, "down_proj": branch,
-                   "norm": _number(theirs, self.logit) / _number(theirs, self.divisor)}
+        factors = {"norm": _number(theirs, self.logit) / _number(theirs, self.divisor)}
+        if "blocks.0.mlp_out_norm.weight" in state:  # what these norms read is shorter, too, as their ε is less
+            shorter = 1 / _number(theirs, self.embed)
+            factors |= {"o_proj": shorter, "down_proj": shorter, "attention_out_norm": branch, "mlp_out_norm": branch}
+        else:
+            factors |= {"o_proj": branch, "down_proj": branch}
         experts = _number(theirs, self.experts)
         return {name: _times(x, factors.get(name.split(".")[-2], 1.0) * (
             experts if ".experts." in name and ".down_proj." in name else 1.0)) for name, x in state.items()}

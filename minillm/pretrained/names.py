@@ -13,6 +13,7 @@ PLAIN = {"mlp": {"gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "gelu_fast": "
                  "relu": "relu", "relu2": "relu2"}}
 NO_BIAS = {"attention_bias": False}
 WINDOW, WINDOWS = ("sliding_window",), ("sliding_window", "layer_types")
+GLOBAL = ("window", "global_every", "global_first")
 QKV = ("q_proj", "k_proj", "v_proj")
 
 EMBED = ((".embed_tokens.", ".embed."), (".layers.", ".blocks."), (".self_attn.", ".attention."),

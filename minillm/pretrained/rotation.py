@@ -16,6 +16,8 @@ KINDS = {  # kind -> what else its settings may say
     "default": (), "linear": ("factor",), "llama3": (*BLEND, "low_freq_factor", "high_freq_factor"),
     "yarn": (*BLEND, "beta_slow", "beta_fast", "mscale", "mscale_all_dim", "attention_factor",
              "truncate")}
+LACKS = {"dynamic": "angles that change with the length of the text",
+         "longrope": "a factor for each pair, and other angles once the text is long"}
 COMMON = ("rope_type", "type", "rope_theta", "partial_rotary_factor")
 
 
@@ -71,7 +73,8 @@ def _read_scaling(rope: dict[str, Any], theirs: dict[str, Any], sharp: str) -> R
     cosines and sines; or those are "folded" into weights."""
     kind = _agreed("rope_type", [rope.get("rope_type"), rope.get("type")], "default")
     if kind not in tuple(KINDS):
-        raise ValueError(f"rope scaling {kind!r} is not built here; built are: {', '.join(KINDS)}")
+        why = f", which needs {LACKS[kind]}," if kind in tuple(LACKS) else ""
+        raise ValueError(f"rope scaling {kind!r}{why} is not built here; built are: {', '.join(KINDS)}")
     for key, value in rope.items():
         if key not in (*COMMON, *KINDS[kind]) and value is not None:
             raise ValueError(f"rope scaling {kind!r} with {key}={value!r} is not built here; choose another checkpoint")

@@ -4,6 +4,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from minillm.config import ModelConfig, RopeScaling, canonical
@@ -12,11 +13,12 @@ from minillm.pretrained.multipliers import Multipliers, Sharpened
 from minillm.pretrained.passed import OFF, PASSED
 from minillm.pretrained.rotation import FRACTION, LOCAL, ROPE, read_rope, write_rope
 from minillm.pretrained.routing import GROUPS, read_groups, write_groups
+from minillm.pretrained.telling import Inside, flat, guesses_ahead, nested
 from minillm.pretrained.windows import TURNED, read_turned, read_window, write_turned, write_window
 
 REQUIRED = ("vocab_size", "d_model", "n_layers", "n_heads")
 BUFFERS = (".inv_freq", ".attention.bias", ".attention.masked_bias")  # in old files; computed here
-HEADS = (".lm_head.", ".embed_out.")  # outside of the prefix that all other tensors share
+HEADS = (".lm_head.", ".embed_out.", ".output_projection.")  # outside of the prefix that all other tensors share
 INVERSE = ("query_pre_attn_scalar",)  # a width, whose root divides
 COUNTED = "rotary_dim"  # components that turn, where others tell their share
 OPTIONAL = {f.name for f in fields(ModelConfig) if f.type.endswith("None")}
@@ -27,15 +29,17 @@ class Family:
     """What tells one published family from the others.
 
     `keys` maps our fields to keys of its config.json ("a|b": two names of one setting; "a&b": two settings that have
-    to agree; "a>b": the first, where b tells what is not built), `values` turns their values into ours where these
-    differ.  `facts` are what its code takes for granted where config.json says nothing, and otherwise ModelConfig's
-    defaults hold; `stated` are keys that it has to say something about.  `free` names fields that every family tells
-    alike (rope, window), `windows` and `rotary` the keys of these that its code reads.  `needs` are keys of which
-    only this value is computed here, `passed` those that change nothing; any other is refused.  `turned`: RoPE is in
-    all layers (""), as a list says ("listed"), in those that see a window ("windowed"), or in those, if any does
-    ("windowed, if any").  `names` replaces whole segments of tensor names ("^" is where a name begins), theirs by
-    ours, in this order; saving goes backwards.  `fix` undoes a layout, `scaled` folds multipliers into weights.
-    `grouped`: experts are chosen from groups "always", or "if limited", as topk_method says.
+    to agree; "a>b": the first, where b tells what is not built; "a+b": two switches that tell it together), `values`
+    turns their values into ours where these differ.  `facts` are what its code takes for granted where config.json says
+    nothing, and otherwise ModelConfig's defaults hold; `stated` are keys that it has to say something about.  `free`
+    names fields that every family tells alike (rope, window), `windows` and `rotary` the keys of these that its code
+    reads.  `needs` are keys of which only this value is computed here, `passed` those that change nothing; any other is
+    refused.  `turned`: RoPE is in all layers (""), as a list says ("listed"), in those that see a window ("windowed"),
+    or in those, if any does ("windowed, if any").  `names` replaces whole segments of tensor names ("^" is where a name
+    begins), theirs by ours, in this order; saving goes backwards.  `fix` undoes a layout, `scaled` folds multipliers
+    into weights.  `grouped`: experts are chosen from groups "always", or "if limited", as topk_method says.  `inside`:
+    objects in config.json, and their keys; `listed`: keys that tell a thing in a shape of their own (telling.py);
+    `ahead`: those that tell how many more layers guess further tokens; these are left out, as by transformers.
     """
     model_type: str
     architecture: str
@@ -54,13 +58,18 @@ class Family:
     scaled: Multipliers | Sharpened | None = None
     turned: str = ""
     grouped: str = ""
+    inside: Inside = field(default_factory=dict)
+    listed: tuple[str, ...] = ()
+    ahead: tuple[str, ...] = ()
 
     def read(self, theirs: dict[str, Any]) -> ModelConfig:
         """Their config.json as our ModelConfig.  Refuses what would be computed differently here."""
+        theirs = flat(theirs, self.inside, self.listed)
         self._check(theirs)
         ours = dict(self.facts)
         for name, key in self.keys.items():
             found = [theirs[k] for k in _names(key) if k in theirs and (">" not in key or theirs[k] is not None)]
+            found = [tuple(theirs.get(k, False) for k in _names(key))] if "+" in key and found else found
             meant = [value for value in found if ">" not in key or value in list(self.values[name])]
             if any(value != meant[0] for value in meant):
                 raise ValueError(f"{self.model_type} with {' and '.join(_names(key))} of {found} is not built here, "
@@ -73,6 +82,8 @@ class Family:
         told = {key: theirs[key] for key in self.windows if key in theirs}
         if "use_sliding_window" in self.windows:
             told.setdefault("use_sliding_window", False)
+        elif "max_window_layers" in self.windows:
+            told.setdefault("max_window_layers", 62)
         shared = {**read_rope(theirs, self.facts, self.rotary), **read_window(told, self.facts, ours["n_layers"])}
         if _is_yarn(shared["rope_scaling"]) and "yarn" not in self.free:
             raise ValueError(f"{self.model_type} with rope scaling 'yarn' is not built here; built are: default, "
@@ -119,7 +130,8 @@ class Family:
         """Refuse a setting of which nothing is known, and one that has another value than is built here."""
         needs = OFF | self.needs
         known = {k for key in self.keys.values() for k in _names(key)}
-        known |= {"head_dim", *needs, *self.passed, *self.windows, *(ROPE if "rope_theta" in self.free else ()),
+        known |= {"head_dim", *needs, *self.passed, *self.windows, *self.listed, *self.inside, *self.ahead}
+        known |= {*(ROPE if "rope_theta" in self.free else ()),
                   *(FRACTION if "rope_fraction" in self.free else ()),
                   *(LOCAL if "rope_theta_local" in self.free else ()), *(TURNED if self.turned == "listed" else ()),
                   *(GROUPS if self.grouped else ()), *(self.scaled.keys if self.scaled else ())}
@@ -142,17 +154,19 @@ class Family:
         c, theirs = canonical(config), {}
         for name, key in self.keys.items():
             value = round(c.rope_fraction * c.d_head) if key == COUNTED else self._theirs(name, getattr(c, name))
-            theirs |= dict.fromkeys(re.split("[&>]", key.split("|")[0]), value)
+            theirs |= dict(zip(key.split("+"), value, strict=True)) if "+" in key else dict.fromkeys(
+                re.split("[&>]", key.split("|")[0]), value)
         if "rope_theta" in self.free:
             theirs |= write_rope(c, self.free)
         theirs |= write_window(c, self.windows) | write_turned(c, self.turned)
         theirs |= write_groups(c, limited=self.grouped == "if limited") if self.grouped else {}
-        theirs |= self.scaled.write() if self.scaled else {}
-        return {"architectures": [self.architecture], "model_type": self.model_type, **theirs, **self.needs}
+        theirs |= self.needs | dict.fromkeys(self.ahead, 0) | (self.scaled.write() if self.scaled else {})
+        theirs = nested(theirs, self.inside, self.listed, c)
+        return {"architectures": [self.architecture], "model_type": self.model_type, **theirs}
 
     def standing_in_the_way(self, config: ModelConfig) -> dict[str, Any]:
         """The fields whose values this family cannot express, with those values."""
-        c = canonical(config)
+        c = canonical_once(config)  # all families are asked one after the other
         wrong = [f.name for f in fields(c) if f.name not in self.keys and f.name not in self.free
                  and not _same(getattr(c, f.name), _usual(c, f.name, self.facts.get(f.name, f.default)))]
         if self.grouped:
@@ -184,6 +198,11 @@ class Family:
         """Is this a table that old files hold and that is computed here?"""
         return ("." + self._our_name(name)).endswith(BUFFERS)
 
+    def is_ahead(self, name: str, theirs: dict[str, Any], n_layers: int) -> bool:
+        """Is this a tensor of what guesses further tokens?  One layer does where config.json does not say."""
+        told = [theirs[key] for key in self.ahead if theirs.get(key) is not None]
+        return bool(self.ahead) and guesses_ahead(name, told[0] if told else 1, n_layers)
+
     def twin(self, config: ModelConfig) -> dict[str, str]:
         """Of a model with tied embeddings, the tensor that a file may hold a second time, and the first."""
         return dict([map(self._their_name, ("unembed.weight", "embed.weight"))]) if config.tie_embeddings else {}
@@ -212,7 +231,7 @@ class Family:
         table = self.values.get(name)
         if value is None and name not in OPTIONAL:
             raise ValueError(f"{self.model_type} with {key}=null is not built here; is the file complete?")
-        if table and (isinstance(value, (list, dict)) or value not in table):
+        if table and value not in list(table):
             raise ValueError(f"{self.model_type} with {key}={value!r} is not built here; built are: "
                              f"{', '.join(map(repr, table))}")
         if table:
@@ -224,7 +243,7 @@ class Family:
         return value ** -0.5
 
     def _share_turned(self, count: Any, ours: dict[str, Any]) -> float:
-        width = ours["d_model"] // ours["n_heads"]
+        width = ours.get("d_head") or ours["d_model"] // ours["n_heads"]
         if not isinstance(count, int) or not 0 < count <= width:
             raise ValueError(f"{self.model_type} with {COUNTED}={count!r} is not built here: it must be a number of "
                              f"components, of {width} at most")
@@ -248,7 +267,7 @@ def same_model(a: ModelConfig, b: ModelConfig) -> bool:
 
 
 def _names(key: str) -> list[str]:
-    return re.split("[|&>]", key)
+    return re.split("[|&>+]", key)
 
 
 def _is_yarn(scaling: RopeScaling | None) -> bool:
@@ -257,12 +276,18 @@ def _is_yarn(scaling: RopeScaling | None) -> bool:
 
 def _usual(c: ModelConfig, name: str, value: Any) -> Any:
     """What a field is where it is left at `value`: None stands for the usual size beside c's others."""
-    if value is not None:
-        return value
+    return _filled(c, name) if value is None else value
+
+
+canonical_once = lru_cache(maxsize=8)(canonical)
+
+
+@lru_cache(maxsize=128)
+def _filled(c: ModelConfig, name: str) -> Any:
     try:
-        return getattr(replace(c, **{name: value}).resolve(), name)
+        return getattr(replace(c, **{name: None}).resolve(), name)
     except ValueError:
-        return value
+        return None
 
 
 def _same(a: Any, b: Any) -> bool:

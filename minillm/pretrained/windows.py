@@ -15,23 +15,29 @@ def read_window(theirs: dict[str, Any], facts: dict[str, Any], n_layers: int) ->
     """
     window = theirs.get("sliding_window", facts.get("window"))
     if window is None or not theirs.get("use_sliding_window", True):
-        return {"window": None, "global_every": None}
+        return _seen(None)
     habit, types = theirs.get("sliding_window_pattern", facts.get("global_every")), theirs.get("layer_types")
-    if types is None and "use_sliding_window" in theirs:
+    begins = facts.get("global_first", False)
+    if types is None and ("use_sliding_window" in theirs or "max_window_layers" in theirs):
         first = min(n_layers, theirs.get("max_window_layers", 28))
         types = ["full_attention"] * first + ["sliding_attention"] * (n_layers - first)
     if types is None:
-        return {"window": window, "global_every": habit}
+        return _seen(window, habit, begins)
     if not isinstance(types, list) or len(types) != n_layers or not set(types) <= set(KINDS):
         raise ValueError(f"layer_types={types} is no list of {n_layers} layers, each {' or '.join(KINDS)}; choose "
                          f"another checkpoint")
     if set(types) == {"full_attention"}:
-        return {"window": None, "global_every": None}
-    for every in (habit, None, *range(2, n_layers + 1)):
-        if types == [_layer_type(every, i) for i in range(n_layers)]:
-            return {"window": window, "global_every": every}
+        return _seen(None)
+    for every, first in ((habit, begins), (None, False), *((n, first) for first in (False, True)
+                                                           for n in range(2, n_layers + 1))):
+        if types == [_layer_type(every, i, first) for i in range(n_layers)]:
+            return _seen(window, every, first)
     raise ValueError(f"layer_types={types} is no regular pattern; built are windows in all layers, or in all "
                      f"but every n-th")
+
+
+def _seen(window: int | None, every: int | None = None, first: bool = False) -> dict[str, Any]:
+    return {"window": window, "global_every": every, "global_first": first and every is not None}
 
 
 def write_window(c: ModelConfig, keys: tuple[str, ...]) -> dict[str, Any]:
@@ -75,5 +81,5 @@ def write_turned(c: ModelConfig, rule: str) -> dict[str, Any]:
     return listed if rule == "listed" else {}
 
 
-def _layer_type(global_every: int | None, layer: int) -> str:
-    return KINDS[not (global_every and (layer + 1) % global_every == 0)]
+def _layer_type(global_every: int | None, layer: int, first: bool) -> str:
+    return KINDS[not (global_every and (layer + (not first)) % global_every == 0)]

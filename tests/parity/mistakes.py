@@ -56,6 +56,12 @@ def alternating(state: State) -> State:
     return out
 
 
+def halves_exchanged(state: State) -> State:
+    """Queries and keys whose pairs turn the other way round."""
+    return {name: x.unflatten(0, (-1, 2, 4)).flip(1).flatten(0, 2) if name.endswith(("q_proj.weight", "k_proj.weight"))
+            else x for name, x in state.items()}
+
+
 ROPE = {"neighbouring pairs": dict(rope_pairs="neighbours"), "another theta": dict(rope_theta=700.0)}
 GATE = {"gate and up exchanged": swapped("gate_proj", "up_proj")}
 MIXTURE = {"one expert too many": dict(experts_per_token=3), **GATE,
@@ -79,6 +85,8 @@ MISTAKES: dict[str, dict[str, Mistake]] = {
     "qwen3": {**ROPE, "query gain forgotten": ungained("q_norm"),
               "gains exchanged": swapped("q_norm", "k_norm")},
     "qwen3_moe": {**MIXTURE, "weights not rescaled": dict(normalize_experts=False)},
+    "mellum": {**MIXTURE, "weights not rescaled": dict(normalize_experts=False), "not stretched": dict(
+        rope_scaling=None), "windows everywhere": dict(global_every=None), "one theta": dict(rope_theta_local=500.0)},
     "gemma": {**ONE_PLUS, "embeddings not scaled": dict(embed_scale=False), "SiLU": dict(mlp="swiglu")},
     "gemma2": {**ONE_PLUS, "scores uncapped": dict(attention_softcap=None),
                "logits uncapped": dict(logit_softcap=None), "windows everywhere": dict(global_every=None),
@@ -94,6 +102,8 @@ MISTAKES: dict[str, dict[str, Mistake]] = {
     "gpt_neox": {"all of a head turned": dict(rope_fraction=1.0),
                  "one after the other": dict(norm_order="pre"), "rows by part": interleaved("q_proj", 2),
                  "tanh GELU": dict(mlp="gelu")},
+    "gpt_neox-unbiased": {"all of a head turned": dict(rope_fraction=1.0), "rows by part": interleaved("q_proj", 2),
+                          "side by side": dict(norm_order="parallel"), "bias forgotten": forgotten("down_proj.bias")},
     "bloom": {"no slopes": dict(position="none"), "heads in another order": interleaved("q_proj", 2),
               "embedding gain forgotten": ungained("embed_norm"), "exact GELU": dict(mlp="gelu-exact")},
     "phi": {"all of a head turned": dict(rope_fraction=1.0), "exact GELU": dict(mlp="gelu-exact"),
@@ -159,6 +169,58 @@ MISTAKES: dict[str, dict[str, Mistake]] = {
                  "experts not scaled": scaled_by(r"experts\.\d+\.down", 1 / 1.5)},
     "solar_open": {**MIXTURE, "softmax": dict(router="softmax"), "bias forgotten": forgotten("balance"),
                    "query bias forgotten": forgotten("q_proj.bias")},
+    "hyperclovax": {**ROPE, **GATE, "usual scale": dict(attention_scale=None),
+                    "logits divided": lambda state: state | {"norm.weight": state["norm.weight"] / 8 ** 2},
+                    "norms exchanged": swapped("attention_norm", "attention_out_norm"),
+                    "branches not scaled": changed("out_norm", lambda x: x * 12 / 0.22)},
+    "llama-mlp-biased": {**ROPE, **GATE, "bias forgotten": forgotten("down_proj.bias")},
+    "cwm": {**ROPE, "windows everywhere": dict(global_every=None), "the last of four sees all": dict(
+        global_first=False), "not stretched": dict(rope_scaling=None)},
+    "ministral": {"neighbouring pairs": dict(rope_pairs="neighbours"), "the wrong layer": dict(global_first=False),
+                  "windows everywhere": dict(global_every=None), "window one too wide": dict(window=9)},
+    "internlm3": {**ROPE, **GATE, "bias forgotten": forgotten("o_proj.bias"), "another": forgotten("gate_proj.bias")},
+    "iquestcoder": {**ROPE, **GATE, "bias forgotten": forgotten("up_proj.bias")},
+    "helium": {**GATE, "halves": dict(rope_pairs="halves"), "another theta": dict(rope_theta=700.0)},
+    "vaultgemma": {**ONE_PLUS, "scores uncapped": dict(attention_softcap=None), "logits uncapped": dict(
+        logit_softcap=None), "windows everywhere": dict(global_every=None), "usual scale": dict(attention_scale=None)},
+    "nanochat": {**ROPE, "turned the usual way": halves_exchanged, "ReLU": dict(mlp="relu"),
+                 "embeddings not normed": dict(embed_norm=False), "logits uncapped": dict(logit_softcap=None)},
+    "codegen": {"halves": dict(rope_pairs="halves"), "all of a head turned": dict(rope_fraction=1.0),
+                "keys before values": swapped("k_proj", "v_proj"), "rows by part": interleaved("q_proj", 4),
+                "last bias forgotten": forgotten("unembed.bias")},
+    "gpt_neo": {"exact GELU": dict(mlp="gelu-exact"), "scores scaled": dict(attention_scale=None),
+                "the second sees all": dict(global_first=False), "windows everywhere": dict(global_every=None),
+                "bias forgotten": forgotten("o_proj.bias")},
+    "biogpt": {"padding's rows taken": changed("position", lambda x: x.roll(2, 0)), "tanh GELU": dict(mlp="gelu"),
+               "embeddings not scaled": dict(embed_scale=False), "bias forgotten": forgotten("v_proj.bias")},
+    "xglm": {"padding's rows taken": changed("position", lambda x: x.roll(2, 0)), "tanh GELU": dict(mlp="gelu"),
+             "sine beside cosine": changed("position", lambda x: x.unflatten(1, (2, -1)).mT.flatten(1)),
+             "embeddings not scaled": dict(embed_scale=False)},
+    "ctrl": {"positions one too late": changed("position", lambda x: x.roll(1, 0)), "tanh GELU": dict(mlp="gelu"),
+             "sine beside cosine": changed("position", lambda x: x.unflatten(1, (2, -1)).mT.flatten(1)),
+             "embeddings not scaled": dict(embed_scale=False), "last bias forgotten": forgotten("unembed.bias")},
+    "mpt": {"no slopes": dict(position="none"), "usual scale": dict(attention_scale=None),
+            "tanh GELU": dict(mlp="gelu"), "keys before values": swapped("k_proj", "v_proj"),
+            "rows by head": interleaved("q_proj", 6)},
+    "jais2": {**ROPE, "ReLU": dict(mlp="relu"), "bias forgotten": forgotten("o_proj.bias"),
+              "shift forgotten": forgotten("norm.bias")},
+    "dots1": {**MIXTURE, "any group": dict(groups_per_token=4), "softmax": dict(router="softmax"),
+              "bias forgotten": forgotten("balance"), "gains exchanged": swapped("q_norm", "k_norm"),
+              "experts not scaled": scaled_by(r"experts\.\d+\.down", 1 / 1.5)},
+    "exaone_moe": {**MIXTURE, "all layers turn": dict(nope_every=None), "windows everywhere": dict(global_every=None),
+                   "bias forgotten": forgotten("balance"), "shared experts forgotten": forgotten("shared"),
+                   "experts not scaled": scaled_by(r"experts\.\d+\.down", 1 / 1.5)},
+    "hy_v3": {**MIXTURE, "bias forgotten": forgotten("balance"), "gains exchanged": swapped("q_norm", "k_norm"),
+              "softmax": dict(router="softmax"), "experts not scaled": scaled_by(r"experts\.\d+\.down", 1 / 1.5)},
+    "minimax_m2": {**MIXTURE, "bias forgotten": forgotten("balance"), "all of a head turned": dict(rope_fraction=1.0),
+                   "query gain forgotten": ungained("q_norm")},
+    "ernie4_5_moe": {**MIXTURE, "bias forgotten": forgotten("balance"), "halves": dict(rope_pairs="halves"),
+                     "sigmoid": dict(router="sigmoid"), "shared experts forgotten": forgotten("shared")},
+    "flex_olmo": {**MIXTURE, "query gain forgotten": ungained("q_norm"),
+                  "norms exchanged": swapped("attention_out_norm", "mlp_out_norm")},
+    "granitemoe": {**MIXTURE, "usual scale": dict(attention_scale=None), "weights not rescaled": dict(
+        normalize_experts=False), "branches not scaled": changed("down_proj", lambda x: x * 12 / 0.22),
+        "logits not scaled": lambda state: state | {"norm.weight": state["norm.weight"] * 8}},
     "deepseek": {**MIXTURE, "weights rescaled": dict(normalize_experts=True),
                  "shared experts forgotten": forgotten("shared")},
     "deepseek_v2": {**MIXTURE, "halves": dict(rope_pairs="halves"), "not stretched": dict(rope_scaling=None),

@@ -42,6 +42,10 @@ CONFIGS = {  # sizes chosen so that every choice of the family has an effect on 
     "qwen3_moe": ("Qwen3MoeConfig", COMMON | dict(num_key_value_heads=2, head_dim=16, num_experts=4,
                                                   num_experts_per_tok=2, moe_intermediate_size=24,
                                                   norm_topk_prob=True)),
+    "mellum": ("MellumConfig", COMMON | dict(
+        num_hidden_layers=4, num_key_value_heads=2, head_dim=16, num_experts=4, num_experts_per_tok=2, sliding_window=8,
+        moe_intermediate_size=24, layer_types=["sliding_attention"] * 3 + ["full_attention"], rope_parameters=dict(
+            full_attention=PAPER, sliding_attention=dict(rope_type="default", rope_theta=300.0)))),
     "gemma": ("GemmaConfig", COMMON | dict(num_key_value_heads=1, head_dim=16)),
     "gemma2": ("Gemma2Config", COMMON | CAPS | dict(num_key_value_heads=2, head_dim=16, sliding_window=8)),
     "gemma3": ("Gemma3TextConfig", COMMON | dict(num_hidden_layers=7, num_key_value_heads=2, head_dim=16,
@@ -50,6 +54,8 @@ CONFIGS = {  # sizes chosen so that every choice of the family has an effect on 
     "olmo2": ("Olmo2Config", COMMON | dict(num_key_value_heads=2)),
     "olmoe": ("OlmoeConfig", COMMON | dict(num_experts=4, num_experts_per_tok=2)),
     "gpt_neox": ("GPTNeoXConfig", COMMON | dict(num_attention_heads=2)),
+    "gpt_neox-unbiased": ("GPTNeoXConfig", COMMON | dict(
+        num_attention_heads=2, attention_bias=False, use_parallel_residual=False)),
     "bloom": ("BloomConfig", dict(vocab_size=VOCAB, hidden_size=48, n_layer=2, n_head=6, bos_token_id=None,
                                   eos_token_id=None, pad_token_id=None)),
     "phi": ("PhiConfig", COMMON),
@@ -102,6 +108,50 @@ CONFIGS = {  # sizes chosen so that every choice of the family has an effect on 
                                                           use_qk_norm=True, head_dim=16)),
     "solar_open": ("SolarOpenConfig", {k: v for k, v in COMMON.items() if k != "intermediate_size"} | SIGMOID | dict(
         head_dim=16, attention_bias=True)),
+    "hyperclovax": ("HyperCLOVAXConfig", COMMON | dict(
+        num_key_value_heads=2, head_dim=16, embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22,
+        attention_multiplier=0.3, rms_norm_eps=0.05)),
+    "llama-mlp-biased": ("LlamaConfig", COMMON | dict(mlp_bias=True, num_key_value_heads=2)),
+    "cwm": ("CwmConfig", {k: v for k, v in COMMON.items() if "token" not in k} | dict(
+        num_hidden_layers=5, num_key_value_heads=2, head_dim=16, sliding_window=8, rope_parameters=LLAMA3)),
+    "ministral": ("MinistralConfig", COMMON | dict(
+        num_key_value_heads=2, head_dim=16, sliding_window=8, layer_types=["full_attention", "sliding_attention"])),
+    "internlm3": ("InternLM3Config", COMMON | dict(num_key_value_heads=2, head_dim=16, attention_bias=True,
+                                                   mlp_bias=True)),
+    "iquestcoder": ("IQuestCoderConfig", COMMON | dict(num_key_value_heads=2, head_dim=16, mlp_bias=True)),
+    "helium": ("HeliumConfig", COMMON | dict(num_key_value_heads=2, head_dim=8)),
+    "vaultgemma": ("VaultGemmaConfig", COMMON | CAPS | dict(num_key_value_heads=2, head_dim=16, sliding_window=8)),
+    "nanochat": ("NanoChatConfig", COMMON | dict(num_key_value_heads=2, final_logit_softcapping=3.0)),
+    "codegen": ("CodeGenConfig", dict(vocab_size=VOCAB, n_embd=64, n_layer=2, n_head=8, n_positions=64, rotary_dim=4,
+                                      bos_token_id=None, eos_token_id=None)),
+    "gpt_neo": ("GPTNeoConfig", dict(vocab_size=VOCAB, hidden_size=32, num_layers=5, num_heads=4, window_size=8,
+                                     attention_types=[[["global", "local"], 2], [["global"], 1]],
+                                     max_position_embeddings=64, bos_token_id=None, eos_token_id=None)),
+    "biogpt": ("BioGptConfig", COMMON),
+    "xglm": ("XGLMConfig", dict(vocab_size=VOCAB, d_model=32, num_layers=2, attention_heads=4, ffn_dim=48,
+                                max_position_embeddings=64, bos_token_id=None, eos_token_id=None, pad_token_id=None)),
+    "ctrl": ("CTRLConfig", dict(vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, dff=48, n_positions=64,
+                                bos_token_id=None, eos_token_id=None)),
+    "mpt": ("MptConfig", dict(vocab_size=VOCAB, d_model=48, n_layers=2, n_heads=6, max_seq_len=64, bos_token_id=None,
+                              eos_token_id=None, attn_config=dict(softmax_scale=0.3))),
+    "jais2": ("Jais2Config", COMMON | dict(num_key_value_heads=2, head_dim=16)),
+    "dots1": ("Dots1Config", COMMON | SIGMOID | dict(num_hidden_layers=3, first_k_dense_replace=1, norm_topk_prob=True,
+                                                     n_routed_experts=8, n_group=4, topk_group=2)),
+    "exaone_moe": ("ExaoneMoeConfig", COMMON | dict(
+        num_hidden_layers=5, num_key_value_heads=2, sliding_window=8, num_experts=4, num_experts_per_tok=2,
+        num_shared_experts=1, moe_intermediate_size=24, routed_scaling_factor=1.5)),
+    "hy_v3": ("HYV3Config", COMMON | dict(
+        num_hidden_layers=3, num_key_value_heads=2, head_dim=16, num_experts=4, num_experts_per_tok=2,
+        num_shared_experts=1, moe_intermediate_size=24, router_scaling_factor=1.5)),
+    "minimax_m2": ("MiniMaxM2Config", COMMON | dict(num_key_value_heads=2, head_dim=16, num_local_experts=4,
+                                                    num_experts_per_tok=2, rotary_dim=8)),
+    "ernie4_5_moe": ("Ernie4_5_MoeConfig", COMMON | dict(
+        num_hidden_layers=3, num_key_value_heads=2, moe_num_experts=4, moe_k=2, moe_num_shared_experts=1,
+        moe_intermediate_size=24)),
+    "flex_olmo": ("FlexOlmoConfig", COMMON | dict(num_experts=4, num_experts_per_tok=2)),
+    "granitemoe": ("GraniteMoeConfig", COMMON | dict(
+        num_key_value_heads=2, embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22,
+        attention_multiplier=0.3, rms_norm_eps=0.05, num_local_experts=4)),
     "deepseek": ("LlamaConfig", COMMON | dict(num_hidden_layers=3)),
     "deepseek_v2": ("DeepseekV2Config", COMMON | LATENT | dict(rope_parameters=YARN)),
 }
