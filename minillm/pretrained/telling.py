@@ -52,6 +52,8 @@ def nested(theirs: dict[str, Any], inside: Inside, listed: Collection[str], c: M
     if LISTED in listed:
         theirs = theirs | {LISTED: ["sparse" if c.is_mixture(i) else "dense" for i in range(c.n_layers)]}
     theirs = theirs | {END: -1} if END in listed else theirs
+    if ROPE[0] in listed:  # its code reads nothing else, or would read the older way of telling first
+        theirs = {name: value for name, value in theirs.items() if name not in (*ROPE[1:], *THETAS)}
     if NEO[0] in listed:
         kinds = {full: kind for kind, full in GLOBAL.items()}
         theirs = theirs | {NEO[1]: [[[kinds[each]], 1] for each in theirs.pop("layer_types")],

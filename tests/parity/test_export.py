@@ -12,9 +12,10 @@ from minillm.pretrained import export_hf, load_pretrained
 from tests.parity.references import CONFIGS, VOCAB, reference
 
 TOKENS = torch.randint(0, VOCAB, (2, 20), generator=torch.Generator().manual_seed(1))
-ELSEWHERE = {  # the same function as another family, in whose format it is written
-    "phi3": "mistral", "ministral": "qwen2", "internlm3": "llama", "iquestcoder": "llama", "opt": "gpt2",
-    "solar_open": "glm4_moe", "biogpt": None}
+ELSEWHERE = {  # the same function as another family's, in whose format it is written
+    "phi3": "mistral", "cwm": "ministral", "internlm3": "llama", "iquestcoder": "llama", "opt": "gpt2",
+    "solar_open": "glm4_moe", "dots1": "glm4_moe", "hy_v3": "glm4_moe", "helium": "ernie4_5", "codegen": "gptj",
+    "xglm": "biogpt"}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -28,7 +29,7 @@ def test_a_family_that_was_tuned_and_merged_is_the_same_in_transformers(name, tm
         if weight.requires_grad:
             torch.nn.init.normal_(weight, std=0.3)
     wanted = model(TOKENS)
-    assert (wanted - before).abs().max() > 0.01
+    assert (wanted - before).abs().max() > 1e-3
     export_hf(merge_lora(model), None, tmp_path / "out")
     if name == "deepseek":  # transformers has no class of that name
         theirs = load_pretrained(tmp_path / "out")[0](TOKENS)
