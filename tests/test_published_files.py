@@ -226,7 +226,7 @@ def split(folder, names, state=None):
     (lambda f: change(f / "config.json", intermediate_size=10 ** 30), "d_ff is a number of 100 bits"),
     (lambda f: change(f / "config.json", quantization_config={"bits": 4}), "holds quantized weights"),
     (lambda f: change(f / "config.json", text_config={}), "a model of several senses"),
-    (lambda f: change(f / "config.json", model_type="gpt_neo"), "the nearest is gpt_neox"),
+    (lambda f: change(f / "config.json", model_type="gpt_neo_x"), "the nearest is gpt_neox"),
     (lambda f: change(f / "config.json", model_type=["llama"]), "is not a family known here"),
     (lambda f: change(f / "config.json", model_type="llama4_text"), "needs what minillm has not: attention in chunks"),
     (lambda f: change(f / "config.json", hidden_act=["silu"]), "hidden_act="),
