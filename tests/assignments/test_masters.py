@@ -5,6 +5,7 @@ import copy
 import marshal
 import subprocess
 import sys
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -20,6 +21,7 @@ from minillm.assignments.master import MasterError, find_exercises, read_noteboo
 from minillm.assignments.registry import complete
 from minillm.assignments.syntax import plain, tree_of
 from minillm.notebook import checks
+from minillm.notebook.checks import Solution
 
 SOLVED = "def f(x):\n    ### BEGIN SOLUTION\n    secret_of_f = x + 41\n    return secret_of_f\n    ### END SOLUTION\n"
 
@@ -126,10 +128,15 @@ def test_an_error_is_told_by_its_kind_and_the_answers_own_line():
 
 
 def test_a_mistake_that_no_case_shows_is_drawn_for_again_or_refused(monkeypatch):
-    known = checks.find("05.4")
-    blind = [seed for seed in range(40) if len(registry._telling(known, seed)) > 2]
-    assert blind  # two seeds alone would not tell
-    solution = checks._solution("05.4")
+    known, solution = checks.find("05.4"), checks._solution("05.4")
+    assert registry._telling(known, 3) == [3001, 3002]
+    rare = replace(known, cases=lambda random: [(1, 1, 4, random.choice([3] * 9 + [10_000]), 4096, 2)])
+    narrow = Solution(solution.reference, {"window": lambda layers, heads, d_head, seq, window, size: (
+        solution.reference(layers, heads, d_head, seq, None, size))})
+    with monkeypatch.context() as changed:
+        changed.setattr(checks, "_solution", lambda id: narrow)
+        telling = [registry._telling(rare, seed) for seed in range(9)]
+    assert max(map(len, telling)) == 3  # two seeds alone would not tell
     monkeypatch.setitem(solution.mistakes, "is right", solution.reference)
     with pytest.raises(MasterError, match="05.4 shows the mistake 'is right'; build with another --seed"):
         registry._telling(known, 0)

@@ -23,7 +23,8 @@ def _caches(source: random.Random) -> list[tuple]:
     """n_layers, n_kv_heads, d_head, seq, window, bytes_per_number"""
     drawn = [(source.randrange(1, 40), source.choice([1, 2, 8]), 64, source.randrange(1, 5000),
               source.choice([None, 512, 1024]), source.choice([2, 4])) for _ in range(5)]
-    return [(1, 1, 4, 3, None, 2), (32, 8, 128, 8192, None, 2), (32, 8, 128, 8192, 4096, 2), *drawn]
+    return [(1, 1, 4, 3, None, 2), (32, 8, 128, 8192, None, 2), (32, 8, 128, 8192, 4096, 2),
+            (2, 8, 128, 100, 4096, 2), *drawn]
 
 
 def _steps(source: random.Random) -> list[tuple]:

@@ -76,8 +76,10 @@ def parrot_patterns(n: int = 25) -> Tensor:
 
 
 def _heads(random: Random) -> list[tuple]:
-    """The parrot's, and patterns drawn at random."""
-    cases = [(parrot_patterns(), 25)]
+    """The parrot's, the last head of the last layer, and patterns drawn at random."""
+    placed = torch.eye(4).repeat(2, 3, 1, 1)
+    placed[1, 2, 2:] = torch.eye(4)[1:3]
+    cases = [(parrot_patterns(), 25), (placed, 2)]
     for layers, heads, n in ((2, 3, 4), (3, 2, 3), (2, 5, 5)):
         scores = _normal(random, layers, heads, 2 * n, 2 * n) * 3
         cases.append((scores.masked_fill(torch.ones(2 * n, 2 * n).triu(1).bool(), -torch.inf).softmax(-1), n))
