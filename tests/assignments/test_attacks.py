@@ -168,10 +168,11 @@ def test_the_sandbox_says_what_is_wrong_with_it(monkeypatch, tmp_path):
 @isolated
 def test_the_sandbox_hides_the_expected_values(grader):
     source = """
-import os
+import os, sys
 def scaled_mean(numbers):
     seen = []
-    for folder, _, files in os.walk("/tmp"):
+    for folder, below, files in os.walk("/tmp"):
+        below[:] = [name for name in below if os.path.join(folder, name) not in (sys.prefix, sys.base_prefix)]
         for name in files:
             try: text = open(os.path.join(folder, name), errors="ignore").read()
             except OSError: continue
