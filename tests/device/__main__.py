@@ -11,8 +11,7 @@ import time
 
 import torch
 
-from minillm.precision import choose_device, device_name
-from tests.benchmarks.__main__ import processor
+from minillm.precision import choose_device, device_name, processor_name
 from tests.benchmarks.timing import show
 from tests.device.checks import CHECKS
 
@@ -48,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     if wrong := [part for part in parts if part not in every]:
         parser.error(f"no part is called {wrong[0]!r}; there are {', '.join(every)}")
     device, began = choose_device(options.device), time.perf_counter()
-    print(f"{device_name(device)} and {processor()}, PyTorch {torch.__version__}, CUDA "
+    print(f"{device_name(device)} and {processor_name()}, PyTorch {torch.__version__}, CUDA "
           f"{torch.version.cuda or 'none'}\n")
     results = [check(part, device) for part in parts if part in CHECKS]
     if speeds := [part for part in parts if part in SPEEDS]:
