@@ -79,32 +79,29 @@ def parts(picture: Picture) -> list[Cut]:
             picture.canvas.draw()
         pixels = np.asarray(picture.canvas.buffer_rgba())[..., :3]
         ground = np.round(255 * np.array(to_rgb(picture.get_facecolor()))).astype(pixels.dtype)
-        blank = (pixels == ground).all(-1)
-        height, width = blank.shape
+        height, width = pixels.shape[:2]
         top = 0
         if picture.title:
             title = picture._suptitle.get_window_extent()
             top = round(height - title.y0) + 2
-            blank[:top, max(0, int(title.x0) - 2):int(title.x1) + 3] = True
-            if not blank[:top].all():
+            blank = (pixels[:top] == ground).all(-1)
+            blank[:, max(0, int(title.x0) - 2):int(title.x1) + 3] = True
+            if not blank.all():
                 return []
-    empty = blank[top:].all(0)
-    cuts = [0, *(place / width for first, last in _between(picture) for place in _middle(empty, first, last)), 1]
-    return [(left, top / height, right) for left, right in pairwise(cuts)]
+        middles = [round((first + last) / 2) for first, last in _between(picture) if last - first >= 1]
+    empty = [place / width for place in middles if (pixels[top:, place - 1:place + 1] == ground).all()]
+    return [(left, top / height, right) for left, right in pairwise([0, *empty, 1])]
 
 
 def _between(picture: Picture) -> list[tuple[float, float]]:
     """The drawn pixels from the right end of each column of axes, labels included, to the left end of the next."""
+    shown = [ax for ax in picture.axes if ax.get_visible()]
+    if len(shown) < 2:
+        return []                                        # nothing to cut, and asking where labels end takes its time
     spans: list[list[float]] = []
-    for box in sorted((ax.get_tightbbox() for ax in picture.axes if ax.get_visible()), key=lambda box: box.x0):
+    for box in sorted((ax.get_tightbbox() for ax in shown), key=lambda box: box.x0):
         if spans and box.x0 < spans[-1][1]:
             spans[-1][1] = max(spans[-1][1], box.x1)
         else:
             spans.append([box.x0, box.x1])
     return [(before[1], after[0]) for before, after in pairwise(spans)]
-
-
-def _middle(empty: np.ndarray, first: float, last: float) -> list[int]:
-    """Where to cut between two pixels: halfway, unless something is drawn there."""
-    place = round((first + last) / 2)
-    return [place] if last - first >= 1 and empty[place - 1:place + 1].all() else []
