@@ -73,8 +73,8 @@ def muon(model: nn.Module, *, lr: float = 0.02, momentum: float = 0.95, weight_d
          adam_lr: float = 3e-3, betas: tuple[float, float] = (0.9, 0.95), quick: bool = False) -> Muon:
     """Muon for the hidden matrices, Adam for everything else (embeddings, read-out, norms, biases).
 
-    `quick`, for processors that multiply in float32, takes a quarter of the operations: each head's queries, keys,
-    values and output are levelled by themselves, and all by `orthogonalize_quickly`.
+    `quick` takes less than half the time: each head's queries, keys, values and output are levelled by themselves,
+    and all by `orthogonalize_quickly`.
     """
     matrices = hidden_matrices(model)
     chosen = {id(p) for p in matrices}
@@ -140,16 +140,14 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _muon(self, group: dict) -> None:
-        moved = [p for p in group["params"] if p.grad is not None]
-        for p in moved:
+        alike = defaultdict(list)  # parts of one shape go together: a few large products, not dozens
+        for p in group["params"]:
+            if p.grad is None:
+                continue
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
-        gradients, momenta = [p.grad for p in moved], [self.state[p]["momentum"] for p in moved]
-        torch._foreach_mul_(momenta, group["momentum"])
-        torch._foreach_add_(momenta, gradients)
-        alike = defaultdict(list)  # parts of one shape go together: a few large products, not dozens
-        for p, ahead in zip(moved, torch._foreach_add(gradients, momenta, alpha=group["momentum"]), strict=True):
-            parts = self._cut(p, _whole(ahead))
+            momentum = self.state[p]["momentum"].mul_(group["momentum"]).add_(p.grad)
+            parts = self._cut(p, _whole(torch.add(p.grad, momentum, alpha=group["momentum"])))
             alike[parts.shape[1:], p.device].append((p, parts))
         for pairs in alike.values():
             updates = self.level(torch.cat([parts for _, parts in pairs]))
@@ -209,22 +207,45 @@ FOUR = ((8.1774, -23.1786, 16.5052), (3.9000, -2.7944, 0.5111), (3.2622, -2.3513
 
 
 def orthogonalize_quickly(matrices: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch rows columns"]:
-    r"""Four rounds, each with the coefficients that suit it, and X itself multiplied only at the end.
-    Amsel et al. 2025, arXiv:2505.16932.
+    r"""Four rounds, each with the coefficients that suit it.  Amsel et al. 2025, arXiv:2505.16932.
 
-    $$ \mathrm{p}_i = \kappa_{i0} + \kappa_{i1}\,\mathrm{square}_i + \kappa_{i2}\,\mathrm{square}_i^2, \qquad
-       \mathrm{square}_{i+1} = \mathrm{p}_i^2\,\mathrm{square}_i, \qquad
-       X \leftarrow \mathrm{p}_4\,\mathrm{p}_3\,\mathrm{p}_2\,\mathrm{p}_1\,X, \qquad \mathrm{square}_1 = XX^\top $$
+    $$ \mathrm{square} = XX^\top, \qquad \mathrm{p}_i = \kappa_{i0} + \kappa_{i1}\,\mathrm{square}
+       + \kappa_{i2}\,\mathrm{square}^2, \qquad X \leftarrow \mathrm{p}_i\,X $$
 
-    All of these are polynomials of one matrix, so their order does not matter, and `square` has the smaller side alone.
     X is first divided by the root of |XX^T|, which is nearer to its largest singular value than |X| is; what is above
-    1/200 of that ends in [0.8, 1.2].  In float32 always: bfloat16 would round away what is small in `square`.
+    1/200 of that ends in [0.8, 1.2].  In bfloat16 where there are units for it; else in float32 and on the smaller
+    side alone.
     """
-    x = matrices.float()
-    tall = x.shape[-2] > x.shape[-1]
-    x = x.mT if tall else x
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = _rounds(x.bfloat16()) if has_bf16(matrices.device) else _rounds_on_the_smaller_side(x.float())
+    return (x.mT if tall else x).to(matrices.dtype)
+
+
+def _size(square: Tensor) -> Tensor:
+    """|XX^T|, of numbers that are not squared once more before they are near one, where they could overflow."""
+    trace = square.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None] + 1e-14
+    return trace * ((square / trace).norm(dim=(-2, -1), keepdim=True) + 1e-7)  # 1e-7: nothing stays nothing
+
+
+def _rounds(x: Tensor) -> Tensor:
+    x = x * _size(x @ x.mT).rsqrt()
+    for a, b, c in FOUR:
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return x
+
+
+def _rounds_on_the_smaller_side(x: Tensor) -> Tensor:
+    r"""The same, with X itself multiplied only at the end: all of it are polynomials of one matrix, in any order.
+
+    $$ \mathrm{square}_{i+1} = \mathrm{p}_i^2\,\mathrm{square}_i, \qquad
+       X \leftarrow \mathrm{p}_4\,\mathrm{p}_3\,\mathrm{p}_2\,\mathrm{p}_1\,X $$
+
+    Not in bfloat16, which would round away what is small in `square`.
+    """
     square = x @ x.mT
-    size = square.norm(dim=(-2, -1), keepdim=True) + 1e-14
+    size = _size(square)
     square, product = square / size, None
     for i, (a, b, c) in enumerate(FOUR):
         p = torch.baddbmm(square, square, square, beta=b, alpha=c)
@@ -232,8 +253,7 @@ def orthogonalize_quickly(matrices: Float[Tensor, "batch rows columns"]) -> Floa
         product = p if product is None else p @ product
         if i + 1 < len(FOUR):
             square = p @ (p @ square)
-    x = product @ (x * size.rsqrt())
-    return (x.mT if tall else x).to(matrices.dtype)
+    return product @ (x * size.rsqrt())
 
 
 def _linear_weights(model: nn.Module) -> dict[str, nn.Parameter]:

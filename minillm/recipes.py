@@ -11,7 +11,6 @@ from torch import nn
 from minillm.config import ModelConfig
 from minillm.data import Batch, Batches, Endless, Tokens
 from minillm.optim import muon, warmup_linear
-from minillm.precision import has_bf16
 from minillm.presets import scaled
 from minillm.training import Step, train
 
@@ -39,9 +38,9 @@ class Recipe:
     warmup: float = 0.005          # share of the run in which the rate climbs; then it falls to zero in a line
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Muon, with Adam for what is no hidden matrix; its quick kind where there are no units for bf16."""
+        """Quick Muon, with Adam for what is no hidden matrix."""
         return muon(model, lr=self.lr, adam_lr=self.adam_lr, momentum=self.momentum, weight_decay=self.weight_decay,
-                    quick=not has_bf16(next(model.parameters()).device))
+                    quick=True)
 
     def factor(self, progress: float) -> float:
         """What multiplies the learning rates when this share of the run lies behind."""

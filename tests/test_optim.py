@@ -67,9 +67,15 @@ def test_adamw_decays_matrices_and_nothing_else(tied):
         torch.testing.assert_close(dict(m.named_parameters())[name], before[name] * (1 - 0.1 * 0.5))
 
 
+@pytest.fixture(params=[True, False], ids=["with units for bf16", "without"])
+def units(request, monkeypatch):
+    """What a machine has decides in which numbers matrices are levelled."""
+    monkeypatch.setattr("minillm.optim.has_bf16", lambda device: request.param)
+
+
 @pytest.mark.parametrize("level", [orthogonalize, orthogonalize_quickly])
 @pytest.mark.parametrize("shape", [(8, 8), (6, 20), (20, 6)])
-def test_orthogonalize_keeps_directions_and_evens_their_sizes(shape, level):
+def test_orthogonalize_keeps_directions_and_evens_their_sizes(shape, level, units):
     g = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
     u, s, vt = torch.linalg.svd(g, full_matrices=False)
     ours = u.mT @ level(g) @ vt.mT  # diagonal, if the singular vectors are kept
@@ -90,7 +96,7 @@ def test_muon_moves_every_direction_equally_far():
     assert moved.min() > 0.6 and moved.max() < 1.25  # the gradient's own sizes were 1 to 10
 
 
-def test_four_quick_rounds_are_as_even_as_five():
+def test_four_quick_rounds_are_as_even_as_five(units):
     """From 1/200 of the root of |XXᵀ| on within a fifth of one; the five reach 0.65 to 1.2."""
     u, v = (torch.linalg.qr(torch.randn(n, 32)).Q for n in (32, 128))
     g = (u * torch.logspace(0, math.log10(1 / 100), 32)) @ v.T
@@ -104,8 +110,14 @@ def test_four_quick_rounds_are_as_even_as_five():
 
 
 @pytest.mark.parametrize("level", [orthogonalize, orthogonalize_quickly])
-def test_no_gradient_is_no_step(level):
+def test_no_gradient_is_no_step(level, units):
     assert not level(torch.zeros(2, 4, 8)).any()
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e12])
+def test_however_large_a_gradient_its_step_is_as_long_and_one_direction_alone_does_not_grow(size, units):
+    g = size * torch.outer(torch.randn(64), torch.randn(96))[None]
+    assert torch.linalg.matrix_norm(orthogonalize_quickly(g), 2).item() == pytest.approx(1, abs=0.22)
 
 
 @pytest.mark.parametrize("choices", [

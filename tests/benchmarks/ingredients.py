@@ -96,7 +96,6 @@ TAKEN_OUT = {
 }
 ADDED = {
     "Muon as published": Change(optimizer=our_muon),
-    "quick Muon": Change(optimizer=lambda model, recipe: our_muon(model, recipe, quick=True)),
     "quick rounds alone": Change(optimizer=lambda model, recipe: half_quick(model, recipe, by_heads=False)),
     "each head by itself alone": Change(optimizer=lambda model, recipe: half_quick(model, recipe, by_heads=True)),
     "x0 residual": Change(config={"residual": "x0"}),

@@ -18,7 +18,7 @@ from minillm.config import ModelConfig
 from minillm.corpora import Corpus
 from minillm.data import Batch, Endless, batches, compact
 from minillm.model import Transformer, labels
-from minillm.optim import adamw, muon, warmup_cosine
+from minillm.optim import adamw, warmup_cosine
 from minillm.presets import PRESETS, scaled
 from minillm.recipes import Recipe
 from minillm.sampling import generate
@@ -49,8 +49,7 @@ TOKENIZERS = {  # name -> made from (all of the text, the part to learn from, sp
         part.documents, 6144, special=special, words=3072)}
 OPTIMIZERS = {
     "adamw": lambda model, lr: adamw(model, lr=lr),
-    "muon": lambda model, lr: muon(model, lr=lr * Recipe.lr / Recipe.adam_lr, adam_lr=lr, momentum=Recipe.momentum,
-                                   weight_decay=Recipe.weight_decay)}
+    "muon": lambda model, lr: Recipe(lr=lr * Recipe.lr / Recipe.adam_lr, adam_lr=lr).optimizer(model)}
 AMOUNTS = {"all": 1.0, "hundredth": 0.01, "one": 1.0}     # share of the text that is learned from
 
 
