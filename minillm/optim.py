@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from minillm.kept import check_kept, check_rates
 from minillm.precision import has_bf16
 
 Schedule = Callable[[int], float]  # step, counted from 0 -> the factor that multiplies every learning rate
@@ -54,13 +55,15 @@ def adamw(model: nn.Module, *, lr: float = 1e-3, betas: tuple[float, float] = (0
     The fused kernel reads a weight's memory in a row, so it is taken only where every weight lies so: of a view with
     gaps (a part of a larger matrix, turned) it would read, and move, other numbers without a word.
     """
-    _check(lr=lr, eps=eps, weight_decay=weight_decay, beta1=betas[0], beta2=betas[1])
+    check_rates(lr=lr, eps=eps, weight_decay=weight_decay, beta1=betas[0], beta2=betas[1])
     decayed = {id(weight) for weight in _linear_weights(model).values()}
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [{"params": [p for p in trained if id(p) in decayed], "weight_decay": weight_decay},
               {"params": [p for p in trained if id(p) not in decayed], "weight_decay": 0.0}]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps,
+    made = torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps,
                              fused=all(p.is_contiguous() for p in trained))
+    made.register_load_state_dict_pre_hook(check_kept)
+    return made
 
 
 def hidden_matrices(model: nn.Module) -> list[nn.Parameter]:
@@ -116,7 +119,7 @@ class Muon(torch.optim.Optimizer):
                  betas: tuple[float, float] = (0.9, 0.95), eps: float = 1e-8,
                  heads: Mapping[nn.Parameter, tuple[int, int]] | None = None,
                  level: Callable[[Tensor], Tensor] | None = None):
-        _check(lr=lr, adam_lr=adam_lr, eps=eps, weight_decay=weight_decay, momentum=momentum, beta1=betas[0],
+        check_rates(lr=lr, adam_lr=adam_lr, eps=eps, weight_decay=weight_decay, momentum=momentum, beta1=betas[0],
                beta2=betas[1])
         matrices, others = list(matrices), list(others)
         for p in matrices:
@@ -127,6 +130,7 @@ class Muon(torch.optim.Optimizer):
                   dict(params=others, rule="adam", lr=adam_lr, betas=tuple(betas), eps=eps)]
         super().__init__([g for g in groups if g["params"]], {})
         self.heads, self.level = heads or {}, level or orthogonalize
+        self.register_load_state_dict_pre_hook(check_kept)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
@@ -260,14 +264,6 @@ def _linear_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     embeddings = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
     return {name: module.weight for name, module in model.named_modules()
             if isinstance(module, nn.Linear) and id(module.weight) not in embeddings}
-
-
-def _check(**settings: float) -> None:
-    """Refuse what would climb where it should descend, or never forget."""
-    for name, value in settings.items():
-        below = 1.0 if name in ("momentum", "beta1", "beta2") else 1e36  # times a factor it is still fp32
-        if not 0 <= value < below:  # NaN, too
-            raise ValueError(f"{name}={value} must be at least 0 and below {below:g}")
 
 
 def _climb(step: int, warmup: int) -> float:

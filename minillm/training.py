@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
+from minillm import reading
 from minillm.model import evaluating
 from minillm.precision import Precision, choose_precision, choose_threads
 
@@ -230,10 +231,9 @@ def snapshot(optimizer: torch.optim.Optimizer, step: int, precision: Precision |
 
 
 def restore(state: dict[str, Any], optimizer: torch.optim.Optimizer) -> int:
-    """Give the optimizer back what `snapshot` kept; returns the number of steps done, `train`'s `start`.
-
-    A precision's loss scale is given back by ``precision.scaler.load_state_dict(state["scaler"])``.
-    """
+    """Give the optimizer back what `snapshot` kept; returns the number of steps done, `train`'s `start`.  A precision's
+    loss scale is given back by ``precision.scaler.load_state_dict(state["scaler"])``."""
+    reading.check(state, {"step": range(2 ** 63), "optimizer": dict}, "the state of this run")
     optimizer.load_state_dict(state["optimizer"])
     return state["step"]
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import re
@@ -493,3 +494,32 @@ def test_a_file_named_as_a_text_of_the_catalogue_is_not_passed_over_without_a_wo
     for typed, said in ((name, True), (f"./{name}", False)):
         assert call("tokenize", "a", "--tokenizer", "char", "--train", typed) == 0
         assert (f"{name} is read from the catalogue; for your own" in capsys.readouterr().err) == said
+
+
+def edited(folder: str, *where: str, value: object) -> None:
+    """Change what a run kept of itself, and its checksum with it."""
+    path = Path(folder, "state.json")
+    kept = json.loads(path.read_text())
+    rows = kept["items"]
+    for name in where[:-1]:
+        rows = next(row for row in rows if row[0] == name)[1]["items"]
+    next(row for row in rows if row[0] == where[-1])[1] = value
+    path.write_text(json.dumps(kept))
+    sums = json.loads(Path(folder, "checksums.json").read_text())
+    sums["state.json"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    Path(folder, "checksums.json").write_text(json.dumps(sums))
+
+
+@pytest.mark.parametrize(("where", "value"), [
+    (("options",), 3), (("options", "texts"), 3), (("options", "texts"), [3]), (("options", "optimizer"), "x"),
+    (("options", "batch"), [1]), (("options", "batch"), 2 ** 40), (("options", "seed"), -1), (("options", "lr"), "1"),
+    (("options", "max_mb"), 1e308), (("options", "tokenizer"), None), (("options", "fields"), [[]]),
+    (("seconds",), "x"), (("text",), None), (("threads",), 0), (("precision",), {"items": []}), (("scaler",), 3),
+    (("scaler",), {"items": [["scale", 1]]}), (("optimizer",), {"tuple": []}), (("step",), 0.5)])
+def test_what_a_run_never_kept_of_itself_is_refused_in_a_sentence(text, where, value, capsys):
+    assert call("train", text, "--steps", "1", "--out", "run", *SMALL) == 0
+    edited("run", *where, value=value)
+    capsys.readouterr()
+    assert call("train", "--resume", "run", "--steps", "2") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("minillm train: ") and "Traceback" not in said and len(said) > 50

@@ -113,6 +113,9 @@ class Job:
         options, team = self.options, self.team
         self.precision = measure_precision(name, self.model, stream[self.start], say=team.say)
         if self.saved:
+            if {*self.saved["scaler"]} != {*self.precision.scaler.state_dict()}:
+                raise ValueError(f"{options.resume} kept no loss scale as {self.precision.name} has one; copy it again "
+                                 f"from its source")
             self.precision.scaler.load_state_dict(self.saved["scaler"])
         self.save(rehearse)  # what could not be written is found out before there is anything to lose
         team.say(f"{self.n_parameters:,} parameters learn from {len(self.ids):,} tokens "

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from minillm.cli.numbers import COUNT, number
-from minillm.cli.words import LEARNED, MAX_MB, TOKENIZERS
+from minillm.cli.words import LEARNED, MAX_MB, MOST_MB, TOKENIZERS
 
 EXAMPLES = """\
 examples:
@@ -28,7 +28,7 @@ def define(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--save", metavar="FOLDER", help="keep the tokenizer here")
     parser.add_argument("--ids", action="store_true", help="print ids only, one per line, as they come")
     parser.add_argument("--special", action="store_true", help="read names such as <|endoftext|> as special tokens")
-    parser.add_argument("--max-mb", type=number(float, above=0), default=MAX_MB, metavar="MB",
+    parser.add_argument("--max-mb", type=number(float, above=0, most=MOST_MB), default=MAX_MB, metavar="MB",
                         help="refuse files larger than this")
 
 

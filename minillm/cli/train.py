@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from minillm.cli.numbers import COUNT, SEED, number
-from minillm.cli.words import LEARNED, MAX_MB, TOKENIZERS
+from minillm.cli.words import LEARNED, MAX_MB, MOST_MB, TOKENIZERS
 
 EXAMPLES = """\
 examples:
@@ -62,8 +62,16 @@ def define(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--fsdp", action="store_true", help="under torchrun, split the weights over the processes too")
     where.add_argument("--evaluations", type=number(least=1, most=1_000_000), default=10, metavar="N",
                        help="how often to look at the validation part, and save")
-    where.add_argument("--max-mb", type=number(float, above=0), default=MAX_MB, metavar="MB",
+    where.add_argument("--max-mb", type=number(float, above=0, most=MOST_MB), default=MAX_MB, metavar="MB",
                        help="refuse files larger than this")
+
+
+SAVED = {"step": range(2 ** 63), "seconds": float, "text": str, "precision": str, "scaler": dict, "threads?": range(1, 1025),
+         "optimizer": dict, "options": {
+             "texts": [str], "tokenizer": str, "vocab_size": int, "preset?": str, "size": str, "context?": int,
+             "fields?": [str], "steps?": int, "minutes?": float, "batch?": int, "micro_batch?": int, "optimizer": str,
+             "lr?": float, "seed": int, "precision": str, "out?": str, "device?": str, "threads?": int, "fsdp?": bool,
+             "evaluations": int, "max_mb": float, "base?": str}}  # what a run keeps of itself
 
 
 def run(options: argparse.Namespace) -> int:
@@ -79,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
             if "options" not in saved:
                 raise ValueError(f"{options.resume} was not made by `minillm train`, which would know its text and "
                                  "settings; go on with it from Python: minillm.checkpoints.load_state")
+            check_saved(saved, options.resume)
             options = _go_on_with(saved["options"], options, typed)
         elif not options.texts:
             raise ValueError("name a text to learn from, say `minillm train shakespeare`; `minillm corpora` lists them")
@@ -94,6 +103,25 @@ def run(options: argparse.Namespace) -> int:
     if team.together:
         leave(code)
     return code
+
+
+def check_saved(saved: dict, folder: str) -> None:
+    """Refuse what no run keeps of itself, and options that could not have been typed."""
+    from minillm.cli import parser_of
+    from minillm.reading import check
+    source = f"the state in {folder}"
+    check(saved, SAVED, source)
+    parser, options = parser_of("train"), saved["options"]
+    actions = {action.dest: action for action in parser._actions}
+    if strange := sorted(map(str, {*options} - {*actions, "base"})):
+        raise ValueError(f"{source} was not kept by `minillm train`, which has no option {strange[0]!r}")
+    for name, value in options.items():
+        action = actions.get(name)
+        if action and value is not None and (action.type or action.choices):
+            try:
+                parser._check_value(action, parser._get_value(action, str(value)))
+            except argparse.ArgumentError as error:
+                raise ValueError(f"{source} was not kept by `minillm train`: {error}") from None
 
 
 @contextmanager
