@@ -1,4 +1,5 @@
 """A run that was started on the page leaves its folder, and goes on as if it had never stopped."""
+import hashlib
 import json
 
 import pytest
@@ -207,3 +208,29 @@ def test_the_gap_is_that_of_the_step_at_which_held_out_text_was_read(lab):
     held = lab.history[9][0].validation
     trained = plots.smooth([moments[0].step.loss for moments in lab.history[:10]])[-1]
     assert f">{held - trained:.2f}<" in row
+
+
+@pytest.mark.parametrize(("file", "change"), [
+    ("state.json", ["rule", "sgd"]), ("state.json", ["amount", 3]), ("state.json", ["lr", "x"]),
+    ("state.json", ["n_steps", None]), ("log.jsonl", {"step": 0}), ("text.json", {"name": "cats"}), ("text.json", [3])])
+def test_a_folder_that_no_run_left_is_refused_in_a_sentence(tmp_path, file, change):
+    material = prepare(CATS)
+    run = Run(material, configure(OWN, "nano", material.tokenizer.vocab_size), n_steps=2)
+    folder = runs.keep(run, run.steps(), tmp_path / "a", choices={})
+    if file == "state.json":
+        told = json.loads((folder / file).read_text())
+        next(row for row in told["items"] if row[0] == change[0])[1] = change[1]
+        change = told
+    (folder / file).write_text(json.dumps(change))
+    sums = json.loads((folder / "checksums.json").read_text())
+    sums |= {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sums}
+    (folder / "checksums.json").write_text(json.dumps(sums))
+    with pytest.raises(ValueError, match=r"\w+ \w+ \w+"):
+        runs.take_up(folder)
+
+
+def test_the_list_of_runs_passes_over_what_tells_of_none(tmp_path):
+    for i, text in enumerate(["3", "[" * 100_000, '{"kept": 3}', '{"kept": "2026", "steps": {}}']):
+        (tmp_path / str(i)).mkdir()
+        (tmp_path / str(i) / runs.ABOUT).write_text(text)
+    assert runs.listed(tmp_path) == []

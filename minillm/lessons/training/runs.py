@@ -12,14 +12,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from minillm import corpora, disk
+from minillm import corpora, disk, reading
 from minillm.checkpoints import load, load_log, load_state, save
 from minillm.corpora import Corpus
-from minillm.lessons.training.experiment import BATCH, FLOOR, Moment, Run, made_ready
+from minillm.lessons.training.experiment import AMOUNTS, BATCH, FLOOR, OPTIMIZERS, Moment, Run, made_ready
 from minillm.training import Step, restore, snapshot
 
 DRIVE = Path("/content/drive/MyDrive")     # where Colab mounts Google Drive
 ABOUT, SAMPLES, TEXT = "run.json", "samples.txt", "text.json"
+COUNT = range(1, 2 ** 31)
+STATE = {"text": str, "digest": str, "tokenizer": str, "lr": float, "n_steps": COUNT, "seed": range(2 ** 63),
+         "rule": str, "amount": str, "batch_size?": COUNT, "floor?": float, "choices": {str: (str, float, bool, None)}}
+ROW = {"step": int, "loss": float, "lr": float, "grad_norm": float, "tokens": int, "seconds": float,
+       "validation?": float, "sample?": str, "written_at?": int}
+LISTED = {"kept": str, "steps": int, "n_steps": int, "title": str, "text": str}
 
 
 def on_colab() -> bool:
@@ -65,7 +71,12 @@ def keep(run: Run, moments: Iterable[Moment], folder: Path, *, choices: dict[str
 def take_up(folder: Path) -> tuple[Run, list[Moment], dict[str, Any]]:
     """The run as it was kept, its log, and the reader's choices.  Going on gives the same numbers, to the last bit,
     as if it had never stopped.  Raises ValueError where the folder, or the text that it learned from, has changed."""
-    state = load_state(folder)
+    state, log = load_state(folder), load_log(folder)
+    reading.check(state, STATE, f"the state in {folder}")
+    reading.check(log, [ROW], f"the log in {folder}")
+    for name, known in (("rule", OPTIMIZERS), ("amount", AMOUNTS)):
+        if state[name] not in known:
+            raise ValueError(f"{folder} was learned with {name}={state[name]!r}, which is not one of {', '.join(known)}")
     model, tokenizer = load(folder)
     corpus = _text(Path(folder), state)
     material = made_ready(corpus, tokenizer, state["tokenizer"])
@@ -73,13 +84,13 @@ def take_up(folder: Path) -> tuple[Run, list[Moment], dict[str, Any]]:
               seed=state["seed"], optimizer=state["rule"], amount=state["amount"],
               batch_size=state.get("batch_size", BATCH), floor=state.get("floor", FLOOR))      # kept before: the usual
     run.done = restore(state, run.optimizer)
-    return run, [as_moment(row) for row in load_log(folder)], state["choices"]
+    return run, [as_moment(row) for row in log], state["choices"]
 
 
 def _text(folder: Path, state: dict[str, Any]) -> Corpus:
     """What the run learned from, unchanged."""
     if disk.find(folder, TEXT).exists():
-        kept = json.loads(disk.find(folder, TEXT).read_text(encoding="utf-8"))
+        kept = reading.read_json(reading.inside(folder, TEXT), {"name": str, "title": str, "documents": [str]})
         corpus = Corpus(name=kept["name"], title=kept["title"], documents=tuple(kept["documents"]))
     else:
         corpus = corpora.load(state["text"])
@@ -126,9 +137,9 @@ def listed(place: Path | None = None) -> list[Kept]:
     found = []
     for path in (place or home()).glob(f"*/{ABOUT}"):
         try:
-            about = json.loads(path.read_text(encoding="utf-8"))
+            about = reading.read_json(path, LISTED, within=path.parent)
             found.append((about["kept"], path.stat().st_mtime_ns, Kept(path.parent, about)))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             continue
     return [kept for *_, kept in sorted(found, key=lambda each: each[:2], reverse=True)]
 
