@@ -18,6 +18,7 @@ from minillm import disk, reading
 from minillm.precision import choose_device
 
 IGNORED = -100  # a target that costs nothing
+MOST_IDS = 1 << 24  # in one batch
 Batch = tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]
 
 
@@ -71,6 +72,10 @@ def check_counts(**counts: object) -> None:
     for name, count in counts.items():
         if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
             raise ValueError(f"{name}={count!r} must be a whole number, at least 1")
+    rows, length = counts.get("batch_size", 1), counts.get("context_length", 1)
+    if rows * length > MOST_IDS:
+        raise ValueError(f"batch_size={rows:,} rows of context_length={length:,} ids are more than the {MOST_IDS:,} "
+                         f"that one batch holds; take fewer, or add up several batches' gradients")
 
 
 def draw(seed: int, step: int, count: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Any
 
 from minillm import disk
 
+BLOCK = 1 << 20
 MOST_JSON = 64 << 20       # bytes; the largest tokenizer.json that is published takes 35 MB
 MOST_PARTS = 2_000_000     # lists and objects in one file; each takes many times its bytes
 DEEPEST = 200              # of them inside each other
@@ -59,11 +60,13 @@ def regular(path: str | os.PathLike, *, within: str | os.PathLike | None = None,
 
 def contents(path: str | os.PathLike, *, within: str | os.PathLike | None = None, most: int = MOST_JSON) -> bytes:
     """The bytes of a regular file, of which no more than `most` are read, whatever its size is said to be."""
+    data = bytearray()
     with regular(path, within=within, most=most).open("rb") as file:
-        data = file.read(most + 1)
+        while len(data) <= most and (block := file.read(BLOCK)):  # Python makes room for all that is asked for
+            data += block
     if len(data) > most:
         raise ValueError(f"{path} has more than the {most:,} bytes that are read of such a file; is it the right one?")
-    return data
+    return bytes(data)
 
 
 def read_json(path: str | os.PathLike, form: Any = dict, *, within: str | os.PathLike | None = None,

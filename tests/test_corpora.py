@@ -418,3 +418,30 @@ def test_a_text_becomes_a_tokenizer_ids_and_batches_in_flat_memory(tmp_path):
             tracemalloc.stop()
         assert tokenizer.decode(ids[:200].tolist()) in path.read_text()
     assert peaks[2] < 1.2 * peaks[1]
+
+
+@pytest.mark.parametrize("change", [
+    {"title": 3}, {"file": "../out"}, {"file": "/etc/hosts"}, {"file": None}, {"bytes": "1"}, {"sha256": 3}, {"url": 1},
+    {"start": "("}, {"subs": [["("]]}, {"subs": [["a", "b", "c"]]}, {"json": "x"}, {"parts": []}, {"parts": [3]}])
+def test_a_catalogue_that_was_edited_is_refused_in_a_sentence(change, tmp_path, monkeypatch):
+    row = {"title": "t", "file": "t.txt", "url": "https://example.org/t", "bytes": 1, "sha256": "0"} | change
+    (tmp_path / "catalogue.json").write_text(json.dumps({"t": row}))
+    (tmp_path / "shipped.json").write_text("{}")
+    monkeypatch.setattr(catalogue, "data_folder", lambda: tmp_path)
+    with pytest.raises(ValueError, match="catalogue.json"):
+        catalogue._rows.__wrapped__()
+
+
+@pytest.mark.parametrize(("data", "row"), [
+    (b"\xff", {}), (b"x", {"start": "^a"}), (b"x", {"end": "^a"}), (b"[3]", {"json": "poems"}), (b"{", {"json": "poems"}),
+    (b'[{"title": "t", "author": "a", "paragraphs": [1]}]', {"json": "poems"})])
+def test_a_text_that_cannot_be_cleaned_as_its_row_says_is_named(data, row):
+    with pytest.raises(ValueError, match="^t.txt ") as told:
+        corpora.clean(data, row | {"file": "t.txt"})
+    assert type(told.value) is ValueError
+
+
+def test_a_text_is_fetched_from_the_web_alone(tmp_path):
+    (tmp_path / "here").write_text("x")
+    with pytest.raises(DownloadError, match="no address of the web"):
+        fetch((tmp_path / "here").as_uri(), tmp_path / "t", size=1, sha256="0")

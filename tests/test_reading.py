@@ -325,3 +325,32 @@ def test_a_chat_template_out_of_the_folder_is_not_read(tmp_path):
     (tmp_path / "model" / "chat_template.jinja").symlink_to(tmp_path / "secret")
     with pytest.raises(ValueError, match="a link that leads out"):
         take_chat(ByteTokenizer(), tmp_path / "model")
+
+
+def test_room_is_made_for_what_a_file_holds_and_not_for_what_may_be_read_of_it(tmp_path):
+    from minillm import corpora
+    (tmp_path / "x.txt").write_text("the cat sat\n")
+    assert reading.contents(tmp_path / "x.txt", most=2**60) == b"the cat sat\n"
+    assert corpora.read(tmp_path / "x.txt", max_bytes=2**60).text == "the cat sat\n"
+
+
+def test_a_batch_is_of_bounded_size():
+    from minillm.data import Batches
+    with pytest.raises(ValueError, match="batch_size=1,048,576 rows of context_length=64 ids"):
+        Batches(range(100), batch_size=2**20, context_length=64, seed=0)
+
+
+@pytest.mark.parametrize(("name", "change"), [
+    ("mistral", {"layer_types": [{}, {}]}), ("mistral", {"layer_types": [["x"], []]}),
+    ("qwen2", {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": "x"}),
+    ("gemma3", {"layer_types": None, "sliding_window_pattern": "LLG"}), ("llama", {"num_hidden_layers": "2"}),
+    ("smollm3", {"no_rope_layers": 5}), ("smollm3", {"layer_types": [[], []]}),
+    ("gpt_neox", {"hidden_size": "32"}), ("minimax", {"rotary_dim": 4, "num_attention_heads": "x"})])
+def test_a_published_setting_of_another_form_is_refused_in_a_sentence(name, change):
+    from minillm.pretrained.families import family_of
+    known = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
+             "max_position_embeddings": 64, "vocab_size": 96, "sliding_window": 8}
+    theirs = {"model_type": {"gemma3": "gemma3_text"}.get(name, name), **known, **change}
+    with pytest.raises(ValueError, match=r"\w+ \w+ \w+") as told:
+        family_of(theirs).read(theirs)
+    assert type(told.value) is ValueError

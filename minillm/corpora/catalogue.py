@@ -6,20 +6,29 @@ data/}}, and "between": the exact string between two documents, where the file h
 """
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
 import unicodedata
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from minillm import disk
 from minillm.corpora.download import fetch
 from minillm.corpora.files import decode
 from minillm.corpora.text import Card, Corpus
+from minillm.reading import check, parse, read_json, shown
+
+
+CARD = {f"{field.name}?": str for field in fields(Card) if field.type == "str"}  # what is told of a text
+TOLD = CARD | {"title": str, "parts?": [dict]}
+SHIPPED = {"file": str, "between?": str}
+FETCHED = {"file": str, "url": str, "bytes": range(1, 1 << 30), "sha256": str, "json?": str, "start?": str, "end?": str,
+           "subs?": [[str]], "clean_characters?": range(1 << 30)}
 
 
 def names(*, language: str | None = None, shipped: bool | None = None) -> list[str]:
@@ -58,22 +67,31 @@ def clean(data: bytes, row: dict[str, Any]) -> str:
     UTF-8 without BOM; CRLF to LF; JSON to lines; cut through `start`, cut from `end`; `subs`; NFC; one final
     newline.
     """
-    text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    name = row.get("file", "the file")
+    try:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8 text ({error}); fetch it again") from None
     if "json" in row:
-        text = "\n\n".join("\n".join(lines) for lines in map(FLATTEN[row["json"]], json.loads(text)))
+        names = FLATTEN[row["json"]]
+        check(parts := parse(text, name), [{**dict.fromkeys(names, str), "paragraphs": [str]}], name)
+        text = "\n\n".join("\n".join([*(part[above] for above in names), *part["paragraphs"]]) for part in parts)
     if "start" in row:
-        text = text[re.search(row["start"], text, re.MULTILINE).end():]
+        text = text[_place(row, "start", text).end():]
     if "end" in row:
-        text = text[:re.search(row["end"], text, re.MULTILINE).start()]
+        text = text[:_place(row, "end", text).start()]
     for pattern, replacement in row.get("subs", ()):
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     return unicodedata.normalize("NFC", text).strip() + "\n"
 
 
-FLATTEN = {
-    "poems": lambda poem: [poem["title"], poem["author"], *poem["paragraphs"]],
-    "chapters": lambda chapter: [chapter["chapter"], *chapter["paragraphs"]],
-}
+FLATTEN = {"poems": ("title", "author"), "chapters": ("chapter",)}  # what stands above the paragraphs
+
+
+def _place(row: dict[str, Any], name: str, text: str) -> re.Match:
+    if (found := re.search(row[name], text, re.MULTILINE)) is None:
+        raise ValueError(f"{row.get('file', 'the file')} does not hold its {name}, {row[name]!r}; is it another text?")
+    return found
 
 
 def data_folder() -> Path:
@@ -102,8 +120,35 @@ def cache_folder() -> Path:
 
 @cache
 def _rows() -> dict[str, dict[str, Any]]:
-    files = [data_folder() / file for file in ("shipped.json", "catalogue.json")]
-    return {name: row for file in files for name, row in json.loads(file.read_text(encoding="utf-8")).items()}
+    files = {data_folder() / "shipped.json": SHIPPED, data_folder() / "catalogue.json": FETCHED}
+    return {name: row for file, form in files.items() for name, row in _read(file, form).items()}
+
+
+def _read(file: Path, form: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The rows of one of our own files, as far as a file that was edited can be told from it."""
+    rows = read_json(file, {str: dict})
+    for name, row in rows.items():
+        check(row, TOLD, file, name)
+        for part in _parts(row):
+            check(part, CARD | form, file, name)
+            if not disk.leads_inside(part["file"]) or part.get("json", "poems") not in FLATTEN:
+                raise ValueError(f"{file} tells of {name!r} by {shown(part['file'])}, which is no file of a text that "
+                                 f"minillm reads; install minillm again")
+            patterns = [part.get("start"), part.get("end"), *(pair[0] for pair in part.get("subs", ()) if pair)]
+            if not all(map(_is_pattern, patterns)) or any(len(pair) != 2 for pair in part.get("subs", ())):
+                raise ValueError(f"{file} cleans {name!r} by what is no pattern and what stands for it; install "
+                                 f"minillm again")
+        if not _parts(row) or row.get("between") == "":
+            raise ValueError(f"{file} tells of {name!r} no texts, or nothing between them; install minillm again")
+    return rows
+
+
+def _is_pattern(pattern: str | None) -> bool:
+    try:
+        re.compile(pattern or "")
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return True
 
 
 def _row(name: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def read(files: File | Iterable[File], *, name: str | None = None, max_bytes: in
     if not files:
         raise ValueError("no file was given; name at least one")
     sizes = [len(file[1]) if _is_upload(file) else _size(Path(file)) for file in files]
-    if sum(sizes) > max_bytes:
+    if not sum(sizes) <= max_bytes:  # NaN, too
         raise ValueError(f"{_label(files)}: {sum(sizes):,} bytes are more than max_bytes={max_bytes:,}; take a "
                          f"part of the text, or allow more with max_bytes={sum(sizes):_}")
     corpora = []

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from minillm.config import ModelConfig, RopeScaling, canonical
+from minillm.fields import check_type
 from minillm.pretrained.layouts import Fix, State
 from minillm.pretrained.multipliers import Multipliers, Sharpened
 from minillm.pretrained.passed import OFF, PASSED
@@ -79,6 +80,9 @@ class Family:
                                  f"the file complete?")
             if found:
                 ours[name] = self._ours(name, key, found[0])
+        for each in fields(ModelConfig):
+            if each.name in ours:
+                check_type(each, ours[each.name])  # what follows reckons with them
         told = {key: theirs[key] for key in self.windows if key in theirs}
         if "use_sliding_window" in self.windows:
             told.setdefault("use_sliding_window", False)

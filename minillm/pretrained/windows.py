@@ -4,8 +4,11 @@ from __future__ import annotations
 from typing import Any
 
 from minillm.config import ModelConfig
+from minillm.reading import check
 
 KINDS = ("full_attention", "sliding_attention")
+FORM = {"sliding_window_pattern?": int, "max_window_layers?": int, "layer_types?": [str]}
+LISTED = {"layer_types?": [str], "no_rope_layers?": [int]}
 
 
 def read_window(theirs: dict[str, Any], facts: dict[str, Any], n_layers: int) -> dict[str, Any]:
@@ -16,10 +19,11 @@ def read_window(theirs: dict[str, Any], facts: dict[str, Any], n_layers: int) ->
     window = theirs.get("sliding_window", facts.get("window"))
     if window is None or not theirs.get("use_sliding_window", True):
         return _seen(None)
+    check(theirs, FORM, "config.json")
     habit, types = theirs.get("sliding_window_pattern", facts.get("global_every")), theirs.get("layer_types")
     begins = facts.get("global_first", False)
     if types is None and ("use_sliding_window" in theirs or "max_window_layers" in theirs):
-        first = min(n_layers, theirs.get("max_window_layers", 28))
+        first = min(n_layers, max(0, theirs.get("max_window_layers", 28)))
         types = ["full_attention"] * first + ["sliding_attention"] * (n_layers - first)
     if types is None:
         return _seen(window, habit, begins)
@@ -54,6 +58,7 @@ TURNED = ("no_rope_layers", "no_rope_layer_interval")  # a list with 1 for a lay
 def read_turned(theirs: dict[str, Any], family: str, rule: str, n_layers: int, window: dict[str, Any]) -> int | None:
     """The field nope_every: which layers do without RoPE, by the family's `rule`."""
     if rule == "listed":
+        check(theirs, LISTED, "config.json")
         if set(theirs.get("layer_types") or []) - {"full_attention"}:
             raise ValueError(f"{family} with layer_types={theirs['layer_types']} is not built here, only with full "
                              f"attention in every layer; choose another checkpoint")
