@@ -248,7 +248,12 @@ def _notebook(master: Master, cells: list[nbformat.NotebookNode], mark: dict) ->
     kept = {k: master.notebook.metadata[k]
             for k in ("kernelspec", "language_info")
             if k in master.notebook.metadata}
-    notebook = v4.new_notebook(cells=cells, metadata={**kept, "minillm": json.loads(json.dumps(mark))})
+    try:
+        notebook = v4.new_notebook(cells=cells, metadata={**kept, "minillm": json.loads(json.dumps(mark))})
+    except (nbformat.ValidationError, AssertionError, TypeError) as error:  # the last two where no word is text
+        why = (str(error) or "a word is no text").strip().splitlines()[0][:200]
+        raise MasterError(f"{master.name} has a cell that is not as Jupyter writes it ({why}); open it there and save "
+                          f"it again") from None
     for number, each in enumerate(notebook.cells):
         each["id"] = f"cell-{number}"
     return notebook

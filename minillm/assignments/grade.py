@@ -32,10 +32,13 @@ from minillm.assignments.run import Stopped, execute
 from minillm.assignments.sandbox import Limits, student_package
 from minillm.assignments.variants import key_of, variant_of
 from minillm.assignments.warm import Warm
-from minillm.reading import check
+from minillm.reading import check, shown
 
 FORM = {"assignment": str, "exercises": {str: dict}, "order": [str], "variants?": {str: list}, "variant?": dict,
         "seed?": int}  # of what `build` writes into a grading notebook's metadata
+FACTS = {"points": float, "stub": str, "manual": bool, "forbid": [str], "whole?": bool,
+         "mistakes": {str: {"source": str, "score": float}}}  # of each exercise
+MARKED = {"role": str, "exercise?": str, "points?": float, "tolerance?": float}  # of each cell
 
 @dataclass
 class Result:
@@ -71,7 +74,7 @@ class Grader:
             raise MasterError(f"{grading} holds the grading notebooks of {' and '.join(held)}; name the one that is "
                               f"meant: {Path(grading) / next(iter(held))}.ipynb")
         books = held[assignment or next(iter(held))]
-        first = read_notebook(books[0])
+        first = read_book(books[0])
         own = first.metadata.minillm
         self.limits, self.folder, self.name = limits, books[0].parent, own["assignment"]
         self.choices, self.seed = own.get("variants") or {}, own.get("seed", 0)
@@ -96,7 +99,7 @@ class Grader:
             key = key_of(variant_of(name, self.choices, seed=self.seed))
             path = self.folder / (f"{self.name}.{key}.ipynb" if key else f"{self.name}.ipynb")
             if key not in self._books and path.exists():
-                self._books[key] = read_notebook(path)
+                self._books[key] = read_book(path)
             if key in self._books:
                 return self._books[key]
         raise MasterError(f"{self.folder} lacks the grading notebook that everybody shares; build again")
@@ -161,15 +164,29 @@ def books_of(grading: str | Path) -> dict[str, list[Path]]:
         raise MasterError(f"{grading} holds no grading notebook; make one with minillm assign build")
     held: dict[str, list[Path]] = {}
     for path in paths:
-        own = json.loads(json.dumps(read_notebook(path).metadata.get("minillm") or {}))  # as plain values
-        try:
-            check(own, FORM, path.name, "minillm")
-            check({id: own["exercises"].get(id) for id in own["order"]}, {str: dict}, path.name, "minillm.exercises")
-        except ValueError as error:
-            raise MasterError(f"{path.name} is not a grading notebook ({str(error).partition(';')[0]}); make one with "
-                              f"minillm assign build") from None
-        held.setdefault(own["assignment"], []).append(path)
+        held.setdefault(read_book(path).metadata.minillm["assignment"], []).append(path)
     return held
+
+
+def read_book(path: Path) -> nbformat.NotebookNode:
+    """A grading notebook, as `build` writes one.  Raises MasterError naming what it lacks."""
+    book = read_notebook(path)
+    own, *cells = json.loads(json.dumps([each.metadata.get("minillm") or {} for each in (book, *book.cells)]))  # plain
+    try:
+        check(own, FORM, path.name, "minillm")
+        check({id: own["exercises"].get(id) for id in own["order"]}, {str: FACTS}, path.name, "minillm.exercises")
+        check(cells, [MARKED], path.name, "minillm of cells")
+        if Path(own["assignment"]).name != own["assignment"]:
+            raise ValueError(f"{shown(own['assignment'])} is no name of a file")
+        if not all((own.get("variants") or {"": [0]}).values()):
+            raise ValueError("a number varies, and among none")
+        answered = {cell.get("exercise") for cell in cells if cell["role"] == "answer"}
+        if lacks := [id for id in own["order"] if not own["exercises"][id]["manual"] and id not in answered]:
+            raise ValueError(f"no cell answers {lacks[0]}")
+    except ValueError as error:
+        raise MasterError(f"{path.name} is not a grading notebook ({str(error).partition(';')[0]}); make one with "
+                          f"minillm assign build") from None
+    return book
 
 
 def grade(submissions: Iterable[Submission], grader: Grader, *, jobs: int = 2,

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from minillm.reading import contents
+
 FORMS = (  # of a file's name without its ending, or of its folder's
     re.compile(r"(?P<student>[^_]+)_(?P<late>LATE_)?\d{2,}_(?P<number>\d{2,})_.+"),  # Canvas
     re.compile(r"(?P<student>.+?)_\d+_assignsubmission_.+"),  # Moodle
@@ -54,7 +56,7 @@ def _named(name: str) -> str | None:
 
 def _timestamp(path: Path) -> datetime | None:
     try:
-        return time_of((path.parent / "timestamp.txt").read_text("utf-8")[:60])
+        return time_of(contents(path.parent / "timestamp.txt", within=path.parent, most=1000).decode("utf-8")[:60])
     except (OSError, ValueError):
         return None
 

@@ -96,10 +96,17 @@ def _registered(id: str) -> checks.Exercise | None:
 
 
 def _answer_name(exercise: Exercise) -> str:
-    for node in ast.walk(tree_of(exercise.stub)):  # check("01.2", name) says which name is looked at
+    try:
+        tree, names = tree_of(exercise.stub), defined(exercise.stub)
+    except SyntaxError as error:
+        raise MasterError(f"the answer cell of exercise {exercise.id} is no Python ({error.msg}); write it so that it "
+                          f"can be run") from None
+    for node in ast.walk(tree):  # check("01.2", name) says which name is looked at
         if (isinstance(node, ast.Call)
             and getattr(node.func, "id", "") == "check"
             and len(node.args) == 2
             and isinstance(node.args[1], ast.Name)):
             return node.args[1].id
-    return defined(exercise.stub)[-1]
+    if not names:
+        raise MasterError(f"the answer cell of exercise {exercise.id} defines nothing; name what is asked for in it")
+    return names[-1]

@@ -20,7 +20,7 @@ from minillm.assignments.collect import read_table
 from minillm.assignments.grade import Result
 from minillm.assignments.marks import MANUAL, TROUBLE, Mark
 from minillm.assignments.master import MasterError
-from minillm.reading import check, parse
+from minillm.reading import check, contents, parse, read_json, regular
 
 WRITTEN = ".written.json"  # digests of the tables, which tell whether somebody has edited them since
 MARK = {"exercise": str, "status": str, "points": float, "out_of": float, "reason": str, "remarks": [str]}
@@ -123,7 +123,8 @@ class Log:
 
     def read(self) -> dict[str, Result]:
         rows = []
-        for line in self.path.read_bytes().splitlines() if self.path.exists() else []:
+        held = contents(self.path, within=self.path.parent) if self.path.exists() else b""
+        for line in held.splitlines():
             with suppress(ValueError):  # the last line may be cut short; what else is no row is graded again
                 row = parse(line, self.path)
                 check(row, ROW, self.path)
@@ -235,15 +236,14 @@ def check_place(out: Path, assignment: str, students: Iterable[str]) -> None:
     """Refuse to write over grades that the new ones would not hold: of another assignment, or of other students."""
     held = out / "grades.json"
     try:
-        held_now = parse(held.read_bytes(), held)
-        check(held_now, [{"student": str, "assignment": str}], held)
+        held_now = read_json(held, [{"student": str, "assignment": str}], within=out)
         rows = [(row["student"], row["assignment"]) for row in held_now]
     except FileNotFoundError:
         return
     except ValueError:
         raise MasterError(f"{held} is not one that `minillm assign grade` wrote; choose another --out") from None
     for name, digest in _read_written(out).items():
-        if (out / name).exists() and _digest(out / name) != digest:
+        if (out / name).exists() and _digest(regular(out / name, within=out)) != digest:
             raise MasterError(f"{out / name} has been edited since it was written, and would be written over; give "
                               f"points of your own with --manual, and move it away or choose another --out")
     others = sorted({name for _, name in rows} - {assignment})
@@ -258,18 +258,17 @@ def check_place(out: Path, assignment: str, students: Iterable[str]) -> None:
 
 def _read_written(out: Path) -> dict[str, str]:
     try:
-        held = parse((out / WRITTEN).read_bytes(), WRITTEN)
-        check(held, {str: str}, WRITTEN)
+        held = read_json(out / WRITTEN, {str: str}, within=out)
+        return {name: digest for name, digest in held.items() if disk.leads_inside(name)}
     except (OSError, ValueError):
         return {}
-    return held
 
 
 def keep_manual(table: str | Path | None, out: Path, assignment: str) -> Path | None:
     """The table with points given by hand: a copy of the one that is given now, or else of the last one given."""
     kept = out / f"{assignment}.manual.csv"
     if table is not None:
-        return disk.write(kept, Path(table).read_bytes()) if Path(table).resolve() != kept.resolve() else kept
+        return disk.write(kept, contents(table)) if Path(table).resolve() != kept.resolve() else kept
     return kept if kept.exists() else None
 
 

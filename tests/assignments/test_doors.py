@@ -107,6 +107,64 @@ def test_a_grading_notebook_says_what_build_wrote(own, tmp_path):
         books_of(master(tmp_path, [], minillm=own))
 
 
+WHOLE = {"assignment": "a", "order": ["a.1"], "exercises": {
+    "a.1": {"points": 1.0, "stub": "x = 1", "manual": False, "forbid": [], "mistakes": {}}}}
+CELL = {"cell_type": "code", "source": "x = 2", "outputs": [], "execution_count": None,
+        "metadata": {"minillm": {"role": "answer", "exercise": "a.1"}}}
+
+
+def test_a_grading_notebook_has_an_answer_and_the_facts_of_each_exercise(tmp_path):
+    assert [*books_of(master(tmp_path, [CELL], minillm=WHOLE))] == ["a"]
+    facts = WHOLE["exercises"]["a.1"]
+    for cells, own in [([], WHOLE), ([CELL | {"metadata": {}}], WHOLE), ([CELL], WHOLE | {"variants": {"n": []}}),
+                       ([CELL], WHOLE | {"assignment": "../a"}),
+                       *(([CELL], WHOLE | {"exercises": {"a.1": facts | {name: [[]]}}}) for name in facts)]:
+        with pytest.raises(MasterError, match="m.ipynb is not a grading notebook"):
+            books_of(master(tmp_path, cells, minillm=own))
+
+
+@pytest.mark.parametrize("change", [{"cell_type": "sheet"}, {"novelty": 1}])
+def test_a_cell_that_jupyter_would_not_write_is_named_before_anything_is_handed_out(change, tmp_path):
+    with pytest.raises(MasterError, match="m has a cell that is not as Jupyter writes it"):
+        build(master(tmp_path, [{"cell_type": "markdown", "source": "hi", "metadata": {}} | change]), tmp_path / "out")
+
+
+@pytest.mark.parametrize("stub", ["def f(:", "1 + 1"])
+def test_an_answer_of_the_course_that_defines_nothing_is_named(stub, tmp_path):
+    cell = {"cell_type": "code", "source": f"# exercise: 01.1\n{stub}", "outputs": [], "execution_count": None,
+            "metadata": {"minillm": {"exercise": "01.1", "role": "answer", "points": 1}}}
+    assert "the answer cell of exercise 01.1" in lint_master(master(tmp_path, [cell]))[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and links are made as POSIX makes them")
+@pytest.mark.parametrize("name", ["grades.json", ".written.json", "a.done.jsonl"])
+def test_grades_are_neither_waited_for_nor_read_elsewhere(name, tmp_path):
+    (tmp_path / "out").mkdir()
+    one = Result("ann", "a", "a.ipynb", [Mark("a.1", "ok", 1.0, 2.0)])
+    reports.write_all([one], tmp_path / "out")
+    (tmp_path / "secret").write_text("[]")
+    place = tmp_path / "out" / name
+    for put in (lambda: os.mkfifo(place), lambda: place.symlink_to(tmp_path / "secret")):
+        place.unlink(missing_ok=True)
+        put()
+        if name == "a.done.jsonl":
+            with pytest.raises(ValueError, match="a pipe or a device|leads out of its folder"):
+                reports.Log(place, "d").read()
+        elif name == "grades.json":
+            with pytest.raises(MasterError, match="not one that `minillm assign grade` wrote"):
+                reports.check_place(tmp_path / "out", "a", ["ann"])
+        else:
+            reports.check_place(tmp_path / "out", "a", ["ann"])  # it only tells of edits
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are made as POSIX makes them")
+def test_a_time_beside_a_file_is_not_waited_for(tmp_path):
+    (tmp_path / "ann").mkdir()
+    nbformat.write(EMPTY, tmp_path / "ann" / "a.ipynb")
+    os.mkfifo(tmp_path / "ann" / "timestamp.txt")
+    assert [one.student for one in submissions(tmp_path)] == ["ann"]
+
+
 def test_graded_work_that_cannot_be_read_again_is_graded_again(tmp_path):
     log, one = reports.Log(tmp_path / "log", "d"), Result("ann", "a", "a.ipynb", [Mark("a.1", "ok", 1.0, 2.0)])
     log.append("good", one)
