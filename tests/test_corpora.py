@@ -433,7 +433,8 @@ def test_a_catalogue_that_was_edited_is_refused_in_a_sentence(change, tmp_path, 
 
 
 @pytest.mark.parametrize(("data", "row"), [
-    (b"\xff", {}), (b"x", {"start": "^a"}), (b"x", {"end": "^a"}), (b"[3]", {"json": "poems"}), (b"{", {"json": "poems"}),
+    (b"\xff", {}), (b"x", {"start": "^a"}), (b"x", {"end": "^a"}), (b"[3]", {"json": "poems"}),
+    (b"{", {"json": "poems"}),
     (b'[{"title": "t", "author": "a", "paragraphs": [1]}]', {"json": "poems"})])
 def test_a_text_that_cannot_be_cleaned_as_its_row_says_is_named(data, row):
     with pytest.raises(ValueError, match="^t.txt ") as told:

@@ -66,12 +66,13 @@ def define(parser: argparse.ArgumentParser) -> None:
                        help="refuse files larger than this")
 
 
-SAVED = {"step": range(2 ** 63), "seconds": float, "text": str, "precision": str, "scaler": dict, "threads?": range(1, 1025),
-         "optimizer": dict, "options": {
-             "texts": [str], "tokenizer": str, "vocab_size": int, "preset?": str, "size": str, "context?": int,
-             "fields?": [str], "steps?": int, "minutes?": float, "batch?": int, "micro_batch?": int, "optimizer": str,
-             "lr?": float, "seed": int, "precision": str, "out?": str, "device?": str, "threads?": int, "fsdp?": bool,
-             "evaluations": int, "max_mb": float, "base?": str}}  # what a run keeps of itself
+SAVED = {  # what a run keeps of itself
+    "step": range(2 ** 63), "seconds": float, "text": str, "precision": str, "scaler": dict, "optimizer": dict,
+    "threads?": range(1, 1025), "options": {
+        "texts": [str], "tokenizer": str, "vocab_size": int, "preset?": str, "size": str, "context?": int,
+        "fields?": [str], "steps?": int, "minutes?": float, "batch?": int, "micro_batch?": int, "optimizer": str,
+        "lr?": float, "seed": int, "precision": str, "out?": str, "device?": str, "threads?": int, "fsdp?": bool,
+        "evaluations": int, "max_mb": float, "base?": str}}
 
 
 def run(options: argparse.Namespace) -> int:

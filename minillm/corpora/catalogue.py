@@ -23,7 +23,6 @@ from minillm.corpora.files import decode
 from minillm.corpora.text import Card, Corpus
 from minillm.reading import check, parse, read_json, shown
 
-
 CARD = {f"{field.name}?": str for field in fields(Card) if field.type == "str"}  # what is told of a text
 TOLD = CARD | {"title": str, "parts?": [dict]}
 SHIPPED = {"file": str, "between?": str}

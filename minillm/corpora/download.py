@@ -32,8 +32,8 @@ def fetch(url: str, path: Path, *, size: int, sha256: str, tries: int = 3, timeo
     SLOWEST bytes a second, is tried again, `tries` times in all.
     """
     if not url.startswith(("https://", "http://")):
-        raise DownloadError(f"{path.name} is to be fetched from {url!r}, which is no address of the web; install minillm "
-                            f"again, or point MINILLM_CORPORA at a folder that holds the file")
+        raise DownloadError(f"{path.name} is to be fetched from {url!r}, which is no address of the web; install "
+                            f"minillm again, or point MINILLM_CORPORA at a folder that holds the file")
     for attempt in range(1, tries + 1):
         try:
             return _fetch_once(url, path, size=size, sha256=sha256, timeout=timeout)

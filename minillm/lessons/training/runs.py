@@ -76,7 +76,7 @@ def take_up(folder: Path) -> tuple[Run, list[Moment], dict[str, Any]]:
     reading.check(log, [ROW], f"the log in {folder}")
     for name, known in (("rule", OPTIMIZERS), ("amount", AMOUNTS)):
         if state[name] not in known:
-            raise ValueError(f"{folder} was learned with {name}={state[name]!r}, which is not one of {', '.join(known)}")
+            raise ValueError(f"{folder} was learned with {name}={state[name]!r}, where there are {', '.join(known)}")
     model, tokenizer = load(folder)
     corpus = _text(Path(folder), state)
     material = made_ready(corpus, tokenizer, state["tokenizer"])
