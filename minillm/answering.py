@@ -53,7 +53,7 @@ def multiple_choice(model: nn.Module, tokenizer, question: str, choices: Sequenc
 
 def perplexity(nats_per_token: float) -> float:
     """Among how many equally likely tokens the model is undecided, on average: exp(loss).  Differs by tokenizer."""
-    return math.exp(nats_per_token)
+    return math.inf if nats_per_token > 709 else math.exp(nats_per_token)
 
 
 def bits_per_byte(nats_per_token: float, *, n_tokens: int, n_bytes: int) -> float:

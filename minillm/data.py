@@ -83,6 +83,8 @@ def draw(seed: int, step: int, count: int) -> np.ndarray:
 
     From a generator that counts instead of remembering.  Salmon et al. 2011, "Parallel random numbers".
     """
+    if not isinstance(seed, Integral):
+        raise ValueError(f"seed={seed!r} must be a whole number")
     return np.random.Philox(key=seed % 2 ** 128, counter=(0, step, 0, 0)).random_raw(count)
 
 
@@ -184,6 +186,9 @@ def answered(rows: Sequence[tuple[Sequence[int], Sequence[int]]], *, padding: in
     targets = np.full((len(rows), width), IGNORED, np.int64)
     for row, (prompt, answer) in enumerate(rows):
         ids = [*prompt, *answer]
+        if beyond := [i for i in ids if not 0 <= i < 1 << 32]:
+            raise ValueError(f"row {row} holds {beyond[0]}, but an id has at most four bytes; was this made by a "
+                             f"tokenizer?")
         inputs[row, :len(ids) - 1] = ids[:-1]
         targets[row, len(prompt) - 1:len(ids) - 1] = answer
     return as_batch(device, inputs, targets)

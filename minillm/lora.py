@@ -98,8 +98,8 @@ class DoRALinear(LoRALinear):
 
 def check_rank(base: nn.Linear, rank: int) -> None:
     """Raises ValueError where a correction of this rank would be no smaller than the matrix."""
-    if not 1 <= rank <= min(base.in_features, base.out_features):
-        raise ValueError(f"rank={rank} must lie between 1 and the smaller side of the matrix, "
+    if type(rank) is not int or not 1 <= rank <= min(base.in_features, base.out_features):
+        raise ValueError(f"rank={rank!r} must lie between 1 and the smaller side of the matrix, "
                          f"{min(base.in_features, base.out_features)}")
 
 

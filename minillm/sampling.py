@@ -40,7 +40,7 @@ def apply_temperature(logits: Logits, temperature: float) -> Logits:
     if temperature < 1:  # a large logit over a small temperature is no number any more; the largest is 0 over it
         logits = logits - logits.amax(dim=-1, keepdim=True)
     numbers = torch.finfo(logits.dtype)
-    return logits / min(max(temperature, numbers.tiny), numbers.max)
+    return logits / float(min(max(temperature, numbers.tiny), numbers.max))
 
 
 def keep_top_k(logits: Logits, k: int) -> Logits:

@@ -73,6 +73,8 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
     """
     if clip is not None and not clip > 0 or micro_batch is not None and micro_batch < 1:
         raise ValueError(f"clip={clip} and micro_batch={micro_batch} must be above 0, or None for neither")
+    if not (n_steps is None or isinstance(n_steps, int)):
+        raise ValueError(f"n_steps={n_steps} must be a whole number, or None for as many as there are batches")
     device = next(model.parameters()).device
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
@@ -123,8 +125,8 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
         raise ValueError(f"tokens={tokens and tokens[:20]!r} is text or nothing, not ids; give tokenizer.encode(text)")
     if len(tokens) < 2:
         raise ValueError(f"tokens={len(tokens)} leave nothing to predict; at least 2 are needed")
-    if context_length is not None and context_length < 1:
-        raise ValueError(f"context_length={context_length} must be at least 1, or None for the model's own")
+    if context_length is not None and (not isinstance(context_length, int) or context_length < 1):
+        raise ValueError(f"context_length={context_length} must be a whole number above 0, or None for the model's own")
     n = len(tokens) - 1
     context = min(context_length or model.config.context_length, n)
     stride = context if stride is None else stride
@@ -222,10 +224,8 @@ def _trial(model: nn.Module, batch: tuple[Tensor, Tensor], loss: Loss) -> Callab
 
 def snapshot(optimizer: torch.optim.Optimizer, step: int, precision: Precision | None = None, **more: Any
              ) -> dict[str, Any]:
-    """What a run needs, beside the weights, to go on after `step` steps as if it had never stopped.
-
-    `more` is kept with it: the seed, the batch size, whatever says which batches come next.
-    """
+    """What a run needs, beside the weights, to go on after `step` steps as if it had never stopped.  `more` is kept
+    with it: the seed, the batch size, whatever says which batches come next."""
     way = {"precision": precision.name, "scaler": precision.scaler.state_dict()} if precision else {}
     return {"step": step, "optimizer": optimizer.state_dict(), **way, **more}
 

@@ -173,3 +173,13 @@ def test_a_rate_that_fp32_could_not_hold_is_refused(make):
     model = Transformer(ModelConfig(**SIZES))
     with pytest.raises(ValueError, match="lr=1e.308 must be at least 0 and below"):
         make(model, lr=1e308)
+
+
+def test_numbers_that_no_machine_word_holds_are_reckoned_with_or_refused():
+    from minillm.answering import perplexity
+    from minillm.data import answered
+    from minillm.sampling import apply_temperature
+    assert perplexity(1e308) == math.inf and math.isnan(perplexity(math.nan)) and perplexity(0.0) == 1
+    assert torch.isfinite(apply_temperature(torch.ones(3), 10 ** 30)).all()
+    with pytest.raises(ValueError, match="row 0 holds 9223372036854775808"):
+        answered([([2 ** 63], [1])])
