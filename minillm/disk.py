@@ -155,6 +155,8 @@ def alone(folder: str | os.PathLike, *, wait: float = 0.0) -> Iterator[bool]:
 def _finish(place: Path, seal: str, ours: Callable[[Path], Iterable[str]]) -> None:
     """Put what is ready where it belongs.  Every step may be the last before the power fails, and be made again."""
     ready = place / NEXT
+    if ready.is_symlink():
+        raise OSError(f"{ready} is a link, where a replacement that was cut off would lie; remove it, and try again")
     if not ready.is_dir():
         return
     if (ready / CONTENTS).is_file() and not (ready / CONTENTS).is_symlink():

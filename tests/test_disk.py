@@ -348,3 +348,15 @@ def test_a_folder_from_outside_leads_nowhere_else(tmp_path):
     save(model(), None, tmp_path / "run")
     assert (tmp_path / "mine").read_text() == "mine"
     load(tmp_path / "run")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are made as POSIX makes them")
+def test_a_link_is_no_replacement_that_was_cut_off(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").write_text("mine")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / disk.NEXT).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="is a link, where a replacement"):
+        with disk.folder(tmp_path / "here", seal="seal", ours=lambda folder: []):
+            pass
+    assert (tmp_path / "elsewhere" / "kept").read_text() == "mine"
