@@ -11,6 +11,9 @@ from minillm import reading
 
 KEPT = {"muon": {"momentum"}, "adam": {"step", "mean", "square"}, None: {"step", "exp_avg", "exp_avg_sq"}}  # by rule
 
+ASKED = {"rule", "lr", "betas", "momentum", "eps", "weight_decay"}  # what every step asks of a group
+KERNELS = ("fused", "foreach")  # how it is computed, which may be otherwise here
+
 
 def check_rates(**settings: float) -> None:
     """Refuse what would climb where it should descend, or never forget."""
@@ -32,8 +35,11 @@ def check_kept(optimizer: torch.optim.Optimizer, told: Mapping[str, Any]) -> Non
     need(isinstance(state, Mapping), "state", state)
     for own, kept in zip(optimizer.param_groups, groups, strict=True):
         need(isinstance(kept, Mapping), "group of weights", kept)
-        for name in {*own, *kept} - {"params", "initial_lr"}:
-            need(name in own and name in kept and _alike(own[name], kept[name]), str(name), kept.get(name))
+        for name in {*own, *kept} - {"params", "initial_lr", *KERNELS}:
+            both = name in own and name in kept  # PyTorch's next version may have a setting more
+            need(_alike(own[name], kept[name]) if both else name not in ASKED, str(name), kept.get(name))
+        for name in KERNELS:
+            need(kept.get(name) is None or type(kept[name]) is bool, name, kept.get(name))
         first = kept.get("initial_lr", 0.0)  # what a schedule multiplies, once there is one
         need(_number(first), "initial_lr", first)
         check_rates(**{"lr": first, **{name: kept[name] for name in ("lr", "eps", "weight_decay", "momentum")

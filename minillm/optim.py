@@ -120,7 +120,7 @@ class Muon(torch.optim.Optimizer):
                  heads: Mapping[nn.Parameter, tuple[int, int]] | None = None,
                  level: Callable[[Tensor], Tensor] | None = None):
         check_rates(lr=lr, adam_lr=adam_lr, eps=eps, weight_decay=weight_decay, momentum=momentum, beta1=betas[0],
-               beta2=betas[1])
+                    beta2=betas[1])
         matrices, others = list(matrices), list(others)
         for p in matrices:
             if p.ndim != 2:

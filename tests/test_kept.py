@@ -41,6 +41,13 @@ def test_what_was_kept_is_given_back(make):
     restore(kept, optimizer)
 
 
+def test_what_another_version_of_pytorch_or_another_machine_kept_is_given_back():
+    optimizer, kept = learned(adamw)
+    group(kept).pop("decoupled_weight_decay", None)
+    group(kept).update(fused=None, a_setting_of_tomorrow=True)
+    assert restore(kept, optimizer) == 1
+
+
 CHANGES = {
     "no state": lambda kept: kept["optimizer"].pop("state"), "no number": lambda kept: kept.update(step="1"),
     "less than none": lambda kept: kept.update(step=-1), "no optimizer": lambda kept: kept.update(optimizer=3),
