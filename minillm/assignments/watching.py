@@ -1,6 +1,7 @@
 """See to it that a run, with all that it started, keeps to its limits, and end it where it does not."""
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -69,17 +70,25 @@ def used(*roots: int) -> Used:
     return sum_of
 
 
-def held(folder: Path) -> int:
-    """Bytes below a folder, and a kilobyte for each entry."""
+def held(folder: Path) -> float:
+    """Bytes below a folder, and a kilobyte for each entry; infinite where not all of it can be looked at."""
     size, seen, todo = 0, 0, [folder]
-    while todo and seen < FILES:
-        with suppress(OSError), os.scandir(todo.pop()) as entries:
-            for entry in entries:
-                seen += 1
-                if entry.is_dir(follow_symlinks=False):
-                    todo.append(Path(entry.path))
-                else:
-                    size += entry.stat(follow_symlinks=False).st_blocks * 512
+    while todo:
+        try:
+            with os.scandir(todo.pop()) as entries:
+                for entry in entries:
+                    seen += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(Path(entry.path))
+                    else:
+                        with suppress(FileNotFoundError):
+                            size += entry.stat(follow_symlinks=False).st_blocks * 512
+        except FileNotFoundError:  # removed meanwhile
+            continue
+        except OSError:  # without rights, or deeper than a path may be long
+            return math.inf
+        if seen >= FILES:
+            return math.inf
     return size + 1024 * seen
 
 
@@ -113,7 +122,7 @@ def watch(process: Process, limits: Limits, stopping: threading.Event, *, folder
     return ended
 
 
-def too_much(now: Used, disk: int, limits: Limits) -> str | None:
+def too_much(now: Used, disk: float, limits: Limits) -> str | None:
     """What of a run goes beyond its limits, in words that follow "the run"."""
     if now.processes > limits.processes:
         return f"started more than {limits.processes} processes"
@@ -121,6 +130,8 @@ def too_much(now: Used, disk: int, limits: Limits) -> str | None:
         return f"timed out after {limits.cpu_seconds} s of computing"
     if now.data_bytes > limits.data_bytes:
         return f"took more than {limits.data_bytes / 1e9:g} GB of memory"
+    if disk == math.inf:
+        return "wrote more files than can be looked at"
     if disk > limits.disk_bytes:
         return f"wrote more than {limits.disk_bytes / 1e6:g} MB"
     return None
