@@ -19,6 +19,7 @@ LEFT_OUT = ("assignments", "solutions.py", "mistakes.py")  # what a student's ke
 KERNEL = "minillm-graded"
 FORKING = Path(__file__).with_name("forking.py")
 INSIDE = "/run/forking.py"  # where the sandbox has it
+BECOME = [sys.executable, "-I", "-S", INSIDE, "become"]  # what follows, without what bubblewrap leaves it
 NOBODY = "65534"
 SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives",
           "/etc/localtime")
@@ -51,7 +52,7 @@ def trouble() -> str:
     if path is None:
         return "bubblewrap (bwrap) is not installed"
     with tempfile.TemporaryDirectory(prefix="mg-") as folder:
-        probe = [*walls(path, [Path(folder)], [], Limits(), {}), sys.executable, "-c", "import ipykernel"]
+        probe = [*walls(path, [Path(folder)], [], Limits(), {}), *BECOME, sys.executable, "-c", "import ipykernel"]
         try:
             tried = subprocess.run(probe, capture_output=True, text=True, errors="replace", timeout=60)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -94,14 +95,16 @@ def walls(wrapper: str, seen: list[Path], shared: list[Path], limits: Limits, va
           may_mount: bool = False) -> list[str]:
     """bubblewrap's command line: nothing but the system, Python and what is `seen`; `shared` can be written, too.
 
-    Never root inside, whoever starts it, and without capabilities (`may_mount`: but the one to hide more).  A folder
-    for passing files comes first: an environment or a clone may lie below it.
+    Never root inside, whoever starts it, and without capabilities (`may_mount`: but the one to hide more).  What root
+    owns outside is still root's to write, the system's own settings in /proc/sys among it: so /proc is read-only.  A
+    folder for passing files comes first: an environment or a clone may lie below it.
     """
     size = ["--size", str(limits.disk_bytes)] if _knows(wrapper, "--size") else []
     command = [wrapper, "--unshare-all", "--unshare-user", "--uid", NOBODY, "--gid", NOBODY, "--cap-drop", "ALL",
                *(["--cap-add", "CAP_SYS_ADMIN"] if may_mount else ["--die-with-parent"]), "--new-session", "--clearenv",
                *(["--disable-userns"] if _knows(wrapper, "--disable-userns") else []),
-               "--proc", "/proc", "--dev", "/dev", *size, "--tmpfs", "/dev/shm", *size, "--tmpfs", "/tmp",
+               "--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev", *size, "--tmpfs", "/dev/shm",
+               "--remount-ro", "/dev", *size, "--tmpfs", "/tmp",
                "--dir", SPARE, "--ro-bind", str(FORKING), INSIDE]
     for path in filter(os.path.exists, SYSTEM):
         command += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
@@ -141,7 +144,7 @@ def kernel_command(package: Path, run: Path, limits: Limits) -> list[str]:
         return start + python
     size = ["--size", str(limits.disk_bytes)] if _knows(wrapper, "--size") else []
     return [*start, *walls(wrapper, [package], [run / "r"], limits, variables), *size, "--tmpfs", str(run / "w"),
-            "--remount-ro", "/", "--chdir", str(run / "w"), *python]
+            "--remount-ro", "/", "--chdir", str(run / "w"), *BECOME, *python]
 
 
 def kernel_environment(package: Path, run: Path) -> dict[str, str]:

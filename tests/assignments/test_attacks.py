@@ -118,15 +118,25 @@ def _values(grader, source: str, warm=None) -> list[str]:
 
 
 LEAVES = """
-import builtins, os, subprocess, sys
-FOUND = [place for place in ("/tmp", "/dev/shm", ".") if os.path.exists(place + "/left")]
+import builtins, ctypes, os, subprocess, sys
+PLACES = ("/tmp", "/dev/shm", "/dev", "/run", "/proc", ".")
+RINGS, ADD, SEARCH = (-3, -4, -5), *{"x86_64": (248, 250), "aarch64": (217, 219)}[os.uname().machine]
+KEY, CALL = (b"user", b"left"), ctypes.CDLL(None).syscall  # Linux keeps keys for a session, and for a user
+FOUND = [place for place in PLACES if os.path.exists(place + "/left")]
+FOUND += [ring for ring in RINGS if CALL(SEARCH, 10, ring, *KEY, 0) > 0]
 FOUND += ["in memory"] * hasattr(builtins, "left")
 builtins.left = sys.modules["math"].left = "for the next answer"
-for place in ("/tmp", "/dev/shm", "."):
-    open(place + "/left", "w").write("for the next answer")
+for place in PLACES:
+    try: open(place + "/left", "w").write("for the next answer")
+    except OSError: pass
+for ring in RINGS:
+    CALL(ADD, *KEY, b"for the next answer", ctypes.c_size_t(19), ring)
+SETTINGS = ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/vm/swappiness")
+FOUND += [path for path in SETTINGS if os.access(path, os.W_OK)]  # of the system, for whoever is root outside
 def scaled_mean(numbers):
     return FOUND + [line for line in (
         "mount -t tmpfs none /tmp", "mount -o remount,rw /usr", "umount /tmp", "umount /usr", "touch /usr/written",
+        "mount -o remount,rw /proc", "mount -o remount,rw /dev",
         "unshare --user --map-root-user true", f"touch {sys.prefix}/written", "touch /written")
         if os.getuid() == 0 or subprocess.run(line, shell=True, capture_output=True).returncode == 0]
 """
@@ -135,7 +145,7 @@ def scaled_mean(numbers):
 @isolated
 @pytest.mark.parametrize("kept_warm", [True, False])
 def test_nothing_can_be_mounted_written_or_left_for_the_next_answer(grader, kept_warm):
-    for _ in range(2 if kept_warm else 1):
+    for _ in range(2):
         assert set(_values(grader, LEAVES, grader.warm if kept_warm else None)) == {"[]"}
 
 
