@@ -78,9 +78,10 @@ def agree(mine: list[str], expected: list[str], tolerance: float) -> bool:
 
 
 def _agrees(mine: str, expected: str, tolerance: float) -> bool:
-    if NUMBER.sub("#", mine) != NUMBER.sub("#", expected):
+    found, wanted = NUMBER.findall(mine), NUMBER.findall(expected)
+    if NUMBER.sub("#", mine) != NUMBER.sub("#", expected) or len(found) != len(wanted):  # mine may hold a # itself
         return False
-    for a, b in zip(NUMBER.findall(mine), NUMBER.findall(expected), strict=True):
+    for a, b in zip(found, wanted, strict=True):
         if a == b:
             continue
         if a.lstrip("+-").isdigit() and b.lstrip("+-").isdigit():

@@ -153,6 +153,7 @@ def test_values_agree_within_the_tolerance_and_counts_exactly():
     assert not agree(["a 1.0"], ["b 1.0"], 1.0)
     assert agree(["4.0"], ["4"], 1e-5)
     assert not agree(["nan"], ["1.0"], 1.0)
+    assert not agree(["#"], ["1.0"], 1.0)
 
 
 @pytest.mark.parametrize(
