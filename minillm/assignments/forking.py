@@ -193,14 +193,25 @@ class Program(ctypes.Structure):
 
 def without_keys(libc: ctypes.CDLL) -> None:
     """Forbid this process and all below it the system's keyrings: they outlast it, and hold keys of whoever grades."""
-    if os.uname().machine not in KEYS or sys.maxsize < 1 << 32:
+    if not keys():
         return
-    machine, first, last = KEYS[os.uname().machine]
+    machine, first, last = keys()
     steps = [(LOAD, 0, 0, 4), (EQUAL, 0, 4, machine), (LOAD, 0, 0, 0), (LEAST, 2, 0, OTHER_CALLS), (ABOVE, 2, 0, last),
              (LEAST, 0, 1, first), (GIVE, 0, 0, REFUSED), (GIVE, 0, 0, ALLOWED)]
     program = Program(len(steps), b"".join(struct.pack("HBBI", *step) for step in steps))
     asked_of(libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0), "no new privileges")
     asked_of(libc.prctl(FILTERED, BY_PROGRAM, ctypes.byref(program)), "a filter of calls")
+
+
+def own_session() -> None:
+    """Leave the keyring of whoever started this for an empty one, also for what starts before calls are forbidden."""
+    if keys():
+        ctypes.CDLL(None).syscall(keys()[-1], 1, None)
+
+
+def keys() -> tuple[int, ...] | None:
+    """This machine, and its first and last call for keys, where they are known."""
+    return KEYS.get(os.uname().machine) if sys.platform == "linux" and sys.maxsize > 1 << 32 else None
 
 
 def silent() -> None:

@@ -7,13 +7,14 @@ import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from forking import end_with_parent, limited  # noqa: E402 - beside this file, whatever package is importable
+from forking import end_with_parent, limited, own_session  # noqa: E402 - beside this file
 
 
 def main(arguments: list) -> None:
     """``launch.py '{"data_bytes": N, …, "environment": {…}}' COMMAND …``"""
     asked, command = json.loads(arguments[0]), arguments[1:]
     end_with_parent()
+    own_session()
     limited(asked)
     kept = {} if os.name == "posix" else os.environ  # Windows starts nothing without some of its own
     os.execvpe(command[0], command, {**kept, **asked["environment"]})

@@ -1,7 +1,10 @@
 """Everything that a student might try fails safely, or is scored for what it is."""
 from __future__ import annotations
 
+import ast
 import socket
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -120,7 +123,7 @@ def _values(grader, source: str, warm=None) -> list[str]:
 LEAVES = """
 import builtins, ctypes, os, subprocess, sys
 PLACES = ("/tmp", "/dev/shm", "/dev", "/run", "/proc", ".")
-RINGS, ADD, SEARCH = (-3, -4, -5), *{"x86_64": (248, 250), "aarch64": (217, 219)}[os.uname().machine]
+RINGS, (ADD, SEARCH) = (-3, -4, -5), {"x86_64": (248, 250), "aarch64": (217, 219)}[os.uname().machine]
 KEY, CALL = (b"user", b"left"), ctypes.CDLL(None).syscall  # Linux keeps keys for a session, and for a user
 FOUND = [place for place in PLACES if os.path.exists(place + "/left")]
 FOUND += [ring for ring in RINGS if CALL(SEARCH, 10, ring, *KEY, 0) > 0]
@@ -147,6 +150,37 @@ def scaled_mean(numbers):
 def test_nothing_can_be_mounted_written_or_left_for_the_next_answer(grader, kept_warm):
     for _ in range(2):
         assert set(_values(grader, LEAVES, grader.warm if kept_warm else None)) == {"[]"}
+
+
+SEES = """
+import ctypes, os
+CALL = ctypes.CDLL(None).syscall
+SEEN = [ring for ring in (-3, -4, -5) if CALL({"x86_64": 250, "aarch64": 219}[os.uname().machine], 10, ring, b"user",
+                                              b"mine", 0) > 0]
+def scaled_mean(numbers):
+    return SEEN
+"""
+
+
+@isolated
+@pytest.mark.parametrize("kept_warm", [True, False])
+def test_a_key_of_whoever_grades_is_out_of_reach(course, tmp_path, kept_warm):
+    grades = f"""
+import ctypes, sys
+from pathlib import Path
+from minillm.assignments.forking import keys
+from minillm.assignments.grade import Grader
+from tests.assignments.test_attacks import _values
+first, last = keys()[1:]
+call = ctypes.CDLL(None).syscall
+assert call(last, 1, None) > 0 and call(first, b"user", b"mine", b"a ticket", ctypes.c_size_t(8), -3) > 0
+grader = Grader({str(course / "grading")!r})
+print(_values(grader, {SEES!r}, grader.warm if {kept_warm} else None))
+"""
+    run = subprocess.run([sys.executable, "-c", grades], capture_output=True, text=True, timeout=600)
+    if "AssertionError" in run.stderr:
+        pytest.skip("this system lets nobody keep keys")
+    assert set(ast.literal_eval(run.stdout)) == {"[]"}, run.stderr
 
 
 @isolated
