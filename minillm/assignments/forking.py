@@ -128,7 +128,11 @@ def apart(libc: ctypes.CDLL, asked: dict) -> None:
     asked_of(libc.umount2(SPARE.encode(), DETACH), "the spare folder")
     os.mkdir(f"{run}/w")
     if mount("proc", "/proc", "proc", plain | READ_ONLY):  # not where root started bubblewrap: there is none to see
+        told = {path: open(path).read() for path in ("/proc/cpuinfo", "/proc/meminfo")}  # torch asks for the first
         asked_of(mount("tmpfs", "/proc", "tmpfs", plain, size), "/proc")
+        for path, text in told.items():
+            with open(path, "w") as file:
+                file.write(text)
     asked_of(libc.prctl(AMBIENT, CLEAR_ALL, 0, 0, 0), "ambient capabilities")
     head = (ctypes.c_uint32 * 2)(CAPABILITIES_V3, 0)
     asked_of(libc.capset(head, (ctypes.c_uint32 * 6)()), "capabilities")

@@ -152,6 +152,14 @@ def test_nothing_can_be_mounted_written_or_left_for_the_next_answer(grader, kept
         assert set(_values(grader, LEAVES, grader.warm if kept_warm else None)) == {"[]"}
 
 
+@isolated
+@pytest.mark.parametrize("kept_warm", [True, False])
+def test_the_processor_can_be_looked_up(grader, kept_warm):
+    """As torch does it for some products, and refuses them otherwise."""
+    source = "def scaled_mean(numbers):\n    return [p for p in ('cpu', 'mem') if not open(f'/proc/{p}info').read()]\n"
+    assert set(_values(grader, source, grader.warm if kept_warm else None)) == {"[]"}
+
+
 SEES = """
 import ctypes, os
 CALL = ctypes.CDLL(None).syscall
