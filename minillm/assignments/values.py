@@ -19,12 +19,13 @@ def _minillm_emit(*values, sep=" ", end="", file=None, flush=None):
     from IPython.display import display
     def plain(v):
         if hasattr(v, "detach"): v = v.detach().cpu()
-        if hasattr(v, "tolist"): v = v.tolist()
+        if hasattr(v, "tolist"):
+            kind = "whole numbers" if "int" in str(getattr(v, "dtype", "")) else "numbers"  # ids are whole
+            axes, v = getattr(v, "shape", ()), v.tolist()
+            if axes: return "tensor " + plain(v) + " of " + kind
         if isinstance(v, float): return format(v, ".9g") if v != int(v) or abs(v) > 1e15 else format(v, ".1f")
         if isinstance(v, dict): return "{{" + ", ".join(plain(k) + ": " + plain(x) for k, x in v.items()) + "}}"
-        if isinstance(v, (list, tuple)):
-            a, b = "[]" if isinstance(v, list) else "()"
-            return a + ", ".join(map(plain, v)) + b
+        if isinstance(v, (list, tuple)): return "[" + ", ".join(map(plain, v)) + "]"  # nobody asks for one of them
         if isinstance(v, (set, frozenset)): return "{{" + ", ".join(sorted(map(plain, v))) + "}}"
         return repr(v)
     def told(v):
@@ -71,7 +72,8 @@ def values_of(outputs: list[dict]) -> list[str]:
 def agree(mine: list[str], expected: list[str], tolerance: float) -> bool:
     """Equal words, and numbers within `tolerance` (relative, and absolute for numbers below one).
 
-    Whole numbers must be equal: a count is right or wrong.  A float may stand where a whole number was expected.
+    Whole numbers must be equal: a count is right or wrong.  A float may stand where a whole number was expected, but
+    not a tensor of floats for one of whole numbers: no embedding takes it.  Nor a list for a tensor.
     """
     return len(mine) == len(expected) and all(
         _agrees(a, b, tolerance) for a, b in zip(mine, expected, strict=True))

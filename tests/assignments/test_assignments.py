@@ -3,12 +3,17 @@ from __future__ import annotations
 
 import copy
 import csv
+import importlib
 import json
+import pkgutil
+import random
 import re
 from datetime import datetime, timezone
+from unittest import mock
 
 import nbformat
 import pytest
+import torch
 from nbformat import v4
 
 from minillm.assignments import reports
@@ -18,11 +23,13 @@ from minillm.assignments.guard import forbidden_names
 from minillm.assignments.lint import lint_master, lint_submission
 from minillm.assignments.marks import Mark
 from minillm.assignments.master import MasterError, exercise_of, read_master, read_notebook, role_of
-from minillm.assignments.values import agree
+from minillm.assignments.values import EMIT, agree, values_of
 from minillm.assignments.variants import variant_of
 from minillm.assignments.verify import verify
+from minillm.notebook import checks
 from tests.assignments import batch
 from tests.assignments.conftest import MASTER, answered
+from tests.lessons import answers
 
 
 def test_students_get_no_solution_no_mistake_and_no_hidden_check(handed_out):
@@ -154,6 +161,57 @@ def test_values_agree_within_the_tolerance_and_counts_exactly():
     assert agree(["4.0"], ["4"], 1e-5)
     assert not agree(["nan"], ["1.0"], 1.0)
     assert not agree(["#"], ["1.0"], 1.0)
+
+
+def emitted(*values) -> list[str]:
+    """What a check cell that prints these says of them."""
+    shown: list[dict] = []
+    with mock.patch("IPython.display.display", lambda data, raw: shown.append({"output_type": "display_data",
+                                                                               "data": data})):
+        space: dict = {}
+        exec(EMIT, space)
+        for value in values:
+            space["_minillm_emit"](value)
+    return values_of(shown)
+
+
+def test_a_tensor_of_floats_is_none_of_whole_numbers():
+    ids = torch.tensor([[1, 2], [3, 4]])
+    assert agree(emitted(ids, (ids, 3)), emitted(ids.int().numpy(), (ids.short(), 3.0)), 1e-4)
+    assert not agree(emitted(ids), emitted(ids.float()), 1e-4)
+    assert not agree(emitted(ids), emitted(ids.tolist()), 1e-4)
+    assert agree(emitted([1, (2, 3)]), emitted((1, [2, 3])), 1e-4)
+    assert agree(emitted(ids.sum(), [1, 2.0]), emitted(10.0, [1.0, 2]), 1e-4)
+
+
+WITH_CASES = [each for each in checks.registered() if each.cases]
+RIGHT = {id: found for module in pkgutil.iter_modules(answers.__path__)
+         for id, found in importlib.import_module(f"{answers.__name__}.{module.name}").RIGHT.items()}
+
+
+@pytest.mark.parametrize("exercise", WITH_CASES, ids=lambda each: each.id)
+def test_other_peoples_right_answers_give_what_the_solution_gives(exercise):
+    """In whatever kind of row: `check` has passed a list for a tuple, and the grade must not say otherwise."""
+    for right in RIGHT[exercise.id]:
+        for each in exercise.cases(random.Random(1)):
+            expected = emitted(checks._solution(exercise.id).reference(*copy.deepcopy(each)))
+            assert agree(emitted(right(*copy.deepcopy(each))), expected, exercise.tolerance)
+
+
+@pytest.mark.parametrize("exercise", WITH_CASES, ids=lambda each: each.id)
+def test_every_mistake_that_a_lesson_lists_gives_values_that_are_told_apart(exercise):
+    """Else nobody could build its notebook.  An error shows by itself."""
+    solution = checks._solution(exercise.id)
+    for hint, wrong in solution.mistakes.items():
+        for seed in range(1, 60):
+            try:
+                if not all(agree(emitted(wrong(*copy.deepcopy(each))), emitted(solution.reference(*each)),
+                                 exercise.tolerance) for each in exercise.cases(random.Random(seed))):
+                    break
+            except Exception:  # noqa: BLE001
+                break
+        else:
+            pytest.fail(f"no case shows {hint!r}")
 
 
 @pytest.mark.parametrize(

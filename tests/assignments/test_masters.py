@@ -110,6 +110,14 @@ def test_a_magic_hides_nothing_that_is_forbidden():
     assert forbidden_names("total(x)", ["math.fsum"], known) == ["math.fsum"]
 
 
+def test_an_argument_is_no_import_of_the_same_name():
+    known = imported_as(["import statistics as st"])
+    for honest in ("def mean(st):\n    return st.mean() / st", "mean = lambda st: st.mean()"):
+        assert not forbidden_names(honest, ["statistics"], known)
+    for inside in ("def mean(x, st=st):\n    return st.mean(x)", "mean = (lambda st: lambda x: st.mean(x))(st)"):
+        assert forbidden_names(inside, ["statistics"], known) == ["statistics"]
+
+
 def test_a_library_may_use_what_an_answer_may_not():
     """`statistics` imports `fractions` by itself; an answer that may not use the second may use the first."""
     answer = compile("import statistics, json\nprint(statistics.mean([1, 2]))\ntry: import fractions\n"

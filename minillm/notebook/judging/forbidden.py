@@ -24,9 +24,9 @@ def forbidden_in(tree: ast.AST, forbid: Sequence[str], known: dict[str, str] | N
 def mentioned(tree: ast.AST, known: dict[str, str] | None = None) -> set[str]:
     """All names of a program, in full: attributes, imports, bare names; of each method also "Tensor." + its name.
 
-    What it defines itself is its own, whatever else bears that name.
+    What it defines itself is its own, whatever else bears that name, and so are the arguments of its functions.
     """
-    alias, found = dict(known or {}), set()
+    alias, found, given = dict(known or {}), set(), _arguments(tree)
     own = {node.name for node in (tree.body if isinstance(tree, ast.Module) else ())
            if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     for node in ast.walk(tree):
@@ -44,11 +44,23 @@ def mentioned(tree: ast.AST, known: dict[str, str] | None = None) -> set[str]:
         while isinstance(at, ast.Attribute):
             parts.append(at.attr)
             at = at.value
-        if isinstance(at, ast.Name) and isinstance(node, (ast.Attribute, ast.Name)) and at.id not in own:
+        if (isinstance(at, ast.Name) and isinstance(node, (ast.Attribute, ast.Name))
+                and at.id not in own and at not in given):
             root = alias.get(at.id, USUAL.get(at.id, at.id))
             found.add(".".join([root, *reversed(parts)]))
         if isinstance(node, ast.Attribute):
             found |= {f"Tensor.{node.attr}", f".{node.attr}"}
+    return found
+
+
+def _arguments(tree: ast.AST) -> set[ast.Name]:
+    """Where a function's own arguments are named inside of it; their defaults stand outside."""
+    found = set()
+    for each in ast.walk(tree):
+        if isinstance(each, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            names = {node.arg for node in ast.walk(each.args) if isinstance(node, ast.arg)}
+            for part in each.body if isinstance(each.body, list) else [each.body]:
+                found |= {node for node in ast.walk(part) if isinstance(node, ast.Name) and node.id in names}
     return found
 
 
