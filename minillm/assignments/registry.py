@@ -14,12 +14,15 @@ from minillm.notebook.agreement import difference
 TRIES = 60  # seeds that are tried before a mistake is said to show nowhere
 
 CASES = """\
+import copy as _copy
 import random as _random
+from minillm.notebook.judging.trials import altered as _altered
 from minillm.lessons.{room}.exercises import EXERCISES as _exercises
 _cases = next(_each.cases for _each in _exercises if _each.id == "{id}")
 for _seed in {seeds}:
     for _arguments in _cases(_random.Random(_seed)):
-        print({name}(*_arguments))
+        _given = _copy.deepcopy(_arguments)
+        print({name}(*_given), _altered(_given, _arguments))
 """
 MISTAKE = """\
 from minillm.lessons.{room}.solutions import SOLUTIONS as _solutions
@@ -30,8 +33,8 @@ from minillm.lessons.{room}.solutions import SOLUTIONS as _solutions
 def complete(master: Master, *, seed: int, telling: bool = False) -> Master:
     """Give every exercise that is registered, and brings no hidden check of its own, the registry's.
 
-    The hidden check prints what the answer gives for inputs drawn from `seed`, which students do not know; `telling`:
-    for as many as it takes for each listed mistake to show (MasterError where none does).
+    The hidden check prints what the answer gives for inputs drawn from `seed`, which students do not know, and whether
+    it changed them; `telling`: for as many as it takes for each listed mistake to show (MasterError where none does).
     """
     for exercise in master.exercises.values():
         known = _registered(exercise.id)

@@ -23,7 +23,8 @@ from minillm.assignments.guard import forbidden_names
 from minillm.assignments.lint import lint_master, lint_submission
 from minillm.assignments.marks import Mark
 from minillm.assignments.master import MasterError, exercise_of, read_master, read_notebook, role_of
-from minillm.assignments.values import EMIT, agree, values_of
+from minillm.assignments.registry import CASES
+from minillm.assignments.values import EMIT, agree, emitting, values_of
 from minillm.assignments.variants import variant_of
 from minillm.assignments.verify import verify
 from minillm.notebook import checks
@@ -196,6 +197,21 @@ def test_other_peoples_right_answers_give_what_the_solution_gives(exercise):
         for each in exercise.cases(random.Random(1)):
             expected = emitted(checks._solution(exercise.id).reference(*copy.deepcopy(each)))
             assert agree(emitted(right(*copy.deepcopy(each))), expected, exercise.tolerance)
+
+
+def test_an_answer_that_changes_what_it_is_given_is_told_apart():
+    def in_place(ids, pair, new):
+        ids[:] = checks._solution("01.3").reference(ids, pair, new)
+        return ids
+
+    said = []
+    for answer in (checks._solution("01.3").reference, in_place):
+        shown: list[dict] = []
+        with mock.patch("IPython.display.display", lambda data, raw, to=shown: to.append(
+                {"output_type": "display_data", "data": data})):
+            exec(emitting(CASES.format(room="tokenization", seeds=[1], id="01.3", name="merge")), {"merge": answer})
+        said.append(values_of(shown))
+    assert all(each.endswith("False") for each in said[0]) and any(each.endswith("True") for each in said[1])
 
 
 @pytest.mark.parametrize("exercise", WITH_CASES, ids=lambda each: each.id)

@@ -65,7 +65,7 @@ def outcomes(function: Callable, cases: Sequence[tuple], *, patience: float = PA
         except BaseException as error:                 # noqa: BLE001 - an answer may raise anything, SystemExit too
             found.append(Outcome(error=error))
         else:
-            found.append(Outcome(value, altered=_altered(given, arguments)))
+            found.append(Outcome(value, altered=altered(given, arguments)))
     return found
 
 
@@ -128,7 +128,7 @@ def _importing(thread: int) -> bool:
     return False
 
 
-def _altered(given: tuple, arguments: tuple) -> bool:
+def altered(given: tuple, arguments: tuple) -> bool:
     """Whether a call changed what it was given; arguments that cannot be compared with their copies are let pass."""
     comparable = [not difference(copy.deepcopy(each), each, 0.0) for each in arguments]
     return any(ok and difference(now, before, 0.0)
