@@ -259,6 +259,12 @@ def test_pipes_speak_utf8_whatever_the_system_does(text):
     assert "⟨E1⟩│⟨BC⟩" in said, trouble
 
 
+def test_a_name_that_is_no_text_is_written_all_the_same():
+    run = shell("-c", "import sys; from minillm.cli import speak_utf8; speak_utf8();"
+                "print('caf\\udce9.txt'); print('caf\\udce9.txt', file=sys.stderr)")
+    assert [said.strip() for said in run.communicate(timeout=60)] == ["caf\\udce9.txt"] * 2
+
+
 def test_a_missing_model_is_said(text, capsys):
     assert call("generate", "runs/none") == 1
     assert "there is no folder runs/none" in capsys.readouterr().err

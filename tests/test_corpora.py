@@ -442,6 +442,12 @@ def test_a_text_that_cannot_be_cleaned_as_its_row_says_is_named(data, row):
     assert type(told.value) is ValueError
 
 
+@pytest.mark.parametrize("size", [0, -1, 10 ** 12])
+def test_no_more_is_fetched_than_a_text_has(size, tmp_path):
+    with pytest.raises(DownloadError, match="where a text has 1 to"):
+        fetch("http://127.0.0.1:1/x", tmp_path / "t", size=size, sha256="0")
+
+
 def test_a_text_is_fetched_from_the_web_alone(tmp_path):
     (tmp_path / "here").write_text("x")
     with pytest.raises(DownloadError, match="no address of the web"):

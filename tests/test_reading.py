@@ -18,6 +18,7 @@ from minillm.config import ModelConfig
 from minillm.data import TokenFile
 from minillm.model import Transformer
 from minillm.tokenizers import BPETokenizer, ByteTokenizer, load_tokenizer
+from minillm.tokenizers.protocol import SETTINGS_FILE
 from minillm.tokenizers.splitting import compiled, cut
 
 CONFIG = ModelConfig(vocab_size=257, d_model=16, n_layers=1, n_heads=2, context_length=16)
@@ -327,6 +328,16 @@ def test_a_chat_template_out_of_the_folder_is_not_read(tmp_path):
         take_chat(ByteTokenizer(), tmp_path / "model")
 
 
+@posix
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer"])
+def test_a_tokenizer_out_of_the_folder_is_not_read(name, tmp_path):
+    ByteTokenizer().save(tmp_path / "secret")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / name).symlink_to(tmp_path / "secret" / ("" if name == "tokenizer" else SETTINGS_FILE))
+    with pytest.raises(ValueError, match="a link that leads out"):
+        load_tokenizer(tmp_path / "model")
+
+
 def test_room_is_made_for_what_a_file_holds_and_not_for_what_may_be_read_of_it(tmp_path):
     from minillm import corpora
     (tmp_path / "x.txt").write_text("the cat sat\n")
@@ -345,7 +356,8 @@ def test_a_batch_is_of_bounded_size():
     ("qwen2", {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": "x"}),
     ("gemma3", {"layer_types": None, "sliding_window_pattern": "LLG"}), ("llama", {"num_hidden_layers": "2"}),
     ("smollm3", {"no_rope_layers": 5}), ("smollm3", {"layer_types": [[], []]}),
-    ("gpt_neox", {"hidden_size": "32"}), ("minimax", {"rotary_dim": 4, "num_attention_heads": "x"})])
+    ("hy_v3", {"mlp_layer_types": [{}, {}]}), ("gpt_neox", {"hidden_size": "32"}),
+    ("minimax", {"rotary_dim": 4, "num_attention_heads": "x"})])
 def test_a_published_setting_of_another_form_is_refused_in_a_sentence(name, change):
     from minillm.pretrained.families import family_of
     known = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,

@@ -110,10 +110,12 @@ def main(arguments: list[str]) -> int:
 
 
 def speak_utf8() -> None:
-    """Read and write UTF-8 in files and pipes, whatever the system's own encoding is (Windows has several)."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure") and not stream.isatty():
-            stream.reconfigure(encoding="utf-8")
+    """Read and write UTF-8 in files and pipes, whatever the system's own encoding is (Windows has several).
+
+    A name that is no text (of a file from an old archive) is written with its bytes as \\xNN."""
+    for stream, errors in ((sys.stdin, None), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors=errors)
 
 
 def in_words(error: Exception) -> str:

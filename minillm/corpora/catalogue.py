@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from minillm import disk
-from minillm.corpora.download import fetch
+from minillm.corpora.download import MOST, fetch
 from minillm.corpora.files import decode
 from minillm.corpora.text import Card, Corpus
 from minillm.reading import check, parse, read_json, shown
@@ -26,8 +26,8 @@ from minillm.reading import check, parse, read_json, shown
 CARD = {f"{field.name}?": str for field in fields(Card) if field.type == "str"}  # what is told of a text
 TOLD = CARD | {"title": str, "parts?": [dict]}
 SHIPPED = {"file": str, "between?": str}
-FETCHED = {"file": str, "url": str, "bytes": range(1, 1 << 30), "sha256": str, "json?": str, "start?": str, "end?": str,
-           "subs?": [[str]], "clean_characters?": range(1 << 30)}
+FETCHED = {"file": str, "url": str, "bytes": range(1, MOST + 1), "sha256": str, "json?": str, "start?": str,
+           "end?": str, "subs?": [[str]], "clean_characters?": range(1 << 30)}
 
 
 def names(*, language: str | None = None, shipped: bool | None = None) -> list[str]:

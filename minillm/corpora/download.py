@@ -16,6 +16,7 @@ from minillm import disk
 from minillm.waiting import beside
 
 BLOCK = 1 << 16
+MOST = 1 << 30  # bytes of one file, which is held in memory until it is known to be right
 SLOWEST = 100  # bytes a second; a modem of 1990 brings more
 PAUSE = 0.5  # seconds before another try, and once more for each that failed
 
@@ -33,6 +34,9 @@ def fetch(url: str, path: Path, *, size: int, sha256: str, tries: int = 3, timeo
     """
     if not url.startswith(("https://", "http://")):
         raise DownloadError(f"{path.name} is to be fetched from {url!r}, which is no address of the web; install "
+                            f"minillm again, or point MINILLM_CORPORA at a folder that holds the file")
+    if not 0 < size <= MOST:
+        raise DownloadError(f"{path.name} is said to have {size:,} bytes, where a text has 1 to {MOST:,}; install "
                             f"minillm again, or point MINILLM_CORPORA at a folder that holds the file")
     for attempt in range(1, tries + 1):
         try:

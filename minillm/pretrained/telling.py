@@ -63,7 +63,8 @@ def nested(theirs: dict[str, Any], inside: Inside, listed: Collection[str], c: M
 
 def _count(types: Any) -> int:
     """How many layers are dense, if these are the first."""
-    if not isinstance(types, list) or types != sorted(types, key=str) or not set(types) <= {"dense", "sparse"}:
+    known = isinstance(types, list) and all(each in ("dense", "sparse") for each in types)
+    if not known or types != sorted(types):
         raise ValueError(f"{LISTED}={types} is not built here: built are mixtures in all layers but the first")
     return types.count("dense")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from minillm import reading
 from minillm.tokenizers import huggingface
 from minillm.tokenizers import sentencepiece as _sentencepiece
 from minillm.tokenizers.bpe import BPETokenizer
@@ -36,12 +37,12 @@ def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:
     """
     folder = Path(folder)
     if (folder / WITH_MODEL / SETTINGS_FILE).is_file():
-        folder = folder / WITH_MODEL
+        folder = reading.regular(folder / WITH_MODEL / SETTINGS_FILE, within=folder).parent
     if not (folder / SETTINGS_FILE).is_file():
         if (folder / _sentencepiece.FILE).is_file():  # a tokenizer.json beside it tells the same
             return SentencePieceTokenizer.from_folder(folder)
         if (folder / huggingface.FILE).is_file():
-            return BPETokenizer.from_tokenizer_json(folder / huggingface.FILE)
+            return BPETokenizer.from_tokenizer_json(reading.regular(folder / huggingface.FILE, within=folder))
     kind = read_settings(folder)["kind"]
     if kind not in KINDS:
         raise ValueError(f"{folder} names a tokenizer of kind {kind!r}; known are {', '.join(KINDS)}")
