@@ -1,6 +1,7 @@
 """Cut a long row of ids into pieces to learn from: what the model sees, and what comes next."""
 from __future__ import annotations
 
+import operator
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -170,6 +171,14 @@ def as_batch(device: str | torch.device | None, inputs: np.ndarray, targets: np.
     return tuple(x.pin_memory().to(device, non_blocking=True) for x in pair)
 
 
+def is_id(value: object) -> bool:
+    """Whether this is a whole number that a tokenizer could give."""
+    try:
+        return 0 <= operator.index(value) < 1 << 32
+    except TypeError:
+        return False
+
+
 def answered(rows: Sequence[tuple[Sequence[int], Sequence[int]]], *, padding: int = 0,
              device: str | torch.device | None = None) -> Batch:
     """Each row's prompt and answer (both ids) as one batch where the answers alone are targets, all others -100.
@@ -186,9 +195,9 @@ def answered(rows: Sequence[tuple[Sequence[int], Sequence[int]]], *, padding: in
     targets = np.full((len(rows), width), IGNORED, np.int64)
     for row, (prompt, answer) in enumerate(rows):
         ids = [*prompt, *answer]
-        if beyond := [i for i in ids if not 0 <= i < 1 << 32]:
-            raise ValueError(f"row {row} holds {beyond[0]}, but an id has at most four bytes; was this made by a "
-                             f"tokenizer?")
+        if strange := [i for i in ids if not is_id(i)]:
+            raise ValueError(f"row {row} holds {reading.shown(strange[0])}, but an id is a whole number of at most "
+                             f"four bytes; was this made by a tokenizer?")
         inputs[row, :len(ids) - 1] = ids[:-1]
         targets[row, len(prompt) - 1:len(ids) - 1] = answer
     return as_batch(device, inputs, targets)

@@ -267,6 +267,8 @@ def _linear_weights(model: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _climb(step: int, warmup: int) -> float:
+    if warmup < 0:
+        raise ValueError(f"warmup={warmup} must be at least 0, which is none")
     return min(1.0, (step + 1) / (warmup + 1))
 
 

@@ -47,7 +47,8 @@ def keep_top_k(logits: Logits, k: int) -> Logits:
     """Keep the k likeliest tokens (of equals, the first).  Fan et al. 2018, arXiv:1805.04833."""
     if not _whole(k) or k < 1:
         raise ValueError(f"top_k={k!r} is no count, or would leave no token; use at least 1, or None for all")
-    least = logits.topk(min(k, logits.shape[-1]), dim=-1).values[..., -1:]
+    k = min(k, logits.shape[-1])
+    least = logits.topk(k, dim=-1).values[..., -1:]
     above, equal = logits > least, logits == least
     first = equal.cumsum(dim=-1) <= k - above.sum(dim=-1, keepdim=True)  # topk itself takes any of equals
     return logits.masked_fill(~(above | equal & first), -torch.inf)

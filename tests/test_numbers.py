@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,12 +14,12 @@ from minillm import corpora
 from minillm.cli.numbers import number
 from minillm.config import ModelConfig, RopeScaling
 from minillm.conversation import PromptBatches
-from minillm.data import Batches, check_counts
+from minillm.data import Batches, answered, check_counts
 from minillm.model import Transformer
-from minillm.optim import adamw, muon
+from minillm.optim import adamw, constant, muon, warmup_cosine, warmup_linear, warmup_stable_decay
 from minillm.presets import PRESETS, scaled
 from minillm.pretrained import export_hf, load_pretrained
-from minillm.sampling import generate, next_token_probabilities
+from minillm.sampling import generate, keep_top_k, next_token_probabilities
 from minillm.tokenizers import ByteTokenizer, SentencePieceTokenizer
 from minillm.training import train
 
@@ -183,3 +185,21 @@ def test_numbers_that_no_machine_word_holds_are_reckoned_with_or_refused():
     assert torch.isfinite(apply_temperature(torch.ones(3), 10 ** 30)).all()
     with pytest.raises(ValueError, match="row 0 holds 9223372036854775808"):
         answered([([2 ** 63], [1])])
+
+
+@pytest.mark.parametrize("schedule", [constant, *(partial(made, 10) for made in (
+    warmup_cosine, warmup_linear, warmup_stable_decay))])
+def test_no_warm_up_takes_less_than_no_step(schedule):
+    with pytest.raises(ValueError, match="warmup=-1 must be at least 0"):
+        schedule(warmup=-1)(0)
+
+
+def test_as_many_tokens_as_there_are_stay_however_many_may():
+    assert torch.equal(keep_top_k(LOGITS, 10 ** 30), LOGITS)
+
+
+@pytest.mark.parametrize("strange", [1.5, "1", None, 1 << 32, -1, torch.zeros(2, dtype=torch.long)])
+def test_a_row_of_ids_holds_ids(strange):
+    with pytest.raises(ValueError, match="row 0 holds .* an id is a whole number of at most four bytes"):
+        inspect.unwrap(answered)([([1, strange], [2])])
+    assert inspect.unwrap(answered)([(torch.tensor([1, 2]), np.array([3]))])[0].tolist() == [[1, 2]]
