@@ -132,6 +132,10 @@ class Muon(torch.optim.Optimizer):
         self.heads, self.level = heads or {}, level or orthogonalize
         self.register_load_state_dict_pre_hook(check_kept)
 
+    def __getstate__(self) -> dict[str, object]:
+        """What a copy is made from: PyTorch's own knows nothing of these two."""
+        return {**super().__getstate__(), "heads": self.heads, "level": self.level}
+
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
         """Move every parameter that has a gradient."""

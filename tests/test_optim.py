@@ -1,7 +1,9 @@
 """What the optimizers move, how far, and when."""
 from __future__ import annotations
 
+import copy
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -194,3 +196,16 @@ def test_a_weight_moves_alike_however_it_lies_in_memory(make, lie):
         moved.append(linear.weight.detach())
     torch.testing.assert_close(*moved)
     assert (moved[0] - start).abs().min() > 0
+
+
+@pytest.mark.parametrize("make", [adamw, muon, partial(muon, quick=True)])
+def test_a_copy_of_model_and_optimizer_makes_the_same_step(make):
+    m = model()
+    optimizer = make(m)
+    copied, its_optimizer = copy.deepcopy((m, optimizer))
+    for each, rule in ((m, optimizer), (copied, its_optimizer)):
+        for p in each.parameters():
+            p.grad = torch.linspace(-1, 1, p.numel()).reshape(p.shape)
+        rule.step()
+    assert all(torch.equal(a, b) and a is not b for a, b in zip(m.parameters(), copied.parameters(), strict=True))
+    assert not torch.equal(next(m.parameters()), next(model().parameters()))
