@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import ipywidgets
@@ -23,6 +24,7 @@ from minillm.notebook.widgets import Live, Parts, button
 SLICE = 0.1        # seconds of work in a tick: whatever is touched meanwhile waits for its end
 REST = 3.0         # times as long as the last picture took, nothing is drawn: so work gets three quarters of the time
 LONGEST = 1.0      # seconds between two pictures at most, however long one takes
+LONG_RUN = 60.0    # seconds to its end from which on a run rests three times as long: nine tenths for the work
 SPOKEN = 4.0       # seconds between two sentences for a screen reader while the clock runs
 _NEVER = 10**9     # a Play needs an end
 
@@ -44,6 +46,7 @@ class Clock(Live):
     """
 
     fleeting, kept = ("play",), ("_work", "history", "finished", "meter")
+    threads = 1        # of torch: for a notebook-size model two on two busy cores were up to 180 times slower than one
 
     def __init__(self, name: str, controls: Mapping[str, ipywidgets.Widget], start: Callable[..., Iterator],
                  draw: Callable[..., Parts], *, views: Iterable[str] = (), first: int = 20, run: int = 100,
@@ -58,7 +61,7 @@ class Clock(Live):
         self._work: Iterator | None = None
         self.history: list[Any] = []
         self.finished, self.meter = False, Meter()
-        self._play = ipywidgets.Play(value=0, min=0, max=_NEVER, step=1, interval=50)
+        self._play = ipywidgets.Play(value=0, min=0, max=_NEVER, step=1, interval=20)
         self._run_words = (buttons or {}).get("run", f"run {run} {unit}s")
         self._told = ipywidgets.HTML()
         if buttons is None:
@@ -71,7 +74,7 @@ class Clock(Live):
         buttons, place = [*self._box.children], len(rows)
         self._box.children = [*buttons[:place + 1], self._told, *buttons[place + 1:]]
         self._play.observe(lambda change: change["new"] or self._behind and self._safely(self._paint),
-                           _playing(self._play))
+                           playing(self._play))
 
     @property
     def values(self) -> dict[str, Any]:
@@ -80,7 +83,7 @@ class Clock(Live):
     @property
     def playing(self) -> bool:
         """Does the page's clock tick?"""
-        return bool(getattr(self._play, _playing(self._play)))
+        return bool(getattr(self._play, playing(self._play)))
 
     def advance(self, n: int | None = None, *, seconds: float | None = None) -> int:
         """Make n steps, or as many as fit into the seconds (at least one); return how many were made.
@@ -91,7 +94,7 @@ class Clock(Live):
         if self._work is None:
             self._work = iter(self._start(**{k: v for k, v in self.values.items() if k not in self._views_only}))
         made, end = 0, None if seconds is None else time.perf_counter() + seconds
-        with one_thread():
+        with some_threads(self.threads):
             while not self.finished and not self.closed and (n is None or made < n):
                 if self._cancelled.is_set() or end is not None and made and time.perf_counter() > end:
                     break
@@ -144,7 +147,7 @@ class Clock(Live):
         if "run" in self.controls:
             self["run"].description = self._run_words
         if self.playing:
-            setattr(self._play, _playing(self._play), False)
+            setattr(self._play, playing(self._play), False)
 
     def close(self) -> None:
         self.closed = True
@@ -220,7 +223,8 @@ class Clock(Live):
         began, self._behind = time.perf_counter(), False
         super()._changed()
         now = time.perf_counter()
-        self._next_picture = now + min(LONGEST, REST * (now - began))
+        patience = 3 if (self.meter.left(self.total() or 0) or 0) > LONG_RUN else 1
+        self._next_picture = now + patience * min(LONGEST, REST * (now - began))
 
     def _pressed(self, name: str) -> None:
         stops = name == "run" and self._goal is not None
@@ -235,10 +239,8 @@ class Clock(Live):
                 self.pause()
             if name != "run" or stops:
                 super()._changed()
-        if name == "reset" and self._auto:
-            self._run_to(self._limit)
-        if name == "run" and not stops:
-            self._run_to(len(self.history) + self._run)
+        if name == "run" and not stops or name == "reset" and self._auto:
+            self._run_to(self._limit if name == "reset" else len(self.history) + self._run)
 
     def _run_to(self, goal: int) -> None:
         """Let the page's clock work until so many steps are made; without a page, make them here."""
@@ -249,7 +251,7 @@ class Clock(Live):
         self._goal = goal
         if "run" in self.controls:
             self["run"].description = "stop"
-        setattr(self._play, _playing(self._play), True)
+        setattr(self._play, playing(self._play), True)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -260,7 +262,7 @@ class Clock(Live):
             yield
 
 
-def _playing(play: ipywidgets.Play) -> str:
+def playing(play: ipywidgets.Play) -> str:
     return "playing" if play.has_trait("playing") else "_playing"    # ipywidgets 8, and 7
 
 
@@ -281,15 +283,18 @@ def whole_steps() -> Iterator[None]:
 
 
 @contextmanager
-def one_thread():
-    """One torch thread for a notebook-size model: two on two busy cores were up to 180 times slower."""
+def some_threads(n: int):
+    """Let torch compute with n threads, if it was imported."""
     torch = sys.modules.get("torch")
     if torch is None:
         yield
         return
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(n)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+one_thread = partial(some_threads, 1)

@@ -162,7 +162,7 @@ def test_a_glass_that_follows_has_every_other_picture_and_the_board_the_rest(pag
     glass.redraw = lambda: drawn.append("glass")
     before = lab._show
     lab._draw = lambda **values: drawn.append("board") or before(**values)
-    setattr(lab._play, clock._playing(lab._play), True)
+    setattr(lab._play, clock.playing(lab._play), True)
     for _ in range(4):
         glass._looked = -1e9                                     # it is due again at once
         lab.redraw()

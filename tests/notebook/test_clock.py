@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minillm.notebook import markup, widgets
-from minillm.notebook.clock import Clock, _playing, one_thread
+from minillm.notebook.clock import Clock, one_thread, playing
 from minillm.notebook.widgets import slider
 
 
@@ -231,7 +231,7 @@ def test_a_picture_that_takes_long_leaves_three_quarters_of_the_time_to_the_work
         drawn.append(len(history))
         return before(history, **values)
     shown_clock._draw, shown_clock._work = dear, iter(lambda: now.__setitem__(0, now[0] + 0.05), 1)
-    setattr(shown_clock._play, _playing(shown_clock._play), True)
+    setattr(shown_clock._play, playing(shown_clock._play), True)
     began, ticks = now[0], 0
     while now[0] < began + 8.0:
         tick(shown_clock)
@@ -241,11 +241,11 @@ def test_a_picture_that_takes_long_leaves_three_quarters_of_the_time_to_the_work
     assert ticks > 3 * len(drawn), "each tick is a slice, and most draw nothing"
     while drawn[-1] == len(shown_clock.history):
         tick(shown_clock)
-    setattr(shown_clock._play, _playing(shown_clock._play), False)
+    setattr(shown_clock._play, playing(shown_clock._play), False)
     assert drawn[-1] == len(shown_clock.history), "paused, it shows where it stands"
     count = len(drawn)
-    setattr(shown_clock._play, _playing(shown_clock._play), True)
-    setattr(shown_clock._play, _playing(shown_clock._play), False)
+    setattr(shown_clock._play, playing(shown_clock._play), True)
+    setattr(shown_clock._play, playing(shown_clock._play), False)
     assert len(drawn) == count, "and draws nothing twice"
 
 

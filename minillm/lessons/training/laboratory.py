@@ -11,14 +11,15 @@ from minillm.config import ModelConfig
 from minillm.corpora import Corpus
 from minillm.lessons.training import choosing, experiment, runs, usual
 from minillm.lessons.training.choosing import MINE
+from minillm.lessons.training.cores import Cores
 from minillm.lessons.training.experiment import Change, Material, Moment, Run, configure, rival_of
 from minillm.lessons.training.health import Health
 from minillm.lessons.training.microscope import Glass, Microscope
-from minillm.lessons.training.plots import Board, Curve
+from minillm.lessons.training.plots import Board
 from minillm.lessons.training.records import table_of_runs
 from minillm.lessons.training.telling import curve_of, numbers, written
 from minillm.lessons.training.verdict import verdict
-from minillm.notebook.clock import Clock
+from minillm.notebook.clock import Clock, playing
 from minillm.notebook.controls import beside, uploaded
 from minillm.notebook.looking import writer
 from minillm.notebook.widgets import Live, shown
@@ -51,9 +52,7 @@ class TrainingLab(Clock):
                          run=100, views=["kept"], rows=rows)
         self._box.children = choosing.folded(self._box.children)
         self._list_kept()
-        for trait in ("playing", "_playing"):
-            if self._play.has_trait(trait):
-                self._play.observe(lambda change: change["new"] or self._safely(self._keep), trait)
+        self._play.observe(lambda change: change["new"] or self._safely(self._keep), playing(self._play))
 
     # looking at the model in training
 
@@ -161,7 +160,8 @@ class TrainingLab(Clock):
 
     # the work of the clock
 
-    kept = (*Clock.kept, "material", "run", "rival", "folder", "_own", "_saved")
+    _cores = Cores()
+    kept = (*Clock.kept, "material", "run", "rival", "folder", "threads", "_own", "_saved", "_cores")
     fleeting = (*Clock.fleeting, "kept", "upload")
 
     def _take_over(self, before: Live) -> None:
@@ -171,6 +171,7 @@ class TrainingLab(Clock):
     def advance(self, n: int | None = None, *, seconds: float | None = None) -> int:
         """As any clock; where a microscope looks on or the run is saved, a tick leaves it the time."""
         busy = seconds is not None and self._due and (self._glass() or self._must_save())
+        self.threads = self._cores.note(self.history)
         return super().advance(n, seconds=0.0 if busy else seconds)
 
     def redraw(self):
@@ -238,12 +239,12 @@ class TrainingLab(Clock):
                    amount=values["amount"], batch_size=values["batch"], floor=values["floor"], writes=writes)
 
     def _side_by_side(self) -> Iterator[tuple[Moment, ...]]:
+        self._cores = Cores(self.run if self._views else None)
         return zip(*(run.steps() for run in (self.run, self.rival) if run), strict=True)
 
     def _planned(self, *, text: str, upload: Any, path: str, tokenizer: str, against: str, preset: str, size: str,
                  lr: float, optimizer: str, floor: float, n_steps: int, batch: int, seed: int, amount: str,
-                 kept: str = "", **fields: str
-                 ) -> list[tuple[ModelConfig, Change]]:
+                 kept: str = "", **fields: str) -> list[tuple[ModelConfig, Change]]:
         """Configuration of the model, and of its rival with what it does otherwise; the text made ready."""
         self.material = self._prepare(text, upload, path, tokenizer)
         config = configure(preset, size, self.material.tokenizer.vocab_size, **fields)
@@ -284,8 +285,8 @@ class TrainingLab(Clock):
     def _show(self, history: list[tuple[Moment, ...]], **values: Any) -> list:
         plans = self._planned(**values)
         labels = ["this model", f"with {values['against']}"]
-        curves: list[Curve] = [curve_of(label, [moments[i] for moments in history])
-                               for i, (label, _) in enumerate(zip(labels, plans, strict=False))]
+        curves = [curve_of(label, [moments[i] for moments in history])
+                  for i, (label, _) in enumerate(zip(labels, plans, strict=False))]
         vocab_size = self.material.tokenizer.vocab_size
         band = usual.usual(self.material.corpus.name, self.material.kind, values["size"], values["n_steps"])
         said = usual.judged(curves[0], band, vocab_size=vocab_size, choices=values)
