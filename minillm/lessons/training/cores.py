@@ -1,31 +1,37 @@
 """Let a run that is large enough compute on all cores, as long as they gain."""
 from __future__ import annotations
 
-import math
 import os
+from collections import deque
 from collections.abc import Sequence
+from statistics import median
 
 from minillm.lessons.training.experiment import CONTEXT, Moment, Run
-from minillm.notebook.clock import some_threads
-from minillm.training import measure_threads
 
-LARGE = 6e9          # operations of a step, from which on more threads than one may gain
+LARGE = 6e9              # operations of a step, from which on more threads than one may gain
+TRIES, EVERY = 3, 100    # steps by each number of threads, in turns; after so many steps they are tried again
+GAIN = 1.1               # times as fast, or one thread stays: others have work, too
 
 
 class Cores:
-    """How many threads a run computes with: what was fastest when it began, one once the others hinder it."""
+    """How many threads the next steps take: one or all, whichever was faster when steps of the run were last tried.
+
+    Small models are not tried: one is best for them.
+    """
 
     def __init__(self, run: Run | None = None):
-        self.threads, self._quickest = 1, math.inf
-        if run and 6 * run.n_parameters * run.batch_size * CONTEXT > LARGE:
-            with some_threads(os.cpu_count() or 1):
-                self.threads = measure_threads("auto", run.model, run.next_batch(), say=str)
+        large = run and 6 * run.n_parameters * run.batch_size * CONTEXT > LARGE
+        self.threads, self._all, self._made = 1, large and os.cpu_count() or 1, 0
+        self._took = {n: deque(maxlen=TRIES) for n in (1, self._all)}
 
     def note(self, history: Sequence[tuple[Moment, ...]]) -> int:
-        """After some steps: how many threads the next ones take."""
-        if self.threads > 1 and history:
-            took = [moments[0].step.seconds for moments in history[-3:]]
-            self._quickest = min(self._quickest, *took)
-            if min(took) > 2 * self._quickest:           # the other cores have got something else to do
-                self.threads = 1
+        """After each step: how many threads the next one takes."""
+        if self._all > 1 and history:
+            self._took[self.threads].append(history[-1][0].step.seconds)
+            if self._made % EVERY < 2 * TRIES:
+                self.threads = (1, self._all)[self._made % 2]
+            elif all(self._took.values()):
+                gains = median(self._took[1]) > GAIN * median(self._took[self._all])
+                self.threads = self._all if gains else 1
+            self._made += 1
         return self.threads
