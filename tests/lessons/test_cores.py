@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import pytest
 
-from minillm.lessons.training import cores
 from minillm.lessons.training.cores import EVERY, TRIES, Cores
 from minillm.lessons.training.experiment import OWN, Moment, Run, configure, known
 from minillm.training import Step
@@ -17,7 +16,7 @@ def run():
 
 @pytest.fixture
 def large(run, monkeypatch):
-    monkeypatch.setattr(cores, "LARGE", 1)
+    monkeypatch.setattr(run, "large", True)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     return run
 
@@ -45,5 +44,5 @@ def test_small_models_and_single_cores_try_nothing(run, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     assert taken(Cores(run), {1: 1.0}, 10) == taken(Cores(None), {1: 1.0}, 10) == [1] * 10
     monkeypatch.setattr("os.cpu_count", lambda: 1)
-    monkeypatch.setattr(cores, "LARGE", 1)
+    monkeypatch.setattr(run, "large", True)
     assert taken(Cores(run), {1: 1.0}, 10) == [1] * 10

@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from statistics import median
 
-from minillm.lessons.training.experiment import CONTEXT, Moment, Run
+from minillm.lessons.training.experiment import Moment, Run
 
-LARGE = 6e9              # operations of a step, from which on more threads than one may gain
 TRIES, EVERY = 3, 100    # steps by each number of threads, in turns; after so many steps they are tried again
 GAIN = 1.1               # times as fast, or one thread stays: others have work, too
 
@@ -20,8 +19,7 @@ class Cores:
     """
 
     def __init__(self, run: Run | None = None):
-        large = run and 6 * run.n_parameters * run.batch_size * CONTEXT > LARGE
-        self.threads, self._all, self._made = 1, large and os.cpu_count() or 1, 0
+        self.threads, self._all, self._made = 1, run and run.large and os.cpu_count() or 1, 0
         self._took = {n: deque(maxlen=TRIES) for n in (1, self._all)}
 
     def note(self, history: Sequence[tuple[Moment, ...]]) -> int:

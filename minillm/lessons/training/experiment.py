@@ -19,6 +19,7 @@ from minillm.corpora import Corpus
 from minillm.data import Batch, Endless, batches, compact
 from minillm.model import Transformer, labels
 from minillm.optim import adamw, warmup_cosine
+from minillm.precision import has_bf16
 from minillm.presets import PRESETS, scaled
 from minillm.recipes import Recipe
 from minillm.sampling import generate
@@ -28,6 +29,7 @@ from minillm.training import Step, evaluate, train
 BATCH, CONTEXT, WARMUP, FLOOR = 16, 64, 20, 0.1     # FLOOR: share of the learning rate at the end
 SAMPLE = 80          # tokens that a model writes when it is asked how far it has come
 AT_ONCE = 10         # of them in the time of one step
+LARGE = 6e9          # operations of a step: more threads may gain, and bfloat16 does where there are units for it
 HELD_OUT = 2048      # ids of the validation part that are looked at while it trains
 OWN = "minillm's own"
 
@@ -163,6 +165,8 @@ class Run:
                                        context_length=CONTEXT, seed=seed)
         if amount == "one":
             self.stream = OneBatch(self.stream[0])
+        self.large = 6 * self.n_parameters * batch_size * CONTEXT > LARGE
+        self.precision = "bf16" if self.large and has_bf16(torch.device("cpu")) else "fp32"
         self.done, self.every = 0, max(50, n_steps // 20)         # looks at held-out text; 0: never
         self._pen: tuple[int, Iterator[str], str] | None = None    # what is being written, a few tokens a step
 
@@ -174,7 +178,7 @@ class Run:
         """Go on from where the run stands, to its end."""
         self.stream.step = self.done
         for step in train(self.model, self.stream, optimizer=self.optimizer, schedule=self.schedule, start=self.done,
-                          n_steps=self.n_steps, precision="fp32", seed=self.seed):
+                          n_steps=self.n_steps, precision=self.precision, seed=self.seed):
             self.done = step.step + 1
             looks = self.every and (self.done in (10, 20, self.n_steps) or self.done % self.every == 0)
             held_out = evaluate(self.model, self.material.validation, context_length=CONTEXT) if looks else None
@@ -230,7 +234,7 @@ class Run:
         model, optimizer = copy.deepcopy((self.model, self.optimizer))
         batch = self.next_batch() if number is None else self.stream[number]
         next(train(model, [batch], optimizer=optimizer, schedule=self.schedule, start=min(self.done, self.n_steps - 1),
-                   precision="fp32", seed=self.seed))
+                   precision=self.precision, seed=self.seed))
         return model
 
 
