@@ -104,7 +104,7 @@ class Clock(Live):
                         made += 1
                     except StopIteration:
                         self.finished = True
-                    if len(self.history) >= self._limit:
+                    if len(self.history) >= (self.total() or self._limit):
                         self.finished = True
         self.meter.note(len(self.history))
         self._tell()
