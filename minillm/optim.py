@@ -76,8 +76,8 @@ def muon(model: nn.Module, *, lr: float = 0.02, momentum: float = 0.95, weight_d
          adam_lr: float = 3e-3, betas: tuple[float, float] = (0.9, 0.95), quick: bool = False) -> Muon:
     """Muon for the hidden matrices, Adam for everything else (embeddings, read-out, norms, biases).
 
-    `quick` takes less than half the time: each head's queries, keys, values and output are levelled by themselves,
-    and all by `orthogonalize_quickly`.
+    `quick` levels in about half the time: each head's queries, keys, values and output by themselves, and all by
+    `orthogonalize_quickly`.
     """
     matrices = hidden_matrices(model)
     chosen = {id(p) for p in matrices}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -67,13 +68,12 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
     number of the step alone: to go on after `start` steps, pass the batches that are left, and every bit is
     as if the run had never stopped.
 
-    Under `torchrun` every process passes the same batches and learns from its own share of each.  Works on
-    any module that maps tokens to logits.  Raises FloatingPointError before a gradient that is not finite
-    reaches the weights.
+    Under `torchrun` every process passes the same batches and learns from its own share of each.  Works on any module
+    that maps tokens to logits.  Raises FloatingPointError before a gradient that is not finite reaches the weights.
     """
     if clip is not None and not clip > 0 or micro_batch is not None and micro_batch < 1:
         raise ValueError(f"clip={clip} and micro_batch={micro_batch} must be above 0, or None for neither")
-    if not (n_steps is None or isinstance(n_steps, int)):
+    if not (n_steps is None or isinstance(n_steps, Integral)):
         raise ValueError(f"n_steps={n_steps} must be a whole number, or None for as many as there are batches")
     device = next(model.parameters()).device
     for group in optimizer.param_groups:
@@ -125,7 +125,7 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
         raise ValueError(f"tokens={tokens and tokens[:20]!r} is text or nothing, not ids; give tokenizer.encode(text)")
     if len(tokens) < 2:
         raise ValueError(f"tokens={len(tokens)} leave nothing to predict; at least 2 are needed")
-    if context_length is not None and (not isinstance(context_length, int) or context_length < 1):
+    if context_length is not None and (not isinstance(context_length, Integral) or context_length < 1):
         raise ValueError(f"context_length={context_length} must be a whole number above 0, or None for the model's own")
     n = len(tokens) - 1
     context = min(context_length or model.config.context_length, n)

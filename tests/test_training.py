@@ -1,6 +1,7 @@
 """That training learns, counts every target once, can be stopped anywhere, and is the same again."""
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
@@ -13,6 +14,7 @@ from functools import partial
 from itertools import islice
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -465,3 +467,10 @@ def test_fp16_goes_on_where_halving_the_scale_helps():
 def test_a_number_that_would_climb_where_it_should_descend_is_refused_by_name(call, named):
     with pytest.raises(ValueError, match=named):
         list(call(Transformer(SMALL), torch.zeros(2, 8, dtype=torch.long)))
+
+
+def test_a_count_may_be_numpy_s():
+    m, x = model(), torch.zeros(2, 8, dtype=torch.long)
+    steps, loss = map(inspect.unwrap, (train, evaluate))
+    assert len(list(steps(m, [(x, x)] * 3, optimizer=adamw(m), n_steps=np.int64(2), precision="fp32"))) == 2
+    assert loss(m, [1, 2, 3], context_length=np.int64(2)) == loss(m, [1, 2, 3], context_length=2)

@@ -112,7 +112,8 @@ def main(arguments: list[str]) -> int:
 def speak_utf8() -> None:
     """Read and write UTF-8 in files and pipes, whatever the system's own encoding is (Windows has several).
 
-    A name that is no text (of a file from an old archive) is written with its bytes as \\xNN."""
+    A name that is no text (of a file from an old archive) is written with each strange byte as \\udcNN.
+    """
     for stream, errors in ((sys.stdin, None), (sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors=errors)

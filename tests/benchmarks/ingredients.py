@@ -36,9 +36,9 @@ class Change:
     prepare: Callable[[Transformer], Transformer] = lambda model: model
 
 
-def our_muon(model: nn.Module, recipe: Recipe, **options: Any) -> Muon:
-    numbers = dict(lr=recipe.lr, adam_lr=recipe.adam_lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
-    return muon(model, **numbers | options)
+def our_muon(model: nn.Module, recipe: Recipe) -> Muon:
+    return muon(model, lr=recipe.lr, adam_lr=recipe.adam_lr, momentum=recipe.momentum,
+                weight_decay=recipe.weight_decay)
 
 
 def half_quick(model: nn.Module, recipe: Recipe, *, by_heads: bool) -> Muon:

@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import pytest
 
+from minillm.lessons.training import experiment
 from minillm.lessons.training.cores import EVERY, TRIES, Cores
 from minillm.lessons.training.experiment import OWN, Moment, Run, configure, known
+from minillm.lessons.training.laboratory import TrainingLab
 from minillm.training import Step
 
 
@@ -46,3 +48,14 @@ def test_small_models_and_single_cores_try_nothing(run, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     monkeypatch.setattr(run, "large", True)
     assert taken(Cores(run), {1: 1.0}, 10) == [1] * 10
+
+
+def test_a_smaller_rival_is_rounded_as_the_model_and_a_fresh_run_begins_with_one_thread(run, monkeypatch):
+    monkeypatch.setattr(experiment, "LARGE", 6 * run.n_parameters * run.batch_size * experiment.CONTEXT - 1)
+    monkeypatch.setattr(experiment, "has_bf16", lambda device: True)
+    lab = TrainingLab(known("stories").corpus, against="one key head (MQA)", first=1)
+    lab.threads = 2
+    lab.advance(1)
+    assert lab.run.large and not lab.rival.large
+    assert lab.run.precision == lab.rival.precision == "bf16" and lab.threads == 1
+    lab.close()

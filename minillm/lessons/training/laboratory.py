@@ -210,11 +210,9 @@ class TrainingLab(Clock):
         return self["n_steps"].value
 
     def speed(self) -> str:
-        if not self.meter.speed:
-            return ""
-        tokens = self.meter.speed * self["batch"].value * experiment.CONTEXT
+        tokens = (self.meter.speed or 0) * self["batch"].value * experiment.CONTEXT
         whole = "both models, looks at held-out text and drawing included" if self.rival else "drawing included"
-        return f"{float(f'{tokens:.2g}'):,.0f} tokens/s ({whole})"
+        return f"{float(f'{tokens:.2g}'):,.0f} tokens/s ({whole})" if tokens else ""
 
     def _tell(self) -> None:
         super()._tell()
@@ -239,8 +237,10 @@ class TrainingLab(Clock):
                    amount=values["amount"], batch_size=values["batch"], floor=values["floor"], writes=writes)
 
     def _side_by_side(self) -> Iterator[tuple[Moment, ...]]:
-        self._cores = Cores(self.run if self._views else None)
-        return zip(*(run.steps() for run in (self.run, self.rival) if run), strict=True)
+        self._cores, self.threads = Cores(self.run if self._views else None), 1
+        runs = list(filter(None, (self.run, self.rival)))
+        runs[-1].precision = self.run.precision          # a rival that differs in size is rounded alike
+        return zip(*(run.steps() for run in runs), strict=True)
 
     def _planned(self, *, text: str, upload: Any, path: str, tokenizer: str, against: str, preset: str, size: str,
                  lr: float, optimizer: str, floor: float, n_steps: int, batch: int, seed: int, amount: str,

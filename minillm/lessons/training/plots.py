@@ -21,7 +21,6 @@ class Curve:
     grad_norm: list[float]
     validation: list[tuple[int, float]] = field(default_factory=list)   # (steps done, nats per token)
 
-
     @property
     def recent(self) -> float | None:
         """The loss of the last batches, without their noise."""
@@ -63,7 +62,7 @@ class Board:
         self.word = self.loss.text(0.99, 0, "guessing: ln V ", color=MUTED, fontsize=9, ha="right", va="bottom",
                                    transform=self.loss.get_yaxis_transform())
         self.least = self.loss.axhline(0, color=COLOURS["floor"], linewidth=1, linestyle="--")
-        self.least_word = self.loss.text(0.99, 0, "", color=MUTED, fontsize=9, ha="right", va="bottom",
+        self.least_word = self.loss.text(0.01, 0, "", color=MUTED, fontsize=9, ha="left", va="bottom",
                                          transform=self.loss.get_yaxis_transform())
         self.grey: Any = None                      # what is usual, where that is known
         self.lines = []
@@ -106,7 +105,7 @@ class Board:
             self.loss.set_ylim(0, self.loss.get_ylim()[1])
             self.least.set_ydata([floor, floor])
             self.least_word.set_y(floor)
-            self.least_word.set_text(f"no model can get below {floor:.2f} ")
+            self.least_word.set_text(f"no model can get below {floor:.2f}")
         self.start.set_ydata([guess, guess])
         self.word.set_y(guess)
         norms = [norm for curve in curves for norm in curve.grad_norm if norm > 0]
@@ -114,7 +113,11 @@ class Board:
         self.lr.set_ylim(0, 1.1 * max((rate for curve in curves for rate in curve.lr), default=1))
         handles = [lines["smooth"] for lines, _ in zip(self.lines, curves, strict=False)]
         meaning = "line: batches; dot: held-out text" + ("; grey: usual" if band is not None else "")
-        self.loss.legend(handles, [curve.label for curve in curves], loc="lower left", bbox_to_anchor=(0, 0.1),
+        bottom, top = self.loss.get_ylim()
+        halfway = [smooth(curve.loss)[len(curve.loss) // 2] for curve in curves if curve.loss]
+        below = min(halfway, default=top) < bottom + 0.45 * (top - bottom)     # a curve lies where there was room
+        self.loss.legend(handles, [curve.label for curve in curves],
+                         loc="upper right" if below else "lower left", bbox_to_anchor=(1, 0.92) if below else (0, 0.1),
                          fontsize=10, edgecolor="none", facecolor=plots.CARD, framealpha=0.8, title=meaning,
                          title_fontsize=9, alignment="left")
         words = " ".join(filter(None, map(_in_words, curves))) or "No step has been made yet."
