@@ -39,6 +39,11 @@ class Meter:
             self._began = None
 
     @property
+    def rests(self) -> bool:
+        """Does nothing count now?"""
+        return self._began is None
+
+    @property
     def speed(self) -> float | None:
         """Done per second of work; None before anything was."""
         if len(self._seen) < 2:

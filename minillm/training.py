@@ -20,7 +20,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 
-from minillm import reading
+from minillm import reading, surprise
+from minillm.allocation import keep_freed_memory
+from minillm.layers import fast
 from minillm.model import evaluating
 from minillm.precision import Precision, choose_precision, choose_threads
 
@@ -40,14 +42,14 @@ class Step:
     seconds: float    # taken by this step; the caller's own time is not counted
 
 
+@fast.by(surprise.by_pieces, when=surprise.can_be_by_pieces)
 def next_token_loss(logits: Float[Tensor, "batch seq vocab"], targets: Int[Tensor, "batch seq"]
                     ) -> Float[Tensor, ""]:
     r"""Mean surprise at what really came next, in nats; targets of -100 are left out.
 
     $$ \mathcal{L} = -\frac{1}{T} \sum_{t=1}^{T} \ln \mathrm{softmax}(\ell_t)_{w_{t+1}} $$
     """
-    total = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED,
-                            reduction="sum")
+    total = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED, reduction="sum")
     return total / (targets != IGNORED).sum().clamp(min=1)
 
 
@@ -62,11 +64,10 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
     the generator or pressing Ctrl-C leaves model and optimizer as the reported steps made them.
 
     `schedule(step)` multiplies every learning rate.  `n_steps` ends the run (None: when the batches end).
-    `micro_batch` sequences go through the model at a time; their gradients add up to the whole batch's.
-    `clip` bounds the norm of the gradient.  `precision` is "fp32" (on a CPU exactly repeatable), "medium", "bf16",
-    "fp16" or "auto", which times the first batch and says what it chose.  Dropout depends on `seed` and the
-    number of the step alone: to go on after `start` steps, pass the batches that are left, and every bit is
-    as if the run had never stopped.
+    `micro_batch` sequences go through the model at a time; their gradients add up to the whole batch's.  `clip` bounds
+    the norm of the gradient.  `precision` is "fp32" (on a CPU exactly repeatable), "medium", "bf16", "fp16" or
+    "auto", which times the first batch and says what it chose.  Dropout depends on `seed` and the number of the step
+    alone: to go on after `start` steps, pass the batches that are left, and every bit is as if it had never stopped.
 
     Under `torchrun` every process passes the same batches and learns from its own share of each.  Works on any module
     that maps tokens to logits.  Raises FloatingPointError before a gradient that is not finite reaches the weights.
@@ -76,6 +77,7 @@ def train(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], *, optimiz
     if not (n_steps is None or isinstance(n_steps, Integral)):
         raise ValueError(f"n_steps={n_steps} must be a whole number, or None for as many as there are batches")
     device = next(model.parameters()).device
+    keep_freed_memory()
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
     numbers = itertools.count(start) if n_steps is None else range(start, n_steps)
@@ -117,9 +119,9 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
              context_length: int | None = None, stride: int | None = None, precision: str = "fp32") -> float:
     """Mean surprise over a whole text, in nats per token: every token but the first is predicted once.
 
-    The text is read in windows of `context_length` (None: the model's own) that do not overlap, so each
-    prediction has between 1 and `context_length` tokens before it.  With a `stride`, windows begin that far
-    apart and only their last `stride` predictions count: slower, and kinder, for each has more before it.
+    The text is read in windows of `context_length` (None: the model's own) that do not overlap, so each prediction has
+    1 to `context_length` tokens before it.  With a `stride`, windows begin that far apart and only their last `stride`
+    predictions count: slower, and kinder, for each has more before it.
     """
     if isinstance(tokens, str) or tokens is None:
         raise ValueError(f"tokens={tokens and tokens[:20]!r} is text or nothing, not ids; give tokenizer.encode(text)")
@@ -138,8 +140,7 @@ def evaluate(model: nn.Module, tokens: Sequence[int] | Integer[np.ndarray, "seq"
     rows, total = max(1, min(8192, MOST_LOGITS // max(1, _vocabulary(model))) // context), 0.0
     with evaluating(model):
         for i in range(0, len(ends), rows):
-            windows = [torch.as_tensor(tokens[end - context:end + 1]) for end in ends[i:i + rows]]
-            windows = torch.stack(windows).long()
+            windows = torch.stack([torch.as_tensor(tokens[end - context:end + 1]) for end in ends[i:i + rows]]).long()
             _within(model, windows)
             windows = windows.to(device)
             with way.forward(), way.rounded():
@@ -243,8 +244,7 @@ def _gradient(model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss, mic
     """Fill every `.grad` with the gradient of the mean over all targets; return the mean and their count."""
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     if len(inputs) % world:
-        raise ValueError(f"batch={len(inputs)} sequences cannot be shared evenly by {world} processes; "
-                         f"make it a multiple of {world}")
+        raise ValueError(f"batch={len(inputs)} must be a multiple of {world}, for {world} processes to share it evenly")
     n_targets = int((targets != IGNORED).sum())
     inputs, targets = inputs.chunk(world)[rank], targets.chunk(world)[rank]
     parts = list(zip(*(x.split(micro_batch or len(x)) for x in (inputs, targets)), strict=True))

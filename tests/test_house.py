@@ -19,7 +19,7 @@ from minillm.environment import ROOT
 PACKAGE = ROOT / "minillm"
 FLOORS = {  # a module imports from lower floors only; see also WITHIN
     "environment": 0, "fields": 0, "config": 0, "cache": 0, "tokenizers": 0, "corpora": 0, "precision": 0,
-    "disk": 0, "meter": 0, "reading": 0, "waiting": 0,
+    "disk": 0, "meter": 0, "reading": 0, "waiting": 0, "allocation": 0, "surprise": 0,
     "presets": 1, "layers": 1, "kept": 1, "model": 2, "quick": 3,
     "data": 4, "conversation": 4, "optim": 4, "training": 4, "sampling": 4, "inspection": 4, "lora": 4, "costs": 4,
     "quantized": 4, "weights": 4,

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from minillm.layers.sight import visible
 
 
-def by(twin: Callable, *, when: Callable[..., bool] = lambda part, *given: True) -> Callable[[Callable], Callable]:
+def by(twin: Callable, *, when: Callable[..., bool] = lambda *given, **named: True) -> Callable[[Callable], Callable]:
     """Run `twin` in place of the function below, which stays to be read, shown and ejected (`inspect.unwrap`).
 
     Tests hold the two equal, in values, gradients and second derivatives; the benchmarks say what the twin gains.
     """
     def replace(readable: Callable) -> Callable:
         return wraps(readable)(
-            lambda part, *given: (twin if when(part, *given) else readable)(part, *given))
+            lambda *given, **named: (twin if when(*given, **named) else readable)(*given, **named))
     return replace
 
 

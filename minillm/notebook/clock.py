@@ -8,23 +8,24 @@ the cell or the kernel goes away.
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import ipywidgets
 
 from minillm.meter import Meter, duration
+from minillm.notebook.threads import some_threads
 from minillm.notebook.widgets import Live, Parts, button
 
 SLICE = 0.1        # seconds of work in a tick: whatever is touched meanwhile waits for its end
 REST = 3.0         # times as long as the last picture took, nothing is drawn: so work gets three quarters of the time
 LONGEST = 1.0      # seconds between two pictures at most, however long one takes
-LONG_RUN = 60.0    # seconds to its end from which on a run rests three times as long: nine tenths for the work
+LONG_RUN = 60.0    # seconds to its end from which on a run works and rests for LONGER: nine tenths for the work
+LONGER = 3         # times as long: each tick costs the page's share of the processor
+TOLD = 0.5         # seconds between two tellings of how far it has come
 SPOKEN = 4.0       # seconds between two sentences for a screen reader while the clock runs
 _NEVER = 10**9     # a Play needs an end
 
@@ -56,7 +57,7 @@ class Clock(Live):
         self._unit = unit
         self._start, self._views_only, self._first, self._run, self._limit = start, set(views), first, run, limit
         self._tick, self._cancelled, self._goal, self._auto = threading.Lock(), threading.Event(), None, auto
-        self._spoken, self._touched, self._reached = 0.0, 0.0, False
+        self._spoken, self._touched, self._tell_next, self._reached = 0.0, 0.0, 0.0, False
         self._next_picture, self._behind = 0.0, False      # when one is due; were steps made since the last one?
         self._work: Iterator | None = None
         self.history: list[Any] = []
@@ -107,7 +108,8 @@ class Clock(Live):
                     if len(self.history) >= (self.total() or self._limit):
                         self.finished = True
         self.meter.note(len(self.history))
-        self._tell()
+        if seconds is None:
+            self._tell()
         return made
 
     def total(self) -> int | None:
@@ -119,7 +121,11 @@ class Clock(Live):
         return f"{self.meter.speed:.3g} {self._unit}s/s" if self.meter.speed else ""
 
     def _tell(self) -> None:
-        """Beside the buttons, where it is not stored: how far it has come, how fast it goes, how long it takes."""
+        """Beside the buttons, where it is not stored."""
+        self._told.value = f'<span style="opacity:.8">{" · ".join(filter(None, self._saying()))}</span>'
+
+    def _saying(self) -> list[str]:
+        """How far it has come, how fast it goes, how long it takes."""
         done, total = len(self.history), self.total()
         said = [f"{self._unit} {done:,} of {total:,}" if total else f"{self._unit} {done:,}", self.speed()]
         if self.finished:
@@ -128,7 +134,7 @@ class Clock(Live):
         elif total and (left := self.meter.left(total)) is not None:
             said.append(f"about {duration(left)} to its end on this machine" if not self.playing
                         else f"about {duration(left)} left")
-        self._told.value = f'<span style="opacity:.8">{" · ".join(filter(None, said))}</span>'
+        return said
 
     def reset(self) -> None:
         """Forget this run; the next step begins a fresh one for the controls' values."""
@@ -198,9 +204,10 @@ class Clock(Live):
         if time.monotonic() - self._touched < self._auto or not self._tick.acquire(blocking=False):
             return                                      # still typing; or the last slice is at work: drop this tick
         try:
+            starts = self.meter.rests                   # its first slice is short, since somebody waits for an answer
             self.meter.begin(len(self.history))
             left = None if self._goal is None else self._goal - len(self.history)
-            self.advance(left, seconds=SLICE)
+            self.advance(left, seconds=SLICE * (1 if starts else self._patience))
             ended = self.finished or self._goal is not None and len(self.history) >= self._goal
             self._behind = not ended
             if ended:
@@ -209,7 +216,9 @@ class Clock(Live):
             if ended or self._due:
                 self._paint()
             self.meter.note(len(self.history))
-            self._tell()
+            if ended or starts or time.perf_counter() >= self._tell_next:
+                self._tell()
+                self._tell_next = time.perf_counter() + TOLD
         finally:
             self._tick.release()
 
@@ -223,8 +232,11 @@ class Clock(Live):
         began, self._behind = time.perf_counter(), False
         super()._changed()
         now = time.perf_counter()
-        patience = 3 if (self.meter.left(self.total() or 0) or 0) > LONG_RUN else 1
-        self._next_picture = now + patience * min(LONGEST, REST * (now - began))
+        self._next_picture = now + self._patience * min(LONGEST, REST * (now - began))
+
+    @property
+    def _patience(self) -> int:
+        return LONGER if (self.meter.left(self.total() or 0) or 0) > LONG_RUN else 1
 
     def _pressed(self, name: str) -> None:
         stops = name == "run" and self._goal is not None
@@ -280,21 +292,3 @@ def whole_steps() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if caught:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def some_threads(n: int):
-    """Let torch compute with n threads, if it was imported."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-one_thread = partial(some_threads, 1)

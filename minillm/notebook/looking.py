@@ -14,8 +14,9 @@ from torch import nn
 
 from minillm.inspection import capture
 from minillm.notebook import markup, plots
-from minillm.notebook.clock import Clock, one_thread
+from minillm.notebook.clock import Clock
 from minillm.notebook.plots import COLOURS, INK, Picture
+from minillm.notebook.threads import one_thread
 from minillm.notebook.tokens import runs_from_right, visible
 from minillm.notebook.widgets import Live, slider, text
 

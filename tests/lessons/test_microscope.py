@@ -6,6 +6,7 @@ from torch import nn
 
 from minillm import corpora
 from minillm.corpora import Corpus
+from minillm.inspection import capture
 from minillm.lessons.training import experiment, health, laboratory, microscope
 from minillm.notebook import clock
 from minillm.notebook import widgets as live
@@ -57,6 +58,37 @@ def test_a_click_on_a_token_tells_of_that_place(lab):
     assert "button:nth-child(42) {outline" in glass._tokens.sheet.value
 
 
+def test_a_click_while_it_trains_tells_of_the_token_that_was_clicked(lab):
+    lab.advance(4)
+    glass = lab.microscope()
+    glass.redraw()
+    labels = [label for label, _ in glass["place"].options]
+    lab.advance(3)
+    glass["place"].value = 12
+    assert [label for label, _ in glass["place"].options] == labels
+    assert "Batch 4, window 0, place 12" in glass.parts[1].alt
+    assert "seen after 4 steps" in glass.parts[0].html
+    glass["head"].value = 2
+    assert "of batch 4" in glass.parts[2].alt
+    glass["refresh"].click()
+    assert "Batch 7, window 0, place 12" in glass.parts[1].alt and "seen after" not in glass.parts[0].html
+    lab.advance(1)
+    assert "Batch 8" in glass.redraw()[1].alt                   # as when it follows
+
+
+def test_what_stays_is_the_model_of_that_moment_whole(lab):
+    lab.advance(4)
+    glass = lab.microscope()
+    glass.redraw()
+    before, inputs = lab.run.near(), lab.run.next_batch()[0]
+    lab.advance(5)
+    glass["row"].value = 3                                      # another window, of the same look
+    both, patterns = glass._seen["rows"][3]
+    with torch.no_grad(), capture(before.eval(), "blocks.1.attention.pattern") as seen:
+        assert torch.allclose(both["before"], before(inputs)[3].softmax(-1), atol=1e-5)
+    assert torch.allclose(patterns[1], seen["blocks.1.attention.pattern"][3], atol=1e-5)
+
+
 def test_any_batch_and_any_window_can_be_looked_at_and_keep_the_place(lab):
     lab.advance(4)
     glass = lab.microscope()
@@ -64,7 +96,7 @@ def test_any_batch_and_any_window_can_be_looked_at_and_keep_the_place(lab):
     glass["batch"].value, glass["row"].value = 2, 5
     inputs, _ = lab.run.stream[2]
     assert "Batch 2, window 5, place 7:" in glass.parts[1].alt
-    assert torch.equal(glass.look(glass["model"].value, 2)["batch"][0], inputs)
+    assert torch.equal(glass.look(glass["model"].value, 2, 5)[0]["batch"][0], inputs)
     lab.advance(3)
     glass["batch"].value = microscope.NEXT
     assert "Batch 7, window 5" in glass.parts[1].alt            # 3 + 4 steps were made
@@ -80,7 +112,7 @@ def test_a_step_on_its_batch_lowers_its_loss_and_another_batch_s_less(lab):
                   for model in (lab.run.model, seen["after"])]
         return losses[0] - losses[1]
 
-    seen = glass.look(glass["model"].value, 3)
+    seen = glass.step(glass["model"].value, 3)
     assert gain(3, seen) > 0
     assert gain(3, seen) > gain(700, seen) - 0.01               # one text, so the others gain, too
 
@@ -97,11 +129,11 @@ def test_the_model_that_ships_is_seen_alike_and_knows_most_places(lab):
     glass["model"].value = SHIPPED
     assert glass.error is None and glass["follow"].disabled
     before = weights(experiment.shipped())
-    seen = glass.look(SHIPPED, 40)
-    p = seen["p"]["before"].gather(-1, seen["batch"][1][..., None])
-    assert p.log().mean() > -0.8 and (p > 0.5).float().mean() > 0.75      # what the page says of it
-    after = seen["p"]["after"].gather(-1, seen["batch"][1][..., None])
-    assert after.log().mean() > p.log().mean()
+    targets = glass.step(SHIPPED, 40)["batch"][1]
+    before_it, after_it = (torch.stack([glass.look(SHIPPED, 40, row)[1][when].gather(-1, each[:, None])
+                                        for row, each in enumerate(targets)]) for when in ("before", "after"))
+    assert before_it.log().mean() > -0.8 and (before_it > 0.5).float().mean() > 0.75      # what the page says of it
+    assert after_it.log().mean() > before_it.log().mean()
     assert torch.equal(weights(experiment.shipped()), before)
 
 

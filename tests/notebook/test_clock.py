@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from minillm.notebook import markup, widgets
-from minillm.notebook.clock import Clock, one_thread, playing
+from minillm.notebook.clock import Clock, playing
+from minillm.notebook.threads import one_thread
 from minillm.notebook.widgets import slider
 
 
@@ -247,6 +248,25 @@ def test_a_picture_that_takes_long_leaves_three_quarters_of_the_time_to_the_work
     setattr(shown_clock._play, playing(shown_clock._play), True)
     setattr(shown_clock._play, playing(shown_clock._play), False)
     assert len(drawn) == count, "and draws nothing twice"
+
+
+@pytest.mark.parametrize(("to_its_end", "slice_"), [(30.0, 0.1), (600.0, 0.3)])
+def test_a_long_run_works_in_longer_slices_and_tells_twice_a_second(to_its_end, slice_, shown_clock, monkeypatch):
+    """Steps of 0.02 s, pictures of no time, by a clock of the test's own."""
+    now, told = [100.0], []
+    monkeypatch.setattr("minillm.notebook.clock.time", SimpleNamespace(
+        perf_counter=lambda: now[0], monotonic=time.monotonic))
+    monkeypatch.setattr(shown_clock.meter, "left", lambda total: to_its_end)
+    shown_clock._work = iter(lambda: now.__setitem__(0, now[0] + 0.02), 1)
+    shown_clock._told.observe(lambda _: told.append(now[0]), "value")
+    setattr(shown_clock._play, playing(shown_clock._play), True)
+    began, ticks = now[0], 0
+    while now[0] < began + 6.0:
+        tick(shown_clock)
+        ticks += 1
+    assert 6.0 / ticks == pytest.approx(slice_, abs=0.03)
+    assert 8 <= len(told) <= 13
+    shown_clock.pause()
 
 
 def test_a_screen_reader_hears_a_sentence_to_its_end(shown_clock):

@@ -15,7 +15,7 @@ from minillm.checkpoints import load
 from minillm.corpora import data_folder
 from minillm.inspection import capture
 from minillm.model import Transformer
-from minillm.notebook.clock import one_thread
+from minillm.notebook.threads import one_thread
 from minillm.tokenizers import Tokenizer
 
 # -- how sharp --------------------------------------------------------------------------------------------------------

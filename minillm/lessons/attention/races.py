@@ -13,8 +13,8 @@ from minillm.config import ModelConfig
 from minillm.layers import Attention
 from minillm.model import Transformer
 from minillm.notebook import plots
-from minillm.notebook.clock import one_thread
 from minillm.notebook.statistics import bands
+from minillm.notebook.threads import one_thread
 
 Points = list[tuple[int, list[float], list[float]]]           # (steps done, loss per seed, share right per seed)
 Task = Callable[[torch.Generator], tuple[Tensor, Tensor]]     # -> a batch: tokens, and targets (-100: does not count)

@@ -12,8 +12,8 @@ from minillm.cache import KVCache, LayerCache
 from minillm.config import ModelConfig
 from minillm.model import Transformer
 from minillm.notebook import plots
-from minillm.notebook.clock import one_thread
 from minillm.notebook.plots import COLOURS, INK, Picture
+from minillm.notebook.threads import one_thread
 from minillm.notebook.widgets import Live, choice, slider
 
 N_TOKENS = 9

@@ -13,7 +13,7 @@ from torch import Tensor
 from minillm import corpora
 from minillm.inspection import capture, intervene, logit_lens
 from minillm.lessons.inference.measures import shipped
-from minillm.notebook.clock import one_thread
+from minillm.notebook.threads import one_thread
 
 STATEMENT, QUESTION = "The capital of {} is", "What is the capital of {}?"
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from minillm.config import ModelConfig
 from minillm.inspection import capture, intervene, token_losses
 from minillm.model import Transformer
-from minillm.notebook.clock import one_thread
+from minillm.notebook.threads import one_thread
 from minillm.optim import adamw, constant
 from minillm.training import train
 

@@ -16,7 +16,7 @@ from minillm.data import Batches
 from minillm.drafts import Continuations
 from minillm.inspection import ablate, capture, token_losses
 from minillm.model import Transformer
-from minillm.notebook.clock import one_thread
+from minillm.notebook.threads import one_thread
 from minillm.optim import adamw
 from minillm.sampling import apply_temperature, generate, keep_min_p, keep_top_k, keep_top_p
 from minillm.speculation import Tally, speculate

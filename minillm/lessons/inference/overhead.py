@@ -12,7 +12,7 @@ from torch import nn
 from minillm.inspection import capture, intervene
 from minillm.lessons.inference import measures
 from minillm.notebook import markup
-from minillm.notebook.clock import one_thread
+from minillm.notebook.threads import one_thread
 from minillm.notebook.widgets import Live, button, slider
 
 WATCHED = "every head's attention captured"

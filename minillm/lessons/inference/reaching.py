@@ -10,10 +10,10 @@ import torch
 from minillm.inspection import attribution_patching, patch_grid
 from minillm.lessons.inference import asking, measures
 from minillm.notebook import plots
-from minillm.notebook.clock import one_thread
 from minillm.notebook.drawings import Sheet
 from minillm.notebook.plots import COLOURS, INK, MUTED, SIGNED, Picture
 from minillm.notebook.statistics import bands
+from minillm.notebook.threads import one_thread
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, choice
 

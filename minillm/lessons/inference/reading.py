@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from minillm.inspection import Shares, capture, logit_shares
 from minillm.lessons.inference import measures
 from minillm.notebook import markup, plots
-from minillm.notebook.clock import one_thread
 from minillm.notebook.plots import COLOURS, INK, MUTED, Picture
+from minillm.notebook.threads import one_thread
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, choice, slider, text
 

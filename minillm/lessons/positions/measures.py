@@ -17,7 +17,7 @@ from minillm.config import ModelConfig
 from minillm.inspection import capture, intervene, token_losses
 from minillm.layers.position import RoPE, frequencies
 from minillm.model import Transformer
-from minillm.notebook.clock import one_thread
+from minillm.notebook.threads import one_thread
 from minillm.tokenizers import Tokenizer
 
 ROWS, SHORT = 6, 32      # rows of fresh text that are measured; where the table of the clamped mistake ends

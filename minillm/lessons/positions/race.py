@@ -20,7 +20,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from minillm.config import ModelConfig, RopeScaling
 from minillm.layers import RoPE
 from minillm.model import Transformer
-from minillm.notebook.clock import one_thread
+from minillm.notebook.threads import one_thread
 
 TRAINED, FAR, SYMBOLS, VOWELS, BACK = 16, 64, 16, 4, 3   # positions trained on and read; ids; the first of them; copied
 SEEDS, STEPS, ROWS, RATE, WARMUP = 3, 250, 16, 5e-3, 20  # rows of a batch, for each seed

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from minillm.lessons.training.experiment import Run
 from minillm.lessons.training.microscope import Glass
 from minillm.notebook import plots
-from minillm.notebook.clock import one_thread
 from minillm.notebook.plots import COLOURS, INK, MUTED, Picture
+from minillm.notebook.threads import one_thread
 
 DEAD = 1e-3         # of a layer's usual activation: a unit that gives less than this at every place has no say
 USUAL = 1e-3        # a step that moves weights by about this share of their size; Karpathy's rule of thumb, cs231n
@@ -129,7 +129,7 @@ class Health(Glass):
     def _picture(self, model: str, follow: bool) -> Picture:
         seen = self.step(model)
         with one_thread():
-            dead = dead_units(seen["run"].model, seen["batch"][0])
-        return self._chart.draw(parts(seen["run"].model, seen["after"]), dead,
-                                f"{model[0].upper()}{model[1:]} model at step {seen['run'].done}"
+            dead = dead_units(seen["before"], seen["batch"][0])
+        return self._chart.draw(parts(seen["before"], seen["after"]), dead,
+                                f"{model[0].upper()}{model[1:]} model at step {seen['done']}"
                                 if model.startswith("the lab") else "The storyteller")

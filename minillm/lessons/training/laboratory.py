@@ -214,10 +214,8 @@ class TrainingLab(Clock):
         whole = "both models, looks at held-out text and drawing included" if self.rival else "drawing included"
         return f"{float(f'{tokens:.2g}'):,.0f} tokens/s ({whole})" if tokens else ""
 
-    def _tell(self) -> None:
-        super()._tell()
-        where = f" in {self.folder}" if self.folder else ""
-        self._told.value = self._told.value.replace("</span>", f" · {runs.age(self._saved)}{where}</span>")
+    def _saying(self) -> list[str]:
+        return [*super()._saying(), f"{runs.age(self._saved)}{f' in {self.folder}' if self.folder else ''}"]
 
     def reset(self) -> None:
         """Keep what there is, forget it, and begin a fresh run with the next step."""

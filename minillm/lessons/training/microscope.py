@@ -1,6 +1,7 @@
 """Look at one element of one batch: what was expected at each place, and what a step on that batch changes."""
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from html import escape
@@ -14,10 +15,10 @@ from minillm.inspection import capture
 from minillm.lessons.training.experiment import Run
 from minillm.notebook import markup, plots
 from minillm.notebook.chips import TokenRow
-from minillm.notebook.clock import one_thread
 from minillm.notebook.controls import beside
 from minillm.notebook.markup import EDGE, FAINT
 from minillm.notebook.plots import COLOURS, RED, Picture
+from minillm.notebook.threads import one_thread
 from minillm.notebook.tokens import visible
 from minillm.notebook.widgets import Live, button, choice, slider, toggle
 
@@ -71,7 +72,7 @@ class Glass(Live):
 
     def __init__(self, name: str, models: Mapping[str, Callable[[], Run]], controls: Mapping[str, Any],
                  draw: Callable[..., Any], *, rows: list[list[str]]):
-        self._models, self._looked, self._seen = dict(models), 0.0, {}
+        self._models, self._looked, self._seen, self._stays = dict(models), 0.0, {}, False
         own = {"model": choice("model", list(models)), **controls, "follow": toggle("look again while it trains"),
                "refresh": button("look again", "the model as it is now")}
         super().__init__(name, own, draw, repeatable=False, rules=self._off, rows=rows)
@@ -85,20 +86,35 @@ class Glass(Live):
     def _off(self, model: str, **_: Any) -> dict[str, str]:
         return {} if model == next(iter(self._models)) else {"follow": "this model is not in training"}
 
+    within: tuple[str, ...] = ()      # controls that choose something else to see in the same look
+
     def step(self, model: str, batch: int = NEXT) -> dict[str, Any]:
-        """A run, a batch, and a copy of its model that has made one step on that batch; made once for each moment."""
-        run, self._looked = self._models[model](), time.monotonic()
-        number = run.done if batch == NEXT else batch
+        """A run, a batch, a copy of its model, and one that has made a step on that batch: of this moment, or, where
+        a control of `within` was touched, of the moment that is looked at."""
+        run = self._models[model]()
+        if self._stays and self._seen.get("asked") == (id(run), batch):
+            return self._seen
+        number, self._looked = run.done if batch == NEXT else batch, time.monotonic()
         if self._seen.get("at") != (id(run), run.done, number):
             with one_thread():
-                self._seen = {"at": (id(run), run.done, number), "run": run, "number": number,
-                              "batch": run.stream[number], "after": run.after_one_step(number)}
+                self._seen = {"at": (id(run), run.done, number), "run": run, "done": run.done, "number": number,
+                              "batch": run.stream[number], "before": copy.deepcopy(run.model),
+                              "after": run.after_one_step(number), "rows": {}}
+        self._seen["asked"] = (id(run), batch)
         return self._seen
+
+    def _changed(self, name: str = "") -> None:
+        self._stays = name in self.within
+        try:
+            super()._changed(name)
+        finally:
+            self._stays = False
 
 
 class Microscope(Glass):
-    """Any batch, any of its windows, any position of it: click a token."""
-    at_once = True
+    """Any batch, any of its windows, any position of it: click a token.  While the model goes on training, what is
+    looked at stays as it was, until it is looked at again."""
+    at_once, within = True, ("row", "show", "layer", "head", "place")
 
     def __init__(self, models: Mapping[str, Callable[[], Run]], *, rows: int, context: int):
         self._tokens, self._element = TokenRow(context, 20), Element()
@@ -118,48 +134,56 @@ class Microscope(Glass):
         views[0].layout.display = "none"             # the buttons are these chips, alive
         return [views[0], beside([views[2], views[1]])]
 
-    def look(self, model: str, batch: int) -> dict[str, Any]:
-        """Probabilities at every place of a batch, by the model as it is and by a copy one step on."""
+    def look(self, model: str, batch: int, row: int) -> tuple[dict[str, Any], dict[str, Tensor], list[Tensor]]:
+        """What `step` saw; probabilities at every place of a window, (place, token), by the model as it was and by a
+        copy one step on; and where each layer's heads look, (head, query, key)."""
         seen = self.step(model, batch)
-        if "p" not in seen:
+        if row not in seen["rows"]:
+            inputs, p = seen["batch"][0][row:row + 1], {}
             with one_thread(), torch.no_grad():
-                seen["p"] = {when: each.eval()(seen["batch"][0]).float().softmax(-1)
-                             for when, each in (("before", seen["run"].model), ("after", seen["after"]))}
-            seen["run"].model.train()
-        return seen
+                with capture(seen["before"].eval(), "blocks.*.attention.pattern") as patterns:
+                    p["before"] = seen["before"](inputs)[0].float().softmax(-1)
+                p["after"] = seen["after"].eval()(inputs)[0].float().softmax(-1)
+            seen["rows"][row] = p, [each[0].float() for each in patterns.values()]
+        return seen, *seen["rows"][row]
 
     def _picture(self, model: str, batch: int, row: int, show: str, layer: int, head: int, follow: bool,
                  place: int) -> list:
-        seen = self.look(model, batch)
+        row = min(row, self.step(model, batch)["run"].batch_size - 1)
+        seen, both, patterns = self.look(model, batch, row)
         run, tokenizer = seen["run"], seen["run"].material.tokenizer
-        row, config = min(row, len(seen["batch"][0]) - 1), run.model.config
         inputs, targets = (part[row] for part in seen["batch"])
-        place = min(place, len(targets) - 1)
-        p = {when: each[row].gather(-1, targets[:, None])[:, 0] for when, each in seen["p"].items()}
+        place, config = min(place, len(targets) - 1), run.model.config
+        p = {when: each.gather(-1, targets[:, None])[:, 0] for when, each in both.items()}
         pieces, rtl = [visible(piece) for piece in tokenizer.pieces(targets.tolist())], \
             run.material.corpus.right_to_left
         shades = [shade(float(each)) for each in p[show]]
         with self._silent():
             self._tokens.fill(pieces, shades, rtl=rtl, outline=COLOURS["target"])
         first = (f'<div style="{FAINT}">batch {seen["number"]}, window {row}, after <b><bdi>'
-                 f"{escape(visible(tokenizer.pieces([int(inputs[0])])[0]))}</bdi></b>: each token is a target</div>")
+                 f"{escape(visible(tokenizer.pieces([int(inputs[0])])[0]))}</bdi></b>: each token is a target"
+                 f"{self._age(model, seen)}</div>")
         chips = markup.card(first + markup.flow(
             [_chip(piece, colour, i == place) for i, (piece, colour) in enumerate(zip(pieces, shades, strict=True))],
             rtl=rtl), "the window, token by token")
         layer, head = min(layer, config.n_layers), min(head, config.n_heads)
         before, after = (-p[when].clamp(min=1e-12).log().numpy() for when in ("before", "after"))
-        pattern = _pattern(run, inputs, layer, head)
+        pattern = patterns[layer - 1][head - 1].numpy()
         words = (f"Window {row} of batch {seen['number']}: {before.mean():.2f} nats a token before the step, "
                  f"{after.mean():.2f} after it; dearest is place {int(before.argmax())} with {before.max():.1f}. In "
                  f"layer {layer} of {config.n_layers}, head {head} of {config.n_heads}, place {place} looks most at "
                  f"place {int(pattern[place].argmax())} ({pattern[place].max():.0%}).")
-        story = self._story(seen, row, place, tokenizer)
+        story = self._story(seen, row, place, [each[place] for each in both.values()], tokenizer)
         return [chips, story, self._element.draw(before, after, pattern, place, words)]
 
-    def _story(self, seen: dict[str, Any], row: int, place: int, tokenizer: Any) -> markup.Markup:
+    def _age(self, model: str, seen: dict[str, Any]) -> str:
+        """When it was looked at a model that has learned more since."""
+        learns = model == next(iter(self._models)) and seen["run"].done > seen["done"]
+        return f" (seen after {seen['done']:,} steps; “look again” for now)" if learns else ""
+
+    def _story(self, seen: dict[str, Any], row: int, place: int, two: list[Tensor], tokenizer: Any) -> markup.Markup:
         """What came at a place, what was expected, and what the step made of that."""
         inputs, target = seen["batch"][0][row], int(seen["batch"][1][row, place])
-        two = [each[row, place] for each in seen["p"].values()]
         ranks = [1 + int((p > p[target]).sum()) for p in two]
         best = two[0].topk(min(TOP, len(two[0]))).indices.tolist()
         name = {token: visible(tokenizer.pieces([token])[0]) for token in (*best, target)}
@@ -173,15 +197,6 @@ class Microscope(Glass):
         told = (f'<span style="{FAINT}">On {scale()}</span><br>Having read <bdi style="background:{EDGE};'
                 f'padding:0 4px">…{escape(visible(read[-24:]))}</bdi>, it guessed. <b>{escape(words)}</b>')
         return markup.card(f"<div>{told}</div>{bars}", f"Batch {seen['number']}, window {row}, place {place}: {words}")
-
-
-def _pattern(run: Run, inputs: Tensor, layer: int, head: int) -> np.ndarray:
-    """Where one head of the model, as it is now, looks on these inputs: (query, key)."""
-    name = f"blocks.{layer - 1}.attention.pattern"
-    with one_thread(), torch.no_grad(), capture(run.model.eval(), name) as seen:
-        run.model(inputs[None])
-    run.model.train()
-    return seen[name][0, head - 1].float().numpy()
 
 
 def percent(p: float | Tensor) -> str:

@@ -249,9 +249,9 @@ class Race(Clock):
     def total(self) -> int | None:
         return self.contest.total() if self.contest and self.history else None
 
-    def _tell(self) -> None:
-        super()._tell()
-        self._told.value = self._told.value.replace(">step ", ">turn ").replace("steps/s", "steps/s, all together")
+    def _saying(self) -> list[str]:
+        return [each.replace("steps/s", "steps/s, all together").replace("step ", "turn ")
+                for each in super()._saying()]
 
     def _picture(self, history: list[Turn], *, who: Sequence[str], equal: str, **_: Any) -> list:
         lanes: dict[str, dict[int, list[tuple[float, float]]]] = {name: {} for name in who}
