@@ -28,6 +28,8 @@ def check_type(field: Field, value: Any) -> None:
         raise ValueError(f"{field.name} is a number of {value.bit_length()} bits, more than the 64 there are")
     if fits and kind == "float" and not math.isfinite(value):
         raise ValueError(f"{field.name}={value} is no number that anything can be computed with; make it finite")
+    if fits and kind == "float" and abs(value) > MOST_FP32:
+        raise ValueError(f"{field.name}={value} is more than fp32 holds, {MOST_FP32:g}; make it smaller")
     if not (fits or optional and value is None):
         raise ValueError(f"{field.name}={value!r} must be {words}{' or None' if optional else ''}")
 
@@ -112,6 +114,7 @@ def check_groups(config: Any) -> None:
             f"one each; lower n_expert_groups")
 
 
+MOST_FP32 = 3.4e38
 MOST_POSITIONS = 1 << 24  # whole numbers that fp32, in which angles are counted, tells apart
 MOST_WAVES = 1 << 26      # 256 MiB of them
 TAKES = {  # annotation -> the types that are taken, in a person's words

@@ -149,8 +149,9 @@ class Transformer(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "batch seq"], cache: KVCache | None = None
                 ) -> Float[Tensor, "batch seq vocab"]:
-        if tokens.ndim != 2:
-            raise ValueError(f"tokens of shape {tuple(tokens.shape)} are no batch; one text of ids is tokens[None]")
+        if tokens.ndim != 2 or tokens.dtype not in (torch.int64, torch.int32):
+            raise ValueError(f"tokens of shape {tuple(tokens.shape)} and {tokens.dtype} are no batch of ids; one text "
+                             f"is tokens[None], and tokens.long() makes ids of them")
         start = 0 if cache is None else cache.length
         if start + tokens.shape[1] > self.config.context_length:
             raise ValueError(f"seq={start + tokens.shape[1]} exceeds context_length={self.config.context_length}; "

@@ -34,6 +34,8 @@ def test_a_config_survives_json(config):
     ({"rope_theta": 0.0}, "rope_theta=0.0 must be positive"),
     ({"nope_every": 1}, "choose position='none', or at least 2"),
     ({"rope_theta_local": -1.0}, "rope_theta_local=-1.0 must be positive"),
+    ({"norm_eps": 1e308}, "norm_eps=1e+308 is more than fp32 holds, 3.4e+38; make it smaller"),
+    ({"attention_scale": 1e308}, "attention_scale=1e+308 is more than fp32 holds"),
     ({"vocab_size": 0}, "vocab_size=0 must be at least 1"),
     ({"window": 0}, "window=0 must be at least 1"),
     ({"attention": "latent", "position": "learned"}, "position='learned' has not; choose position='rope'"),

@@ -51,6 +51,15 @@ def test_it_looks_back_on_the_last_while_alone(wall):
     assert meter.speed == pytest.approx(10, rel=0.02)
 
 
+def test_it_rests_before_it_begins_and_after_a_pause(wall):
+    meter = Meter()
+    assert meter.rests
+    meter.begin(0)
+    assert not meter.rests
+    meter.pause()
+    assert meter.rests
+
+
 def test_before_anything_was_done_it_knows_nothing(wall):
     meter = Meter()
     assert meter.speed is None and meter.left(10) is None

@@ -203,6 +203,14 @@ def test_one_text_without_a_batch_axis_is_told_how_to_get_one():
         plain(made(SMALL), torch.tensor([1, 2, 3]))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bool, torch.uint8])
+def test_what_is_no_id_is_told_how_to_become_one(dtype):
+    plain = inspect.unwrap(Transformer.forward)
+    with pytest.raises(ValueError, match=r"no batch of ids.*tokens\.long\(\)"):
+        plain(made(SMALL), torch.ones(1, 3, dtype=dtype))
+    assert plain(made(SMALL), torch.ones(1, 3, dtype=torch.int32)).shape[:2] == (1, 3)
+
+
 def test_a_model_cast_to_bf16_keeps_its_angles():
     model = made(SMALL)
     exact = model.blocks[0].attention.rotate.speeds.clone()

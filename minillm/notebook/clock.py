@@ -23,7 +23,7 @@ from minillm.notebook.widgets import Live, Parts, button
 SLICE = 0.1        # seconds of work in a tick: whatever is touched meanwhile waits for its end
 REST = 3.0         # times as long as the last picture took, nothing is drawn: so work gets three quarters of the time
 LONGEST = 1.0      # seconds between two pictures at most, however long one takes
-LONG_RUN = 60.0    # seconds to its end from which on a run works and rests for LONGER: nine tenths for the work
+LONG_RUN = 60.0    # seconds from which on a run works and rests for LONGER: nine tenths of them for the work
 LONGER = 3         # times as long: each tick costs the page's share of the processor
 TOLD = 0.5         # seconds between two tellings of how far it has come
 SPOKEN = 4.0       # seconds between two sentences for a screen reader while the clock runs
@@ -236,7 +236,8 @@ class Clock(Live):
 
     @property
     def _patience(self) -> int:
-        return LONGER if (self.meter.left(self.total() or 0) or 0) > LONG_RUN else 1
+        speed = self.meter.speed
+        return LONGER if speed and (self.total() or 0) / speed > LONG_RUN else 1
 
     def _pressed(self, name: str) -> None:
         stops = name == "run" and self._goal is not None

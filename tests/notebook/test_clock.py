@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from minillm.meter import Meter
 from minillm.notebook import markup, widgets
 from minillm.notebook.clock import Clock, playing
 from minillm.notebook.threads import one_thread
@@ -250,13 +251,14 @@ def test_a_picture_that_takes_long_leaves_three_quarters_of_the_time_to_the_work
     assert len(drawn) == count, "and draws nothing twice"
 
 
-@pytest.mark.parametrize(("to_its_end", "slice_"), [(30.0, 0.1), (600.0, 0.3)])
-def test_a_long_run_works_in_longer_slices_and_tells_twice_a_second(to_its_end, slice_, shown_clock, monkeypatch):
+@pytest.mark.parametrize(("whole", "slice_"), [(1000, 0.1), (9000, 0.3)])      # steps: 20 s, three minutes
+def test_a_long_run_works_in_longer_slices_to_its_end_and_tells_twice_a_second(whole, slice_, shown_clock, monkeypatch):
     """Steps of 0.02 s, pictures of no time, by a clock of the test's own."""
     now, told = [100.0], []
     monkeypatch.setattr("minillm.notebook.clock.time", SimpleNamespace(
         perf_counter=lambda: now[0], monotonic=time.monotonic))
-    monkeypatch.setattr(shown_clock.meter, "left", lambda total: to_its_end)
+    monkeypatch.setattr("minillm.meter.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    shown_clock._limit, shown_clock.history, shown_clock.meter = whole, [0] * (whole - 500), Meter()
     shown_clock._work = iter(lambda: now.__setitem__(0, now[0] + 0.02), 1)
     shown_clock._told.observe(lambda _: told.append(now[0]), "value")
     setattr(shown_clock._play, playing(shown_clock._play), True)
