@@ -69,6 +69,7 @@ CHANGES = {  # what a rival may do otherwise
     **{word: Change(((choice, value),)) for choice in ("norm", "position", "mlp")
        for value, word in labels(choice).items()},
     "one key head (MQA)": Change((("n_kv_heads", 1),)), "a gate on each head": Change((("attention_gate", True),)),
+    "dropout of 0.1": Change((("dropout", 0.1),)),
     "learning rate × 10": Change(factor=10.0), "learning rate ÷ 10": Change(factor=0.1),
     "AdamW": Change(optimizer="adamw"), "Muon": Change(optimizer="muon"),
 }
@@ -263,8 +264,8 @@ def offered(choice: str) -> dict[str, str]:
     return {word: value for value, word in labels(choice).items()}
 
 
-def configure(architecture: str, size: str, vocab_size: int, **chosen: str) -> ModelConfig:
-    """An architecture at a laptop's size with some fields chosen anew; "" leaves a field as it is."""
+def configure(architecture: str, size: str, vocab_size: int, **chosen: str | float) -> ModelConfig:
+    """An architecture at a laptop's size with some fields chosen anew; "" or 0 leaves a field as it is."""
     config = scaled(ARCHITECTURES[architecture], size, vocab_size=vocab_size)
     changes: dict[str, Any] = {name: value for name, value in chosen.items() if value and name != "attention"}
     if chosen.get("attention"):

@@ -242,7 +242,7 @@ class TrainingLab(Clock):
 
     def _planned(self, *, text: str, upload: Any, path: str, tokenizer: str, against: str, preset: str, size: str,
                  lr: float, optimizer: str, floor: float, n_steps: int, batch: int, seed: int, amount: str,
-                 kept: str = "", **fields: str) -> list[tuple[ModelConfig, Change]]:
+                 kept: str = "", **fields: str | float) -> list[tuple[ModelConfig, Change]]:
         """Configuration of the model, and of its rival with what it does otherwise; the text made ready."""
         self.material = self._prepare(text, upload, path, tokenizer)
         config = configure(preset, size, self.material.tokenizer.vocab_size, **fields)
