@@ -20,12 +20,13 @@ def can_be_by_pieces(logits: Tensor, targets: Tensor) -> bool:
 
 class Surprise(torch.autograd.Function):
     """-sum ln softmax(l)_w / n for logits l, (place, vocab), and n targets w; those of -100 are left out."""
-    piece = 1 << 18        # logits: one MiB in fp32
+    piece = 1 << 18        # logits for each thread: one MiB in fp32
 
     @staticmethod
     def forward(ctx, logits: Tensor, targets: Tensor) -> Tensor:
         kept, gradient, total = targets >= 0, torch.empty_like(logits), torch.zeros(())
-        n, rows = kept.sum().clamp(min=1), max(1, Surprise.piece // max(1, logits.shape[-1]))
+        n, at_once = kept.sum().clamp(min=1), Surprise.piece * torch.get_num_threads()
+        rows = max(1, at_once // max(1, logits.shape[-1]))
         for part, w, share, slope in zip(*(x.split(rows) for x in (logits, targets, kept / n, gradient)), strict=True):
             log_p = part.float().log_softmax(-1)
             total += F.nll_loss(log_p, w, reduction="sum")      # refuses what is no target
