@@ -107,13 +107,15 @@ def test_the_table_has_this_page_s_run_and_then_all_that_were_kept(tmp_path, mon
     lab.close()
 
 
-@pytest.mark.parametrize(("start", "end", "vocab_size"), [(8.7, 0.8, 6144), (4.1, 2.1, 62)])
-def test_what_the_lines_mean_is_said_where_no_line_lies(start, end, vocab_size):
+@pytest.mark.parametrize(("start", "end", "vocab_size", "floor"),
+                         [(8.7, 0.8, 6144, 0.76), (8.7, 4.5, 6144, 0.76), (4.1, 2.1, 62, 0.08)])
+def test_what_the_lines_mean_is_said_where_no_line_and_no_word_lies(start, end, vocab_size, floor):
     n = 600
     falling = [end + (start - end) * math.exp(-5 * step / n) for step in range(n)]
     board = plots.Board()
-    board.draw([Curve("this model", falling, [0.01] * n, [1.0] * n)], vocab_size=vocab_size, floor=0.08)
+    board.draw([Curve("this model", falling, [0.01] * n, [1.0] * n)], vocab_size=vocab_size, floor=floor)
     board.figure.canvas.draw()
     legend = board.loss.get_legend().get_window_extent()
     points = board.loss.transData.transform(np.column_stack([np.arange(1, n + 1), falling]))
     assert not legend.count_contains(points)
+    assert not any(legend.overlaps(word.get_window_extent()) for word in (board.word, board.least_word))

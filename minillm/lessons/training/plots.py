@@ -116,8 +116,9 @@ class Board:
         bottom, top = self.loss.get_ylim()
         halfway = [smooth(curve.loss)[len(curve.loss) // 2] for curve in curves if curve.loss]
         below = min(halfway, default=top) < bottom + 0.45 * (top - bottom)     # a curve lies where there was room
-        self.loss.legend(handles, [curve.label for curve in curves],
-                         loc="upper right" if below else "lower left", bbox_to_anchor=(1, 0.92) if below else (0, 0.1),
+        above = 0.1 if floor is None else floor / top + 0.09                  # the words on the floor, which is above 0
+        self.loss.legend(handles, [curve.label for curve in curves], loc="upper right" if below else "lower left",
+                         bbox_to_anchor=(1, 0.92) if below else (0, max(0.1, above)),
                          fontsize=10, edgecolor="none", facecolor=plots.CARD, framealpha=0.8, title=meaning,
                          title_fontsize=9, alignment="left")
         words = " ".join(filter(None, map(_in_words, curves))) or "No step has been made yet."
