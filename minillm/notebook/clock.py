@@ -1,9 +1,9 @@
 """Let a reader start, pause, step and reset work that takes long, such as training, and watch it as it goes.
 
-The clock is the page's own Play button: each tick works for about 100 ms in the callback, and then draws where a
-picture is due, so that pictures take no more than a quarter of the time and a touch waits for one short tick.  "run N
-steps" sets a goal that the ticks work off, so that no press holds the page.  No thread is left behind when the page,
-the cell or the kernel goes away.
+The clock is the page's own Play button: each tick works for about 100 ms in the callback (300 in a run of over a
+minute), and then draws where a picture is due, so that pictures take no more than a quarter of the time and a touch
+waits for one short tick.  "run N steps" sets a goal that the ticks work off, so that no press holds the page.  No
+thread is left behind when the page, the cell or the kernel goes away.
 """
 from __future__ import annotations
 

@@ -2,23 +2,16 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 
-@contextmanager
-def some_threads(n: int):
+def some_threads(n: int) -> AbstractContextManager[None]:
     """Let torch compute with n threads, if it was imported."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    if "torch" not in sys.modules:
+        return nullcontext()
+    from minillm.precision import threads
+    return threads(n)
 
 
 one_thread = partial(some_threads, 1)

@@ -156,6 +156,19 @@ def test_on_colab_runs_go_to_the_drive_if_it_is_mounted_and_the_page_says_so(mon
     assert runs.age(60.0) == "Drive mounted: yes · saved 40 s ago"
 
 
+def test_a_run_from_before_there_was_dropout_is_one_without(tmp_path, lab):
+    lab.advance(3)
+    folder = lab.keep()
+    about = json.loads((folder / "run.json").read_text())
+    del about["choices"]["dropout"]
+    (folder / "run.json").write_text(json.dumps(about))
+    other = laboratory.training_lab(CATS, against=laboratory.NOBODY, first=1)
+    other["dropout"].value = 0.2
+    other.take_up(folder)
+    assert other["dropout"].value == 0.0 == other.run.model.config.dropout
+    other.close()
+
+
 def test_a_missing_run_is_told_in_the_widget(lab):
     lab._safely(lab._pressed, "go_on")
     assert "no run is kept" in str(lab.error)

@@ -43,6 +43,7 @@ def test_a_curve_in_the_band_is_normal_and_its_neighbours_are_not():
     (curve(3.9), {"lr": 1e-4}, "30 times below"), (curve(3.9), {"lr": 1e-1}, "33 times the usual"),
     (curve(3.9), {"position": "none"}, "no positions"), (curve(3.9, first=9.0), {}, "initialisation"),
     (curve(3.9, norm=99.0), {}, "gradient norms up to 99.0"), (curve(3.9), {}, "not shifted by one"),
+    (curve(3.9), {"dropout": 0.2}, "dropout of 0.2"),
     (curve(3.9), {"norm": "layernorm"}, "what you chose otherwise: norm"),
     (curve(0.2), {"amount": "one"}, "by heart"), (curve(0.2), {"optimizer": "muon"}, "Muon"), (curve(0.2), {}, "leak"),
     (curve(3.9), {"batch": 4}, "4 windows a step, where the shipped runs read 16"),

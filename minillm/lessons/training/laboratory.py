@@ -123,7 +123,7 @@ class TrainingLab(Clock):
         if said["text"] not in known - {MINE}:
             self._own, said["text"] = run.material.corpus, MINE
         with self._silent():
-            for name, value in said.items():
+            for name, value in ({"dropout": 0.0} | said).items():      # runs from before there was a choice
                 if name in self.controls:
                     self[name].value = value
         self._apply_rules()

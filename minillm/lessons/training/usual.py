@@ -98,6 +98,8 @@ def _above(curve: Curve, band: Usual, vocab_size: int, choices: dict[str, Any]) 
         found.append(f"gradient norms up to {largest:.1f} (usual: {band.gradient:.1f}), clipped at 1")
     if choices.get("batch", BATCH) < BATCH:
         found.append(f"{choices['batch']} windows a step, where the shipped runs read {BATCH}")
+    if choices.get("dropout"):
+        found.append(f"dropout of {choices['dropout']:g}: the batches are read with holes, the held-out text is not")
     if choices.get("position") == "none":
         found.append("no positions")
     changed = [name for name in ("norm", "mlp", "attention", "position") if choices.get(name) not in (None, "", "none")]
