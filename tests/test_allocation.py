@@ -10,7 +10,8 @@ import pytest
 from minillm.allocation import keep_freed_memory
 
 STEPS = """
-import resource, sys, torch
+import sys, torch
+from pathlib import Path
 from minillm.model import Transformer
 from minillm.config import ModelConfig
 from minillm.training import train
@@ -24,20 +25,19 @@ steps = train(model, iter(lambda: (ids, ids), None), optimizer=torch.optim.SGD(m
               precision="fp32")
 for _ in range(5):
     next(steps)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
-    next(steps)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+del steps
+held = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS:"))
+print(held.split()[1])
 """
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library is left as it is")
 
 
 @glibc
-def test_a_step_takes_up_again_what_the_last_one_freed():
-    """Logits of 80 MB are 20,000 pages a step where each is asked for anew."""
+def test_what_a_step_freed_stays_for_the_next_one():
+    """The logits and their gradient have 80 MB each. Page faults are no measure: some systems have large pages."""
     kept, plain = (int(subprocess.run([sys.executable, "-c", STEPS, way], capture_output=True, text=True, check=True)
                        .stdout) for way in ("kept", "plain"))
-    assert kept < 20_000 < 100_000 < plain
+    assert kept - plain > 50_000, f"{kept} kB with, {plain} kB without"
 
 
 @glibc

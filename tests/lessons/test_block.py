@@ -83,13 +83,15 @@ def test_the_shipped_curves_are_of_all_who_race():
         assert all(losses.shape == (len(races.SEEDS), asked.n_steps // races.EVERY + 1) for losses in curves.values())
 
 
-@pytest.mark.parametrize("comparison, name", [("norm", "LayerNorm"), ("MLP, equal parameters", "SwiGLU"),
-                                              (races.BREAKS, "no residual")])
-def test_a_race_run_here_begins_as_the_shipped_one(comparison, name):
+# Without a residual and a warm-up, weights that differ by one in ten million have losses 0.16 apart after 20 steps.
+@pytest.mark.parametrize("comparison, name, apart", [
+    ("norm", "LayerNorm", 5e-3), ("MLP, equal parameters", "SwiGLU", 5e-3), (races.BREAKS, "no residual", 0.3)])
+def test_a_race_run_here_begins_as_the_shipped_one(comparison, name, apart):
     shipped = races.shipped_curves()[comparison][name][0]
     run = races.race_of(comparison, name, 0)
     found = [loss for _, loss in (next(run) for _ in range(races.EVERY + 1)) if not math.isnan(loss)]
-    assert found == pytest.approx(list(shipped[:2]), abs=5e-3)      # processors differ by less in 20 steps
+    assert found == pytest.approx(list(shipped[:2]), abs=apart)      # processors differ by less in 20 steps
+    assert found[0] == pytest.approx(shipped[0], abs=5e-3)
 
 
 def test_what_the_notebook_says_of_the_winners():

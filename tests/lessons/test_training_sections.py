@@ -304,7 +304,7 @@ def test_a_mean_of_the_last_steps_is_better_than_the_last(seed):
             for average, weight in zip(mean.parameters(), model.parameters(), strict=True):
                 average.data.lerp_(weight.data, 1 - beta)
     itself, short, long = (evaluate(each, text.validation, context_length=64) for each in (model, *means.values()))
-    assert itself - short == pytest.approx(0.04, abs=0.02) and long > itself
+    assert itself - short == pytest.approx(0.06, abs=0.03) and long > itself      # rounding alone moves it by 0.02
 
 
 # -- widths and laws -------------------------------------------------------------------------------------------------
