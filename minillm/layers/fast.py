@@ -23,37 +23,41 @@ def by(twin: Callable, *, when: Callable[..., bool] = lambda *given, **named: Tr
 
 
 def rms_norm(norm: nn.Module, x: Tensor) -> Tensor:
-    """RMSNorm's line with half the passes, and with statistics in fp32: the square of 256 is beyond fp16.  Where
-    nothing is learned, PyTorch's one kernel: to keep what a gradient needs takes longer than a token's norm itself."""
-    if not torch.is_grad_enabled() and getattr(norm.weight, "dtype", x.dtype) == x.dtype:
-        return F.rms_norm(x, x.shape[-1:], norm.weight if isinstance(norm.weight, Tensor) else None, norm.eps)
-    y, _ = Normalised.apply(x, norm.eps)
-    return norm.weight * y if isinstance(norm.weight, Tensor) else y
+    """RMSNorm's line with half the passes, in the dtype of x; fp16 by way of fp32, for the square of 256 is beyond it.
+    Where nothing is learned, PyTorch's one kernel: to keep what a gradient needs takes longer than a token's norm."""
+    gain = norm.weight if isinstance(norm.weight, Tensor) else None
+    if not torch.is_grad_enabled() and (gain is None or gain.dtype == x.dtype):
+        return F.rms_norm(x, x.shape[-1:], gain, norm.eps)
+    gain = torch.ones(x.shape[-1], device=x.device) if gain is None else gain
+    return Normalised.apply(x.float() if x.dtype == torch.float16 else x, gain, norm.eps).to(x.dtype)
 
 
 class Normalised(torch.autograd.Function):
-    """x / rms(x) and 1 / rms(x); both are outputs, so that what is kept of them can be differentiated again."""
+    """w x / rms(x) for a gain w; x and one number for each vector are all that is kept."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
-        y = (x * scale).to(x.dtype)
-        ctx.save_for_backward(y, scale)
-        ctx.set_materialize_grads(False)
-        return y, scale
+    def forward(ctx, x: Tensor, gain: Tensor, eps: float) -> Tensor:
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.promote_types(x.dtype, torch.float32))
+        scale = torch.rsqrt(size.square_() / x.shape[-1] + eps)
+        ctx.save_for_backward(x, gain, scale)
+        ctx.eps = eps
+        return (x * scale.to(x.dtype)).mul_(gain.to(x.dtype))
 
     @staticmethod
-    def backward(ctx, along_y: Tensor | None, along_scale: Tensor | None) -> tuple[Tensor | None, None]:
-        """(g - y mean(g y)) / rms for a gradient g of y; of the scale, whose slope is -y / (D rms²), only if asked."""
-        (y, scale), gradient = ctx.saved_tensors, None
-        if along_y is not None:
-            mean = (along_y * y).mean(-1, keepdim=True)
-            gradient = torch.addcmul(along_y, y, mean, value=-1).mul_(scale)
-        if along_scale is not None:
-            slope = y * (along_scale * scale.square() / -y.shape[-1])
-            gradient = slope if gradient is None else gradient + slope
-        return gradient if gradient is None else gradient.to(y.dtype), None
+    def backward(ctx, along: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """g w / rms - x mean(g w x) / rms³ for a gradient g, and for w the sum of g x / rms over the vectors; by the
+        line that is read, where they shall be differentiated again."""
+        x, gain, scale = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            y = gain * x * torch.rsqrt(x.square().mean(-1, keepdim=True) + ctx.eps)
+            learned = [each for each in (x, gain) if each.requires_grad]
+            slopes = torch.autograd.grad(y, learned, along, create_graph=True)
+            return slopes[0] if x.requires_grad else None, slopes[-1] if gain.requires_grad else None, None
+        both = (along * x).reshape(-1, x.shape[-1]).to(scale.dtype)
+        mean = (both @ gain.to(scale.dtype)).view_as(scale) / x.shape[-1]
+        slope = (along * gain.to(x.dtype)).mul_(scale.to(x.dtype))
+        slope.addcmul_(x, (mean * scale ** 3).to(x.dtype), value=-1)
+        return slope, scale.flatten() @ both if gain.requires_grad else None, None
 
 
 def relu2_mlp(mlp: nn.Module, x: Tensor) -> Tensor:
@@ -85,13 +89,11 @@ class SquaredReLU(torch.autograd.Function):
 
 
 def turn(rope: nn.Module, x: Tensor, positions: Tensor) -> Tensor:
-    """RoPE's lines for halves with fewer passes, the same to the bit: each half is added where it belongs.
-    Where nothing is learned, the partner is half a turn of the axis away."""
+    """RoPE's lines for halves with fewer passes, the same to the bit: the partner is half a turn of the axis away."""
     turns = positions[:, None] * rope.speeds
     cos, sin = turns.cos().to(x.dtype), turns.sin().to(x.dtype)
     turned = x if rope.d_turned == x.shape[-1] else x[..., :rope.d_turned]
-    y = (Turned.apply(turned, cos, sin) if torch.is_grad_enabled()
-         else turned * cos + turned.roll(rope.d_turned // 2, -1) * sin)
+    y = (Turned.apply if torch.is_grad_enabled() else Turned.forward)(turned, cos, sin)
     return y if turned is x else torch.cat([y, x[..., rope.d_turned:]], dim=-1)
 
 
@@ -110,14 +112,11 @@ class Turned(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        y, half = x * cos, x.shape[-1] // 2
-        y[..., :half] += x[..., half:] * sin[..., :half]
-        y[..., half:] += x[..., :half] * sin[..., half:]
-        return y
+        return (x * cos).add_(x.roll(x.shape[-1] // 2, -1).mul_(sin))
 
     @staticmethod
     def backward(ctx, along: Tensor) -> tuple[Tensor, None, None]:
-        """A gradient is turned back, by the same lines."""
+        """A gradient is turned back, by the same line."""
         cos, sin = ctx.saved_tensors
         return Turned.apply(along, cos, -sin), None, None
 

@@ -97,3 +97,30 @@ def test_what_is_shown_is_one_line_and_its_twin_runs():
         source = inspect.getsource(inspect.unwrap(part.forward))
         assert source.count("\n") == 3 and "return self." in source
         assert inspect.unwrap(part.forward) is not part.forward
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("frozen", ["the gain", "the vectors"])
+def test_a_norm_of_which_a_part_is_frozen(frozen, again):
+    part, x = made("RMSNorm"), torch.randn(8, dtype=torch.double)       # one vector alone
+    learned = x.requires_grad_() if frozen == "the gain" else part.weight
+    part.weight.requires_grad_(frozen != "the gain")
+    slopes = []
+    for y in (part(x), readable(part, x)):
+        slope, = torch.autograd.grad(y.square().sum(), learned, create_graph=again)
+        slopes.append(torch.autograd.grad(slope.square().sum(), learned)[0] if again else slope)
+    torch.testing.assert_close(*slopes)
+
+
+@pytest.mark.parametrize("name", ["RMSNorm", "RMSNorm without its gain", "HeadNorm"])
+def test_in_16_bits_a_norm_has_its_gradients_but_for_rounding(name):
+    exact, x, g = made(name), torch.randn(64, 8, dtype=torch.double), torch.randn(64, 8, dtype=torch.double)
+    found = {}
+    for dtype in (torch.double, torch.bfloat16, torch.float16):
+        part, each = made(name).float() if dtype != torch.double else exact, x.to(dtype).requires_grad_()
+        y = part(each)
+        found[dtype] = [y, *torch.autograd.grad(y, [each, *part.parameters()], g.to(y.dtype))]
+        assert y.dtype == dtype
+    for dtype, near in ((torch.bfloat16, 0.02), (torch.float16, 0.003)):
+        for ours, theirs in zip(found[dtype], found[torch.double], strict=True):
+            assert (ours.double() - theirs).norm() < near * theirs.norm()
