@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, partial
+from itertools import chain, islice
 from pathlib import Path
 
 import regex
@@ -165,13 +166,15 @@ class SentencePieceTokenizer(Tokenizer):
         return self._ids(text, self._before_a_word if begins else self._inside)
 
     def _ids(self, text: str, processor) -> list[int]:
+        """The sign that stands for a blank is spelled in bytes; what is between such signs is encoded at once."""
+        parts = [_WORDS.findall(part) if self.by_word else [part] for part in text.split(SPACE)]
+        inside = self.library if self.by_word else self._inside
+        encoded = chain(processor.EncodeAsIds(parts[0]), inside.EncodeAsIds(list(chain(*parts[1:]))))
         ids = []
-        for i, part in enumerate(text.split(SPACE)):
+        for i, words in enumerate(parts):
             if i:
                 ids += map(self._byte_ids.__getitem__, SPACE.encode("utf-8"))
-                processor = self.library if self.by_word else self._inside
-            words = _WORDS.findall(part) if self.by_word else [part]
-            for word, word_ids in zip(words, processor.EncodeAsIds(words), strict=True):
+            for word, word_ids in zip(words, islice(encoded, len(words)), strict=True):
                 ids += self._with_blanks(word_ids) if " " in word else word_ids
         if self._unknown in ids:
             self._refuse_unknown(text)

@@ -47,6 +47,14 @@ def test_the_library_loses_its_own_blank_sign_and_we_do_not(tokenizer):
 
 
 @both
+def test_however_many_blank_signs_cost_two_calls(tokenizer, monkeypatch):
+    calls, encode = [], tokenizer.library.EncodeAsIds
+    monkeypatch.setattr(tokenizer.library, "EncodeAsIds", lambda words: calls.append(words) or encode(words))
+    text = "▁a" * 1000
+    assert tokenizer.decode(tokenizer.encode(text)) == text and len(calls) == 2
+
+
+@both
 def test_a_saved_model_is_a_file_of_the_library(tokenizer, tmp_path):
     tokenizer.save(tmp_path)
     library = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
