@@ -452,3 +452,13 @@ def test_a_text_is_fetched_from_the_web_alone(tmp_path):
     (tmp_path / "here").write_text("x")
     with pytest.raises(DownloadError, match="no address of the web"):
         fetch((tmp_path / "here").as_uri(), tmp_path / "t", size=1, sha256="0")
+
+
+@pytest.mark.parametrize("documents", [("one document " * 9000,), ("the first", "the second\n\nof two " * 9000)])
+@pytest.mark.parametrize("special", [(), (END_OF_TEXT,)])
+def test_a_text_encoded_as_a_stream_has_the_ids_of_its_list(documents, special):
+    corpus, tokenizer = Corpus("texts", documents=documents), BPETokenizer.train(documents[-1], 300, special=special)
+    stream = corpus.encode_stream(tokenizer)
+    assert iter(stream) is stream and list(stream) == corpus.encode(tokenizer)
+    ends = [END_OF_TEXT] * len(documents) if special and len(documents) > 1 else []
+    assert [tokenizer.decode([i]) for i in corpus.encode(tokenizer) if i == tokenizer.end_of_text] == ends

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from minillm.checkpoints import load, load_log, rehearse, save
@@ -43,7 +44,8 @@ class Job:
                                             vocab_size=options.vocab_size, special=ends)
             model = Transformer(make_config(options, self.tokenizer.vocab_size))
             self.log, self.seconds = [], 0.0
-        self.ids, self.validation = (compact(part.encode(self.tokenizer)) for part in (train_part, validation_part))
+        self.ids, self.validation = (compact(np.fromiter(part.encode_stream(self.tokenizer), np.uint32))
+                                     for part in (train_part, validation_part))
         if len(self.validation) < 2:
             raise ValueError(f"{corpus.name} has {corpus.characters:,} characters, of which the last tenth is kept for "
                              f"validation: too few to measure anything on; take a longer text")

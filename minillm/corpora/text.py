@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
 from typing import Any
@@ -67,8 +67,16 @@ class Corpus(Card):
         """
         if len(self.documents) == 1 or tokenizer.end_of_text is None:
             return tokenizer.encode(self.text)
-        return [token for document in self.documents
-                for token in (*tokenizer.encode(document), tokenizer.end_of_text)]
+        return list(self.encode_stream(tokenizer))
+
+    def encode_stream(self, tokenizer) -> Iterator[int]:
+        """The ids of `encode` one by one: a long text's list of them takes many times its own memory."""
+        if len(self.documents) == 1 or tokenizer.end_of_text is None:
+            yield from tokenizer.encode_stream((self.text,))
+        else:
+            for document in self.documents:
+                yield from tokenizer.encode(document)
+                yield tokenizer.end_of_text
 
     def split(self, fraction: float = 0.1) -> tuple[str, str]:
         """The texts of `hold_out`: (training text, validation text)."""
