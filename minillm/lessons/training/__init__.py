@@ -11,4 +11,4 @@ __getattr__, __dir__ = lazily(
     breaking="ward broken_run",
     contest="spectra_of moved_by optimizer_race race_table",
     distilling="towards", pupils="kl_dial teaching", rounding="rounding_dial", memory="memory_dial",
-    widths="width_race", scaling="ten_runs fit run_of CHINCHILLA", laws="law_dial")
+    widths="width_race", scaling="ten_runs fit run_of CHINCHILLA", laws="law_dial", ingredients="worth")

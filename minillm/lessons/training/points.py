@@ -1,7 +1,8 @@
 """Read what takes too long for a page: points that ship, each made by its module's `measured`.
 
-``python -m minillm.lessons.training.points`` makes them again (about half an hour on one core) and rewrites
-points.json; names of parts behind it make those alone: ``… points patients law``.  Every part says its seeds.
+``python -m minillm.lessons.training.points`` makes them again (over an hour on one core; the ingredients read
+Shakespeare) and rewrites points.json; names of parts behind it make those alone: ``… points patients law``.  Every
+part says its seeds.
 """
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from typing import Any
 FILE = Path(__file__).with_name("points.json")
 PARTS = {  # part -> the module of this room, and its function, that makes it
     "patients": "breaking.measured", "race": "spectra.measured",
-    "pupils": "distilling.measured", "widths": "widths.measured", "law": "scaling.measured"}
+    "pupils": "distilling.measured", "widths": "widths.measured", "law": "scaling.measured",
+    "ingredients": "ingredients.measured"}
 
 
 @cache
