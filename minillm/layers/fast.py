@@ -54,10 +54,10 @@ class Normalised(torch.autograd.Function):
             slopes = torch.autograd.grad(y, learned, along, create_graph=True)
             return slopes[0] if x.requires_grad else None, slopes[-1] if gain.requires_grad else None, None
         both = (along * x).reshape(-1, x.shape[-1]).to(scale.dtype)
-        mean = (both @ gain.to(scale.dtype)).view_as(scale) / x.shape[-1]
+        mean = (both * gain).mean(-1).view_as(scale)
         slope = (along * gain.to(x.dtype)).mul_(scale.to(x.dtype))
         slope.addcmul_(x, (mean * scale ** 3).to(x.dtype), value=-1)
-        return slope, scale.flatten() @ both if gain.requires_grad else None, None
+        return slope, (both * scale.view(-1, 1)).sum(0) if gain.requires_grad else None, None
 
 
 def relu2_mlp(mlp: nn.Module, x: Tensor) -> Tensor:
