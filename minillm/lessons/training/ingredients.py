@@ -193,8 +193,8 @@ def learned(change: Change, ids: list[int], held_out: list[int], vocab_size: int
     return evaluate(model, held_out), tokens
 
 
-def compared(changes: Mapping[str, Change] = INGREDIENTS, *, n_steps: int = 450, seeds: tuple[int, ...] = (0, 1),
-             cost: Mapping[str, float] | None = None) -> Iterator[tuple[str, list[float], int]]:
+def compared(changes: Mapping[str, Change] = INGREDIENTS, *, n_steps: int = 450, seeds: tuple[int, ...] = (0, 1)
+             ) -> Iterator[tuple[str, list[float], int]]:
     """(name, every seed's held-out nats per character, characters read), the first for `n_steps`, which is a minute
     of one thread, and all others for as many as take as long."""
     train_text, _ = corpora.load("shakespeare").split()
@@ -202,7 +202,7 @@ def compared(changes: Mapping[str, Change] = INGREDIENTS, *, n_steps: int = 450,
     cut = len(train_text) * 9 // 10
     ids, held_out = tokenizer.encode(train_text[:cut]), tokenizer.encode(train_text[cut:])
     with threads(1):
-        cost = cost or costs(changes, ids, tokenizer.vocab_size)
+        cost = costs(changes, ids, tokenizer.vocab_size)
         for name, change in changes.items():
             runs = [learned(change, ids, held_out, tokenizer.vocab_size, n_steps=round(n_steps / cost[name]), seed=seed)
                     for seed in seeds]
