@@ -57,7 +57,7 @@ class Normalised(torch.autograd.Function):
         mean = (both * gain).mean(-1).view_as(scale)
         slope = (along * gain.to(x.dtype)).mul_(scale.to(x.dtype))
         slope.addcmul_(x, (mean * scale ** 3).to(x.dtype), value=-1)
-        return slope, (both * scale.view(-1, 1)).sum(0) if gain.requires_grad else None, None
+        return slope, (both * scale.flatten()[:, None]).sum(0) if gain.requires_grad else None, None
 
 
 def relu2_mlp(mlp: nn.Module, x: Tensor) -> Tensor:

@@ -247,8 +247,8 @@ def worth() -> Picture:
             colour = MUTED if abs(mean) <= 2 * luck() else COLOURS["wrong" if mean > 0 else "target"]
             ax.barh(row, min(mean, FURTHEST), height=0.66, color=colour, alpha=0.75)
             ax.plot(seeds[seeds <= FURTHEST], [row] * int((seeds <= FURTHEST).sum()), ".", color=INK, markersize=4)
-            ax.annotate(f"{mean:+.3f}" + " →" * (mean > FURTHEST), (1.015, row), xycoords=("axes fraction", "data"),
-                        va="center", fontsize=9, color=INK, annotation_clip=False)
+            ax.annotate(f"{mean:+.3f}".replace("-", "−") + " →" * (mean > FURTHEST), (1.015, row),
+                        xycoords=("axes fraction", "data"), va="center", fontsize=9, color=INK, annotation_clip=False)
             rows.append((row, name))
             said.append(f"{name} {mean:+.3f}")
             row += 1.0
