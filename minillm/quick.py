@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from minillm.cache import KVCache, LayerCache
 from minillm.layers.attention import Attention, Unrotated
-from minillm.layers.gating import Ungated
+from minillm.layers.gating import HeadGate, Ungated
 from minillm.layers.mlp import MLPS
 from minillm.layers.norm import HeadNorm, LayerNorm, RMSNorm
 from minillm.layers.position import RoPE
@@ -122,10 +122,10 @@ def turning(part: RoPE, made: dict) -> Callable:
 
 def attention(part: Attention, made: dict) -> Callable:
     """One query, which sees all that its layer's cache holds: no mask, and those who share a key ask it together."""
-    if not (part.everything and type(part.gate) is Ungated):
+    if not part.everything:
         return part
-    q_proj, k_proj, v_proj, o_proj, q_norm, k_norm, turn = (plain(getattr(part, name), made) for name in (
-        "q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm", "rotate"))
+    q_proj, k_proj, v_proj, o_proj, q_norm, k_norm, turn, gate = (plain(getattr(part, name), made) for name in (
+        "q_proj", "k_proj", "v_proj", "o_proj", "q_norm", "k_norm", "rotate", "gate"))
 
     def run(x: Float[Tensor, "batch 1 d_model"], cache: LayerCache) -> Tensor:
         if not (part.fused and cache.has_room(len(x))):
@@ -133,7 +133,8 @@ def attention(part: Attention, made: dict) -> Callable:
         heads, position = (len(x), part.n_kv_heads, -1, part.d_head), cache.length
         keys, values = cache.append(turn(k_norm(k_proj(x)).view(heads), position), v_proj(x).view(heads))
         q = turn(q_norm(q_proj(x)).view(heads), position)
-        return o_proj(F.scaled_dot_product_attention(q, keys, values, scale=part.scale).view(len(x), 1, -1))
+        z = F.scaled_dot_product_attention(q, keys, values, scale=part.scale)
+        return o_proj(gate(z.view(len(x), -1, 1, z.shape[-1]), x).view(len(x), 1, -1))
     return run
 
 
@@ -143,7 +144,7 @@ def same(x: Tensor, *others: object) -> Tensor:
 
 
 FEW = 64  # texts
-WRITTEN = {Transformer, *BLOCKS.values(), *MLPS.values()}  # their lines are run as they are written
+WRITTEN = {Transformer, HeadGate, *BLOCKS.values(), *MLPS.values()}  # their lines are run as they are written
 TWINS = {nn.Linear: linear, LayerNorm: layer_norm, RMSNorm: rms_norm, HeadNorm: head_norm, RoPE: turning,
          Attention: attention,
-         **dict.fromkeys((nn.Identity, nn.Dropout, Unplaced, Plain, Unrotated), lambda part, made: same)}
+         **dict.fromkeys((nn.Identity, nn.Dropout, Unplaced, Plain, Unrotated, Ungated), lambda part, made: same)}

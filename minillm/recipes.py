@@ -14,7 +14,8 @@ from minillm.optim import muon, warmup_linear
 from minillm.presets import scaled
 from minillm.training import Step, train
 
-OWN = ModelConfig(qk_norm="head", mlp="relu2")  # RoPE, RMSNorm, queries and keys normalised, ReLU²: learns fastest here
+# RoPE, RMSNorm, queries and keys normalised, ReLU², a gate on each head: learns fastest here
+OWN = ModelConfig(qk_norm="head", mlp="relu2", attention_gate=True)
 # How much of the run has passed, and which share of the context is read from then on.
 GROWTH = ((0.0, 0.25), (0.35, 0.5), (0.7, 1.0))
 

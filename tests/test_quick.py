@@ -18,7 +18,7 @@ from minillm.sampling import draw, generate
 from tests.variants import SMALL, name_of, variants
 
 OURS = {"GPT-2's": replace(SMALL, norm="layernorm", position="learned", mlp="gelu", bias="all"), "Llama's": SMALL,
-        "recipe's": replace(SMALL, qk_norm=small(31).qk_norm, mlp=small(31).mlp),
+        "recipe's": replace(small(31), d_model=SMALL.d_model, n_layers=SMALL.n_layers, n_heads=SMALL.n_heads),
         "shared keys": replace(SMALL, n_kv_heads=2), "part of a head turned": replace(SMALL, rope_fraction=0.5)}
 
 

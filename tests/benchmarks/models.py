@@ -28,7 +28,7 @@ SIZES = {"S": (S, 12, 20), "M": (M, 16, 1)}  # config, sequences per step, steps
 ARCHITECTURES = {
     "GPT-2's": dict(norm="layernorm", position="learned", mlp="gelu", bias="all"),
     "Llama's": dict(mlp="swiglu"),
-    "recipe's": dict(mlp=small(65).mlp, qk_norm=small(65).qk_norm),
+    "recipe's": dict(mlp=small(65).mlp, qk_norm=small(65).qk_norm, attention_gate=small(65).attention_gate),
 }
 
 

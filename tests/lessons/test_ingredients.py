@@ -82,13 +82,13 @@ def test_luck_is_the_deviation_of_one_run(monkeypatch):
 def test_what_the_notebook_says_of_the_ingredients():
     by = {name: ingredients.above(name).mean() for name in INGREDIENTS if name != "the recipe"}
     sure = {name: delta for name, delta in by.items() if abs(delta) > 2 * ingredients.luck()}
-    assert (len(by), len(sure)) == (21, 9) and 0.01 < 2 * ingredients.luck() < 0.011
+    assert (len(by), len(sure)) == (21, 8) and 0.0095 < 2 * ingredients.luck() < 0.0105
     worse, better = ([name for name in sorted(sure, key=sure.get, reverse=True) if sure[name] * sign > 0]
                      for sign in (1, -1))
-    assert worse[0] == "without Muon (AdamW instead, 3e-3)"
+    assert worse[:6] == ["without Muon (AdamW instead, 3e-3)", "with half the batch",
+                         "without low momentum (0.95 instead)", "without the growing context",
+                         "without the gate on each head", "without the fall in a line (a cosine instead)"]
     assert by[worse[0]] > sum(abs(by[f"without {name}"]) for name in list(TAKEN_OUT)[1:])
-    assert {"without the growing context", "without low momentum (0.95 instead)"} < set(worse)
-    assert better[::-1] == ["with a gate on each head", "without norms of queries and keys",
-                            "with quick rounds alone", "with Muon as published"]
+    assert better == ["with Muon as published"]
     alt = ingredients.worth().alt
-    assert all(f"{name} {delta:+.3f}" in alt for name, delta in by.items())
+    assert all(f"{name} {round(delta, 3) + 0.0:+.3f}" in alt for name, delta in by.items())

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 
 from minillm import corpora
 from minillm.checkpoints import load
+from minillm.config import ModelConfig
 from minillm.data import batches
 from minillm.lessons.training.points import short
 from minillm.model import Transformer
 from minillm.optim import muon, warmup_cosine
 from minillm.presets import scaled
-from minillm.recipes import OWN
 from minillm.training import evaluate, next_token_loss, train
 
+PUPIL = ModelConfig(qk_norm="head", mlp="relu2")
 SEEDS, N_STEPS, LONG, EVERY, ROWS, CONTEXT = (0, 1), 210, 630, 30, 8, 128
 FRESH = 4097          # tokens of stories that neither model has read
 
@@ -45,10 +46,10 @@ def schoolroom() -> Class:
 
 
 def student(seed: int = 0) -> Transformer:
-    """minillm's own architecture at nano size, with the storyteller's vocabulary."""
+    """A nano model with the storyteller's vocabulary, normalised queries and keys, and ReLU²."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return Transformer(scaled(OWN, "nano", vocab_size=schoolroom().tokenizer.vocab_size))
+        return Transformer(scaled(PUPIL, "nano", vocab_size=schoolroom().tokenizer.vocab_size))
 
 
 def towards(logits: Tensor, wanted: Tensor) -> Tensor:

@@ -116,6 +116,7 @@ TAKEN_OUT = {
     "the growing context": Change(growth=((0.0, 1.0),)),
     "ReLU² (SwiGLU instead)": Change(config={"mlp": "swiglu"}),
     "norms of queries and keys": Change(config={"qk_norm": None}),
+    "the gate on each head": Change(config={"attention_gate": False}),
     "weight decay": Change(recipe={"weight_decay": 0.0}),
     "low momentum (0.95 instead)": Change(recipe={"momentum": 0.95}),
     "the fall in a line (a cosine instead)": Change(
@@ -128,7 +129,6 @@ ADDED = {
     "x0 residual": Change(config={"residual": "x0"}),
     "value embeddings": Change(prepare=value_embeddings),
     "mean of the last third's weights": Change(averaged=2 / 3),
-    "a gate on each head": Change(config={"attention_gate": True}),
     "half the batch": Change(recipe={"batch_size": 4}),
     "half the batch for a third of the time": Change(halved=1 / 3),
     "half the layers for a third of the time": Change(prepare=half_the_layers),
@@ -244,13 +244,14 @@ def worth() -> Picture:
     for verb, group in (("without", TAKEN_OUT), ("with", ADDED)):
         for name in sorted((f"{verb} {each}" for each in group), key=lambda name: -above(name).mean()):
             seeds, mean = above(name), float(above(name).mean())
+            number = f"{round(mean, 3) + 0.0:+.3f}"  # never -0.000
             colour = MUTED if abs(mean) <= 2 * luck() else COLOURS["wrong" if mean > 0 else "target"]
             ax.barh(row, min(mean, FURTHEST), height=0.66, color=colour, alpha=0.75)
             ax.plot(seeds[seeds <= FURTHEST], [row] * int((seeds <= FURTHEST).sum()), ".", color=INK, markersize=4)
-            ax.annotate(f"{mean:+.3f}".replace("-", "−") + " →" * (mean > FURTHEST), (1.015, row),
+            ax.annotate(number.replace("-", "−") + " →" * (mean > FURTHEST), (1.015, row),
                         xycoords=("axes fraction", "data"), va="center", fontsize=9, color=INK, annotation_clip=False)
             rows.append((row, name))
-            said.append(f"{name} {mean:+.3f}")
+            said.append(f"{name} {number}")
             row += 1.0
         row += 0.7
     ax.axvline(0, color=INK, linewidth=0.8)
